@@ -40,7 +40,7 @@ func arrows() map[string][]string {
 		// Sources.
 		"sources":                          kit,
 		"sources/fetch/*":                  source("sources/discovery", "sources/fetch/format", "sources/fetch/template"),
-		"sources/fetch/format":             {"sources", "agent/document", "agent/pattern", "agent/setting"},
+		"sources/fetch/format":             {"sources", "agent/document", "agent/pattern", "agent/setting", "agent/text"},
 		"sources/fetch/template":           {"sources", "agent/setting"},
 		"sources/fetch/http/fakeapi":       {}, // for tests
 		"sources/compute/*":                source(),
@@ -52,7 +52,7 @@ func arrows() map[string][]string {
 		"sources/receive/groups":           {"agent/durable", "agent/metric", "agent/text", "sources/native", "sources/receive/protobuf"},
 		"sources/receive/samples":          {"agent/metric", "agent/text", "sources/native", "sources/receive/protobuf"},
 		"sources/receive/protobuf":         {},
-		"sources/discovery":                {"agent/setting", "agent/text", "sources"},
+		"sources/discovery":                {"agent/httpclient", "agent/setting", "agent/text", "sources"},
 		"sources/scrape":                   source("sources/discovery", "sources/scrape/exposition", "sources/targets"),
 		"sources/targets":                  {"agent/metric", "sources"},
 		"sources/scrape/exposition":        {"agent/metric", "agent/text", "sources/native"},

@@ -113,7 +113,7 @@ type Targeter interface {
 type Targets interface {
 	// Discover returns the current targets, each of which has different labels, and the reasons why targets are left out. It returns the
 	// same slice as long as the targets do not change.
-	Discover() (targets []*Target, problems []error)
+	Discover(ctx context.Context, tick Tick) (targets []*Target, problems []error)
 	// NewFetcher returns a fetcher. Several fetchers work at the same time, each of them for one target at a time.
 	NewFetcher() TargetFetcher
 }

@@ -58,6 +58,18 @@ func (h *Host) AlsoAt(job string, server *url.URL) *Host {
 type originLimit struct {
 	byJob map[string]RateLimit
 	sent  []time.Time // when requests were sent, ascending; as many as the largest limit needs
+
+	longest time.Duration // the longest Per of any limit in byJob, also of those that were removed
+}
+
+func (l *originLimit) put(job string, r *RateLimit) {
+	l.byJob[job] = *r
+	l.longest = max(l.longest, time.Duration(r.Per))
+}
+
+// isUnused reports whether no job has a limit, and no limit that comes back would delay a request.
+func (l *originLimit) isUnused(now time.Time) bool {
+	return len(l.byJob) == 0 && (len(l.sent) == 0 || now.Sub(l.sent[len(l.sent)-1]) > l.longest)
 }
 
 // reserve returns when the next request may be sent, and reserves that time if allowed returns true for it. A nil originLimit

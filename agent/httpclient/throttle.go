@@ -262,9 +262,17 @@ func (t *throttle) put(job, origin string, r *RateLimit) {
 		t.limits = map[string]*originLimit{}
 	}
 	if t.limits[origin] == nil {
+		t.forgetUnused()
 		t.limits[origin] = &originLimit{byJob: map[string]RateLimit{}}
 	}
-	t.limits[origin].byJob[job] = *r
+	t.limits[origin].put(job, r)
+}
+
+// forgetUnused removes the limits of origins for which no job has one any more. It keeps those of which a job that gets its limit back,
+// as in a reload, would still have to wait. The caller holds mu.
+func (t *throttle) forgetUnused() {
+	now := t.asleep.now()
+	maps.DeleteFunc(t.limits, func(_ string, l *originLimit) bool { return l.isUnused(now.Add(now.asleep)) })
 }
 
 // reload implements SharedState.Reload.
@@ -288,5 +296,6 @@ func (t *throttle) reload(build func() error) error {
 		}
 		maps.DeleteFunc(l.byJob, func(job string, _ RateLimit) bool { return err == nil && !t.made[job] })
 	}
+	t.forgetUnused()
 	return err
 }

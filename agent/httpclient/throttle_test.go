@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -162,4 +163,38 @@ func TestReload(t *testing.T) {
 	if by := shared.throttle.limits["http://a.example:80"].byJob; len(by) != 1 || by["stays"].Requests != 2 {
 		t.Errorf("after a reload: %v", by)
 	}
+}
+
+// TestUnusedLimitsAreForgotten holds that the limit of an origin goes when no job has one for it any more, but not before a job that gets
+// it back could send a request too early.
+func TestUnusedLimitsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s SharedState
+		limit := func(job, origin string) {
+			s.throttle.setLimit(job, origin, &RateLimit{Requests: 1, Per: setting.Duration(time.Hour)})
+		}
+		none := func() error { return nil }
+		limit("idle", "a")
+		limit("used", "b")
+		if err := s.throttle.wait(t.Context(), digest{}, "b"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Reload(none); err != nil || len(s.throttle.limits) != 1 || s.throttle.limits["b"] == nil {
+			t.Errorf("after a reload without jobs there are %v, %v", s.throttle.limits, err)
+		}
+		limit("used", "b")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.throttle.wait(ctx, digest{}, "b"); err == nil {
+			t.Error("the limit was forgotten too early")
+		}
+		time.Sleep(time.Hour + time.Second)
+		for i := range 100 {
+			limit("moving", fmt.Sprint("c", i))
+		}
+		limit("used", "d")
+		if n := len(s.throttle.limits); n > 3 {
+			t.Errorf("there are limits for %d origins, want those of two jobs", n)
+		}
+	})
 }

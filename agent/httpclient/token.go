@@ -310,12 +310,26 @@ func (t *TokenCache) Forget(ctx context.Context, token string) error {
 		_ = t.fail(Refused(errTokensRefused), now) // the next Get returns the error
 	}
 	t.token, t.unfit = Token{}, token
+	t.forgetKept(ctx, token)
+	return nil
+}
+
+// forgetKept removes a token from the memory, unless another process has stored a newer one. If the memory cannot be locked, the token
+// stays there: each process then finds out by itself that it is refused.
+func (t *TokenCache) forgetKept(ctx context.Context, token string) {
+	if t.memory == nil {
+		return
+	}
+	unlock, _, err := t.memory.Lock(ctx)
+	if err != nil {
+		return
+	}
+	defer unlock()
 	var kept keptToken
-	if t.memory != nil && json.Unmarshal(t.memory.Load(), &kept) == nil && kept.Value != token {
-		return nil // another process has stored a newer token
+	if json.Unmarshal(t.memory.Load(), &kept) == nil && kept.Value != token {
+		return
 	}
 	t.keep()
-	return nil
 }
 
 // TokenAuthenticator puts a token on requests.

@@ -19,10 +19,18 @@ func PackLabels(labels []Label) string {
 		labels = slices.Clone(labels)
 		slices.SortFunc(labels, compareLabels)
 	}
+	size := 0
+	for _, l := range labels {
+		size += len(l.Name) + len(l.Value) + 2*len(separator)
+	}
 	var b strings.Builder
+	b.Grow(size)
 	for _, l := range labels {
 		if l.Value != "" {
-			b.WriteString(l.Name + separator + l.Value + separator)
+			b.WriteString(l.Name)
+			b.WriteString(separator)
+			b.WriteString(l.Value)
+			b.WriteString(separator)
 		}
 	}
 	return b.String()
@@ -53,7 +61,23 @@ func MergePacked(first, second string) string {
 	case second == "":
 		return first
 	}
-	return PackLabels(mergeLabels(UnpackLabels(nil, first), UnpackLabels(nil, second)))
+	var b strings.Builder
+	b.Grow(len(first) + len(second))
+	for first != "" && second != "" {
+		one, afterOne := CutPacked(first)
+		two, afterTwo := CutPacked(second)
+		if order := strings.Compare(one.Name, two.Name); order <= 0 {
+			b.WriteString(first[:len(first)-len(afterOne)])
+			if first = afterOne; order == 0 {
+				second = afterTwo
+			}
+		} else {
+			b.WriteString(second[:len(second)-len(afterTwo)])
+			second = afterTwo
+		}
+	}
+	b.WriteString(first + second)
+	return b.String()
 }
 
 // mergeLabels merges two lists of labels and sorts the result by name. If both have a label of the same name, that of first is kept.

@@ -48,3 +48,35 @@ func FuzzPackLabels(f *testing.F) {
 		}
 	})
 }
+
+// FuzzMergePacked holds that two packed texts merge to the packed text of the merged labels.
+func FuzzMergePacked(f *testing.F) {
+	f.Add("a=1,b=2", "b=3,c=4")
+	f.Add("", "x=1")
+	f.Add("a=1,a.b=2", "a_b=1,aa=2")
+	f.Fuzz(func(t *testing.T, first, second string) {
+		parse := func(text string) (labels []Label) {
+			for pair := range strings.SplitSeq(text, ",") {
+				name, value, _ := strings.Cut(pair, "=")
+				if utf8.ValidString(pair) && name != "" && value != "" && !slices.ContainsFunc(labels, func(l Label) bool { return l.Name == name }) {
+					labels = append(labels, Label{name, value})
+				}
+			}
+			return labels
+		}
+		one, two := PackLabels(parse(first)), PackLabels(parse(second))
+		got, want := MergePacked(one, two), PackLabels(mergeLabels(UnpackLabels(nil, one), UnpackLabels(nil, two)))
+		if got != want {
+			t.Errorf("%q and %q become %q, want %q", one, two, got, want)
+		}
+	})
+}
+
+func BenchmarkMergePacked(b *testing.B) {
+	own := PackLabels([]Label{{"app", "shop"}, {"tier", "web"}, {"zone", "eu"}})
+	target := PackLabels([]Label{{"instance", "10.0.0.1:80"}, {"job", "j"}})
+	b.ReportAllocs()
+	for b.Loop() {
+		MergePacked(own, target)
+	}
+}

@@ -9,6 +9,7 @@
 package text
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode"
@@ -44,4 +45,14 @@ func Count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Values returns an estimate of the number of values in a document in JSON or YAML, from its punctuation. The estimate is rarely too
+// low, and needs no memory, so it can be compared with a limit before the document is decoded.
+func Values(document []byte) int {
+	n := 0
+	for _, mark := range []string{":", ":", ",", "-", "[", "{", "?"} { // the colon is counted twice, since it separates two values
+		n += bytes.Count(document, []byte(mark))
+	}
+	return n
 }

@@ -71,3 +71,11 @@ func TestCount(t *testing.T) {
 		}
 	}
 }
+
+func TestValues(t *testing.T) {
+	for document, least := range map[string]int{"": 0, "[]": 0, "[1, 2]": 2, `{"a": 1, "b": [2, 3]}`: 7, "a: 1\nb:\n- 2\n- 3\n": 6, "? a\n: b": 2} {
+		if got := Values([]byte(document)); got < least || got > 2*least+1 {
+			t.Errorf("Values(%q) = %d, want at least %d", document, got, least)
+		}
+	}
+}

@@ -2,6 +2,8 @@
 package discovery
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,27 +15,10 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
-
-// Bounds of lists of targets.
-const (
-	MaxBytes   = 16 << 20 // size of one list
-	MaxTargets = 10_000   // number of targets of a job
-)
-
-// Group is one entry of a list of targets, in the format of Prometheus' file_sd_config.
-type Group struct {
-	Targets []string          `yaml:"targets" json:"targets"`
-	Labels  map[string]string `yaml:"labels" json:"labels"`
-
-	Meta     labels.Label `yaml:"-" json:"-"` // label that says where the group was found, for relabel_configs
-	IsRemote bool         `yaml:"-" json:"-"` // the group comes from a server, not from a file
-}
 
 // FileSD is the setting file_sd: it names files that list targets.
 type FileSD struct {
@@ -66,6 +51,9 @@ type file struct {
 	size     int64
 	groups   []Group
 	err      error // error of the last read
+
+	bad [sha256.Size]byte // hash of the last contents that were not valid
+	why error             // what is wrong with these contents
 }
 
 // Refresh reads the files that have changed. It returns the groups of all files, in the order of the patterns. If a directory cannot be
@@ -131,7 +119,7 @@ func (f *Files) read(path string) *file {
 		return known
 	}
 	known.modified, known.size = info.ModTime(), info.Size()
-	groups, err := f.readGroups(path)
+	groups, err := f.readGroups(path, known)
 	if known.err = err; err == nil {
 		for i := range groups {
 			groups[i].Meta = labels.Label{Name: model.MetaLabelPrefix + "filepath", Value: path}
@@ -152,46 +140,30 @@ func withoutPath(err error) error {
 	return err
 }
 
-func (f *Files) readGroups(path string) ([]Group, error) {
-	file, err := os.Open(path)
+// readGroups reads a file. It does not parse contents again that were not valid: that may take long, and is done at each tick.
+func (f *Files) readGroups(path string, known *file) ([]Group, error) {
+	opened, err := os.Open(path)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
-	if err != nil {
+	defer opened.Close()
+	raw, err := io.ReadAll(io.LimitReader(opened, MaxBytes+1))
+	switch {
+	case err != nil:
 		return nil, withoutPath(err)
-	}
-	if len(raw) > MaxBytes {
+	case len(raw) > MaxBytes:
 		return nil, errors.New("the file is larger than 16MiB")
-	}
-	if len(strings.TrimSpace(string(raw))) == 0 {
+	case len(bytes.TrimSpace(raw)) == 0:
 		return nil, errors.New("the file is empty; write [] for no targets")
 	}
-	var groups []Group
-	if err := yaml.Load(raw, &groups, yaml.WithKnownFields()); err != nil {
-		return nil, fmt.Errorf("want a list of {targets, labels}: %s", text.Cut(text.OneLine(err.Error()), 200))
+	hash := sha256.Sum256(raw)
+	if known.why != nil && hash == known.bad {
+		return nil, known.why
 	}
-	return groups, CheckGroups(groups, f.Check)
-}
-
-// CheckGroups checks the targets, the names of labels, and the number of targets.
-func CheckGroups(groups []Group, check func(target string) error) error {
-	n := 0
-	for i := range groups {
-		for _, target := range groups[i].Targets {
-			if err := check(target); err != nil {
-				return fmt.Errorf("target %.80q: %w", target, err)
-			}
-		}
-		for name := range groups[i].Labels {
-			if !model.UTF8Validation.IsValidLabelName(name) {
-				return fmt.Errorf("%.80q is not a valid label name", name)
-			}
-		}
-		if n += len(groups[i].Targets); n > MaxTargets {
-			return fmt.Errorf("it lists more than %d targets", MaxTargets)
-		}
+	groups, err := parseYAML(raw)
+	if err == nil {
+		err = checkGroups(groups, f.Check)
 	}
-	return nil
+	known.bad, known.why = hash, err
+	return groups, err
 }

@@ -1,14 +1,10 @@
 package scrape
 
 import (
-	"errors"
 	"strings"
-
-	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/sources/discovery"
 )
 
 // Address is the address of a target. It is host:port, a URL, or a unix socket such as unix:///run/app.sock. The scheme, path and
@@ -58,21 +54,4 @@ func (a *Address) Place() string {
 		return a.String()
 	}
 	return strings.TrimPrefix(a.URL.Place(), "//")
-}
-
-// socketLabel is the label of a target with the path of its unix socket, as in Prometheus.
-const socketLabel = "__unix_socket__"
-
-// errRemoteSocket is the error if a list from a server names a unix socket. A server must not choose a socket of this machine.
-var errRemoteSocket = errors.New("a list from http_sd cannot name a unix socket")
-
-func namesSocket(a *Address, g *discovery.Group) bool {
-	return a.socket != "" || g.Labels[socketLabel] != ""
-}
-
-// setSocket sets the label with the path of the target's unix socket, if it has one.
-func (a *Address) setSocket(b *labels.Builder) {
-	if a.socket != "" {
-		b.Set(socketLabel, a.socket)
-	}
 }

@@ -31,7 +31,7 @@ var Kind = sources.Kind[sources.Source]{
 	Name: "scrape",
 	Defaults: func() sources.Config[sources.Source] {
 		return &Config{
-			HTTPSD: HTTPSD{RefreshInterval: setting.Duration(time.Minute)},
+			HTTPSD: discovery.HTTPSD{RefreshInterval: setting.Duration(time.Minute)},
 			Scheme: "http", MetricsPath: "/metrics",
 			HonorTimestamps: true, SampleLimit: 100_000, BodySizeLimit: 64 << 20,
 		}
@@ -44,7 +44,7 @@ type Config struct {
 	Targets []Address         `yaml:"targets"`
 	Labels  map[string]string `yaml:"labels"` // labels that Targets get
 	FileSD  discovery.FileSD  `yaml:"file_sd"`
-	HTTPSD  HTTPSD            `yaml:"http_sd"`
+	HTTPSD  discovery.HTTPSD  `yaml:"http_sd"`
 
 	// Settings of all targets that an address or a label of a target can override.
 	Scheme      string                    `yaml:"scheme"`
@@ -82,7 +82,7 @@ func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
-	if len(c.Targets)+len(c.FileSD.Files) == 0 && !c.HTTPSD.isSet() {
+	if len(c.Targets)+len(c.FileSD.Files) == 0 && !c.HTTPSD.IsSet() {
 		bad("targets", `is required: what to scrape, such as ["localhost:9100"]; or file_sd: {files: [targets/*.yaml]}; or http_sd: {url: …}`)
 	}
 	if c.Scheme != "http" && c.Scheme != "https" {
@@ -97,7 +97,7 @@ func (c *Config) Validate() error {
 	if _, err := c.MetricRelabel.Compile("metric_relabel_configs"); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, c.validateTargets(), c.validateLimits(), setting.Under("file_sd", c.FileSD.Validate()), setting.Under("http_sd", c.HTTPSD.validate()))
+	errs = append(errs, c.validateTargets(), c.validateLimits(), setting.Under("file_sd", c.FileSD.Validate()), setting.Under("http_sd", c.HTTPSD.Validate()))
 	return errors.Join(append(errs, c.Settings.Validate())...)
 }
 
@@ -179,15 +179,13 @@ func (c *Config) New(env sources.Env) (sources.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	lists := httpSD{config: &c.HTTPSD}
-	if c.HTTPSD.isSet() {
-		if lists.client, err = env.Web.Under("http_sd").Client(&c.HTTPSD.Settings); err != nil {
-			return nil, fmt.Errorf("http_sd: %w", err)
-		}
+	lists, err := discovery.New(env, &c.FileSD, &c.HTTPSD, checkTarget)
+	if err != nil {
+		return nil, err
 	}
 	return &source{
 		config: c, env: env, client: client, made: made,
-		files: discovery.Files{Dir: env.Dir, Patterns: c.FileSD.Files, Check: checkTarget}, lists: lists,
+		lists: lists,
 		pool: exposition.NewPool(exposition.Options{
 			HonorLabels: c.HonorLabels, HonorTimestamps: c.HonorTimestamps,
 			NativeHistograms: c.NativeHistograms, ClassicToNHCB: c.ClassicToNHCB, MetricRelabel: rules,

@@ -71,7 +71,7 @@ func TestHTTPSD(t *testing.T) {
 		}
 		s := made.(*source)
 		defer s.client.CloseIdleConnections()
-		defer s.lists.client.CloseIdleConnections()
+		defer s.lists.CloseIdleConnections()
 		check := func(problem string, asked int, want ...string) {
 			t.Helper()
 			got := collect(t, s)

@@ -26,13 +26,12 @@ type source struct {
 	env    sources.Env
 	client *httpclient.Client
 	made   *endpoints
-	files  discovery.Files
-	lists  httpSD
+	lists  *discovery.Lists
 	pool   *exposition.Pool
 
 	listed   []endpoint // endpoints of the last discovery
 	problems []error    // problems with listed
-	reads    int        // 1 plus the reads of files and lists that listed is made from; 0 = discovery was never done
+	reads    int        // lists.Reads when listed was made; 0 = it was never made
 
 	targets []*target
 	caches  []*exposition.Cache // the caches of targets
@@ -66,14 +65,8 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 
 // discover updates the targets. Targets that are still listed keep their caches.
 func (s *source) discover(ctx context.Context, tick sources.Tick) (problems []error) {
-	groups, problems := s.files.Refresh()
-	if s.lists.config.isSet() {
-		if err := s.lists.refresh(ctx, tick); err != nil {
-			problems = append(problems, err)
-		}
-		groups = append(groups, s.lists.groups...)
-	}
-	if reads := 1 + s.files.Reads + s.lists.reads; s.reads != reads {
+	groups, problems := s.lists.Refresh(ctx, tick.Interval)
+	if reads := s.lists.Reads(); s.reads != reads {
 		s.reads = reads
 		s.listed, s.problems = s.endpoints(groups)
 		s.problems = append(s.problems, s.replaceTargets()...)

@@ -1,17 +1,11 @@
 package scrape
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/relabel"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
@@ -30,122 +24,28 @@ type endpoint struct {
 // key returns a text that identifies the endpoint.
 func (e *endpoint) key() string { return e.url.String() + " " + e.socket + " " + e.labels.String() }
 
-// endpoints makes endpoints from addresses, in the same way as Prometheus makes targets.
-type endpoints struct {
-	config  *Config
-	job     string
-	rules   []*relabel.Config
-	builder *labels.Builder
-}
+// endpoints makes endpoints from addresses.
+type endpoints struct{ discovery.Maker }
 
 func newEndpoints(c *Config, job string) (*endpoints, error) {
 	rules, err := c.Relabel.Compile("relabel_configs")
-	return &endpoints{config: c, job: job, rules: rules, builder: labels.NewBuilder(labels.EmptyLabels())}, err
-}
-
-// of returns the endpoint for an address in a group. keep is false if relabel_configs drop it.
-//
-// The labels __address__, __scheme__, __metrics_path__ and __param_NAME make the URL. Other labels that begin with __ are for
-// the rules only.
-func (x *endpoints) of(a *Address, g *discovery.Group) (e endpoint, keep bool, err error) {
-	if g.IsRemote && namesSocket(a, g) {
-		return endpoint{}, false, errRemoteSocket
-	}
-	params := x.discovered(a, g)
-	b := x.builder
-	if !relabel.ProcessBuilder(b, x.rules...) {
-		return endpoint{}, false, nil
-	}
-	e.socket = b.Get(socketLabel)
-	address := b.Get(model.AddressLabel)
-	if address == "" {
-		return endpoint{}, false, errors.New("relabel_configs leave no __address__: to drop a target use action: drop")
-	}
-	e.url = url.URL{Scheme: b.Get(model.SchemeLabel), Host: address, Path: b.Get(model.MetricsPathLabel), RawQuery: a.RawQuery}
-	if err := checkEndpoint(&e.url); err != nil {
-		return endpoint{}, false, err
-	}
-	b.Range(func(l labels.Label) {
-		if name, ok := strings.CutPrefix(l.Name, model.ParamLabelPrefix); ok {
-			if len(params[name]) == 0 {
-				params[name] = []string{""}
-			}
-			params[name][0] = l.Value
-		}
-	})
-	if !maps.EqualFunc(params, a.Query(), slices.Equal) { // otherwise the query is not changed
-		e.url.RawQuery = params.Encode()
-	}
-	if b.Get(model.InstanceLabel) == "" {
-		if a.socket != "" {
-			address = a.String() // otherwise all sockets would have the same instance
-		}
-		b.Set(model.InstanceLabel, address)
-	}
-	b.Range(func(l labels.Label) {
-		if strings.HasPrefix(l.Name, model.ReservedLabelPrefix) {
-			b.Del(l.Name)
-		}
-	})
-	e.labels = b.Labels()
-	err = e.labels.Validate(func(l labels.Label) error {
-		if !model.UTF8Validation.IsValidLabelName(l.Name) || !model.LabelValue(l.Value).IsValid() {
-			return fmt.Errorf("the label %.80q is not valid UTF-8", l.Name)
-		}
-		return nil
-	})
-	return e, err == nil, err
-}
-
-// discovered puts the labels that the rules are applied to into the builder. It returns the parameters of the URL, of which
-// the first value of each name is a label.
-func (x *endpoints) discovered(a *Address, g *discovery.Group) url.Values {
-	b, c := x.builder, x.config
-	b.Reset(labels.EmptyLabels())
-	set := func(name, value string) {
-		if b.Get(name) == "" {
-			b.Set(name, value)
-		}
-	}
-	b.Set(model.AddressLabel, a.Host)
-	for name, value := range g.Labels {
-		set(name, value)
-	}
-	for name, value := range c.jobLabels {
-		set(name, value)
-	}
-	if g.Meta.Name != "" {
-		b.Set(g.Meta.Name, g.Meta.Value)
-	}
-	a.setSocket(b)
-	set(model.JobLabel, x.job)
-	set(model.SchemeLabel, a.Scheme)
-	set(model.SchemeLabel, c.Scheme)
-	set(model.MetricsPathLabel, a.Path)
-	set(model.MetricsPathLabel, c.MetricsPath)
 	params := url.Values{}
 	for name, values := range c.Params {
 		for _, v := range values {
 			params.Add(name, string(v))
 		}
 	}
-	maps.Copy(params, a.Query())
-	for name, values := range params {
-		set(model.ParamLabelPrefix+name, values[0])
-	}
-	return params
+	return &endpoints{discovery.Maker{Job: job, JobLabels: c.jobLabels, Scheme: c.Scheme, Path: c.MetricsPath, Params: params, Rules: rules}}, err
 }
 
-// checkEndpoint checks a URL that was made from labels.
-func checkEndpoint(u *url.URL) error {
-	if u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("the scheme %.20q is not http or https", u.Scheme)
+// of returns the endpoint for an address in a group. keep is false if relabel_configs drop it.
+func (x *endpoints) of(a *Address, g *discovery.Group) (e endpoint, keep bool, err error) {
+	from := discovery.Address{URL: a.URL.URL, Socket: a.socket}
+	if a.socket != "" {
+		from.Instance = a.String() // otherwise all sockets would have the same instance
 	}
-	var a setting.URL
-	if err := a.UnmarshalText([]byte("http://" + u.Host)); err != nil || a.Host != u.Host || a.Path != "" || a.RawQuery != "" || a.Fragment != "" {
-		return fmt.Errorf("%.80q is not host:port, such as localhost:9100", u.Host)
-	}
-	return nil
+	made, keep, err := x.Endpoint(&from, g)
+	return endpoint{made.URL, made.Socket, made.Labels}, keep, err
 }
 
 // target is an endpoint with the result of its last scrape.

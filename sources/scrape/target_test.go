@@ -199,7 +199,7 @@ func TestUnixSockets(t *testing.T) {
 		t.Errorf("the problem is %q", got.problem())
 	}
 	for address, label := range map[string]map[string]string{"h": {"__unix_socket__": b}, a: nil} {
-		if _, keep, err := s.made.of(&addresses(t, address)[0], &discovery.Group{Labels: label, IsRemote: true}); keep || !errors.Is(err, errRemoteSocket) {
+		if _, keep, err := s.made.of(&addresses(t, address)[0], &discovery.Group{Labels: label, IsRemote: true}); keep || !errors.Is(err, discovery.ErrRemoteSocket) {
 			t.Errorf("a list from a server: %t, %v", keep, err)
 		}
 	}

@@ -91,7 +91,7 @@ func (s *Source) employ(n int) error {
 // Collect computes the metrics of each target once. The error of a target that fails is reported with the metric up, and does not affect
 // other targets.
 func (s *Source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
-	list, problems := s.targets.Discover()
+	list, problems := s.targets.Discover(ctx, tick)
 	s.update(list)
 	n := min(s.most, len(list))
 	if err := s.employ(n); err != nil {
@@ -269,11 +269,18 @@ func copied(readings metric.Readings, packed string) []metric.Measured {
 		}
 		labels := make([]string, 0, width*len(m.Rows))
 		rows := make([]metric.Reading, len(m.Rows))
+		own, merged := "", packed // labels of the last row, without and with those of the target: successive rows often have the same
 		for k, row := range m.Rows {
 			from := len(labels)
 			for j, value := range row.Labels {
-				if value = keep(value); j == more {
-					value = metric.MergePacked(value, packed)
+				if j != more {
+					value = keep(value)
+				} else if value != own {
+					own = value
+					merged = metric.MergePacked(keep(value), packed)
+				}
+				if j == more {
+					value = merged
 				}
 				labels = append(labels, value)
 			}

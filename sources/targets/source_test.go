@@ -26,8 +26,10 @@ type fleet struct {
 	do       func(ctx context.Context, t *sources.Target, tick sources.Tick) (metric.Readings, error)
 }
 
-func (f *fleet) Discover() ([]*sources.Target, []error) { return f.list, f.problems }
-func (f *fleet) NewFetcher() sources.TargetFetcher      { return &pointer{} }
+func (f *fleet) Discover(context.Context, sources.Tick) ([]*sources.Target, []error) {
+	return f.list, f.problems
+}
+func (f *fleet) NewFetcher() sources.TargetFetcher { return &pointer{} }
 
 // pointer is a fetcher that only knows its target.
 type pointer struct {

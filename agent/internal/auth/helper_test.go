@@ -38,14 +38,22 @@ type memory struct {
 	err   error // of Store
 
 	notReady error // of Ready
+	locked   bool
+	unlocked int // number of calls of Store without a lock
 }
 
 func (m *memory) Load() []byte { return m.data }
 func (m *memory) Ready() error { return m.notReady }
 
-func (m *memory) Lock(context.Context) (func(), bool, error) { return func() {}, false, nil }
+func (m *memory) Lock(context.Context) (func(), bool, error) {
+	m.locked = true
+	return func() { m.locked = false }, false, nil
+}
 
 func (m *memory) Store(data []byte) (bool, error) {
+	if !m.locked {
+		m.unlocked++
+	}
 	if m.lasts && m.err == nil {
 		m.data = data
 	}

@@ -61,6 +61,19 @@ func TestRefusedTokenIsNotKept(t *testing.T) {
 	})
 }
 
+// TestMemoryIsLocked holds that a token is stored and removed only while the memory is locked, since other processes may use it.
+func TestMemoryIsLocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, login).lasting()
+		w.want(t, w.client(t), "Bearer token-1", 1)
+		w.set(func() { w.good = "Bearer token-2" })
+		w.want(t, w.again(t), "Bearer token-2", 2)
+		if m := w.memories["token"]; m.unlocked > 0 || m.locked {
+			t.Errorf("stored %d times without a lock; locked at the end: %v", m.unlocked, m.locked)
+		}
+	})
+}
+
 // TestKeptTokenIsDoubted holds that what is damaged, or of the future, is not used.
 func TestKeptTokenIsDoubted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -94,8 +107,38 @@ func TestRotatedRefreshTokenIsKept(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.wantError(t, w.again(t), "oauth2.refresh_token: no space left on device: after a restart there would be no valid refresh token", 4)
 		w.memories["refresh_token"].notReady = errors.New("the state file is not open")
-		w.wantError(t, w.again(t), "oauth2.refresh_token: the state file is not open; the refresh token was not used", 4)
+		w.wantError(t, w.again(t), "oauth2.refresh_token: the state file is not open; the refresh token was not used, since the server may replace it", 4)
 	})
+}
+
+// TestFirstRefreshTokenIsNotSpent holds that the refresh token of the settings is not used where a token that replaces it could not be
+// stored, unless it is known that the server does not replace it.
+func TestFirstRefreshTokenIsNotSpent(t *testing.T) {
+	for _, rotates := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, strings.Replace(byRefresh, ", token_file: kept", "", 1)).lasting()
+			w.rotating()
+			if !rotates {
+				w.answer = func(rw http.ResponseWriter, _ *http.Request, n int) {
+					rw.Header().Set("Content-Type", "application/json")
+					fmt.Fprintf(rw, `{"access_token": "token-%d", "token_type": "bearer", "expires_in": 3600}`, n)
+				}
+			}
+			const why = "oauth2.refresh_token: the state file is not open; the refresh token was not used, since the server may replace it"
+			notReady := errors.New("the state file is not open")
+			w.memories["refresh_token"].notReady = notReady
+			w.wantError(t, w.again(t), why, 0)
+			w.memories["refresh_token"].notReady = nil
+			w.want(t, w.again(t), "Bearer token-1", 1)
+			time.Sleep(time.Hour)
+			w.memories["refresh_token"].notReady = notReady
+			if rotates {
+				w.wantError(t, w.again(t), why, 1)
+				return
+			}
+			w.want(t, w.again(t), "Bearer token-2", 2)
+		})
+	}
 }
 
 const withLogout = `login: {url: "http://login.example/session", token: .token, logout: {url: "http://login.example/out?all=1", method: DELETE, headers: {X-Why: "env:WHY"}}}`

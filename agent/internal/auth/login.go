@@ -126,7 +126,7 @@ func (l *Login) validate() error {
 		problems = append(problems, setting.Under(fmt.Sprintf("more_tokens.%d", i), place.validate()))
 	}
 	if l.Logout != nil {
-		problems = append(problems, setting.Under("logout", l.Logout.validate()))
+		problems = append(problems, setting.Under("logout", l.Logout.validate(known)))
 	}
 	return errors.Join(append(problems, (&httpclient.Settings{TLS: l.TLS, Proxy: l.Proxy}).Validate())...)
 }
@@ -136,8 +136,16 @@ type loginProvider struct {
 	set   *Login
 	cache *httpclient.TokenCache
 
-	mu   sync.Mutex
-	host *httpclient.Host // host of the first authenticator, used for the logout
+	mu     sync.Mutex
+	host   *httpclient.Host  // host of the first authenticator, used for the logout
+	values map[string]string // values of the steps of the last login, used for the logout; not nil
+}
+
+// loggedIn stores the values of the steps of a login.
+func (p *loginProvider) loggedIn(values map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.values = values
 }
 
 // Keep implements httpclient.Keeper.
@@ -155,7 +163,7 @@ func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authentica
 	if !p.set.readsBody() || p.set.hasSteps() {
 		client.ReturnRedirects() // the response to a login form is often a redirect that sets a cookie
 	}
-	source := &loginSource{set: p.set, host: h, client: client}
+	source := &loginSource{set: p.set, host: h, client: client, loggedIn: p.loggedIn}
 	return &httpclient.TokenAuthenticator{
 		Host: h, Cache: p.cache, Source: source, SetToken: source.setTokens, Client: client, RefusedBy: p.set.RefusedBy,
 	}, nil
@@ -169,6 +177,8 @@ type loginSource struct {
 	set    *Login
 	host   *httpclient.Host
 	client *httpclient.Client
+
+	loggedIn func(values map[string]string) // is called after each login with the values of its steps
 }
 
 // Key implements httpclient.TokenSource. It returns a hash of the requests with the current secrets.
@@ -190,7 +200,7 @@ func (s *loginSource) Key() (string, error) {
 func (s *loginSource) Token(ctx context.Context) (httpclient.Token, error) {
 	session := newSession(s)
 	for i, step := range s.set.Before {
-		if err := session.play(ctx, step, ""); err != nil {
+		if err := session.play(ctx, step, nil); err != nil {
 			return httpclient.Token{}, fmt.Errorf("login.before.%d: %w", i, err)
 		}
 	}
@@ -199,10 +209,11 @@ func (s *loginSource) Token(ctx context.Context) (httpclient.Token, error) {
 		return httpclient.Token{}, err
 	}
 	for i, step := range s.set.After {
-		if err := session.play(ctx, step, token.Value); err != nil {
+		if err := session.play(ctx, step, &token); err != nil {
 			return httpclient.Token{}, fmt.Errorf("login.after.%d: %w", i, err)
 		}
 	}
+	s.loggedIn(session.values)
 	return token, nil
 }
 
@@ -296,6 +307,11 @@ func joinTokens(values []string) string {
 
 // setTokens puts the tokens on a request.
 func (s *loginSource) setTokens(req *http.Request, token string) {
+	s.eachToken(token, func(_ int, place *tokenPlace, value string) { place.placement().setToken(req, value) })
+}
+
+// eachToken calls f for each token, with its index and place. token is the result of joinTokens.
+func (s *loginSource) eachToken(token string, f func(i int, place *tokenPlace, value string)) {
 	places := s.set.tokens()
 	values := []string{token}
 	if len(places) > 1 && json.Unmarshal([]byte(token), &values) != nil {
@@ -303,7 +319,7 @@ func (s *loginSource) setTokens(req *http.Request, token string) {
 	}
 	for i, value := range values[:min(len(values), len(places))] {
 		s.host.Secrets.Remember(value)
-		places[i].placement().setToken(req, value)
+		f(i, places[i], value)
 	}
 }
 

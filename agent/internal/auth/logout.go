@@ -12,7 +12,7 @@ import (
 )
 
 // Logout is the settings of a request that ends the session of a Login. The request carries the token in the same place as all other
-// requests.
+// requests. In the path of its URL and in its headers, {{ .name }} is replaced by a value of a step of the login.
 type Logout struct {
 	URL     setting.URL             `yaml:"url"`
 	Method  string                  `yaml:"method"` // "" = POST
@@ -21,8 +21,10 @@ type Logout struct {
 
 func (l *Logout) method() string { return cmp.Or(l.Method, http.MethodPost) }
 
-func (l *Logout) validate() error {
-	var problems []error
+// validate returns all problems of the settings. known has the names of the values of all steps.
+func (l *Logout) validate(known map[string]bool) error {
+	same := request{URL: l.URL, Headers: l.Headers}
+	problems := []error{same.validateNames(known)}
 	if l.URL.IsZero() {
 		problems = append(problems, setting.Bad("url", "is required: the URL of the logout"))
 	}
@@ -32,10 +34,23 @@ func (l *Logout) validate() error {
 	return errors.Join(append(problems, setting.Under("headers", validateHeaders(l.Headers)))...)
 }
 
+// request returns the request of the logout, without the token.
+func (l *Logout) request(ctx context.Context, f filler) (*http.Request, error) {
+	to, err := f.url(l.URL)
+	if err != nil {
+		return nil, err
+	}
+	req, err := httpclient.NewRequest(ctx, l.method(), to, nil, "")
+	if err != nil {
+		return nil, err
+	}
+	return req, f.setHeaders(req, l.Headers)
+}
+
 // Logout implements httpclient.LogoutProvider.
 func (p *loginProvider) Logout(ctx context.Context) error {
 	p.mu.Lock()
-	host := p.host
+	host, values := p.host, p.values
 	p.mu.Unlock()
 	if p.set.Logout == nil || host == nil {
 		return nil
@@ -51,12 +66,9 @@ func (p *loginProvider) Logout(ctx context.Context) error {
 	}
 	defer client.CloseIdleConnections()
 	client.ReturnRedirects() // the response is usually a redirect to the login form, which need not be loaded
-	req, err := http.NewRequestWithContext(ctx, p.set.Logout.method(), p.set.Logout.URL.String(), nil)
+	req, err := p.set.Logout.request(ctx, filler{host, values})
 	if err != nil {
-		return errors.New("login.logout: the URL is not valid (the reason is not shown, as it may show a secret): look for spaces, line breaks or a wrong host or port in url") // the error of net/http would show the query
-	}
-	if err := setting.Under("login.logout", setHeaders(host, req, p.set.Logout.Headers)); err != nil {
-		return err
+		return setting.Under("login.logout", err)
 	}
 	(&loginSource{set: p.set, host: host}).setTokens(req, token.Value)
 	resp, err := client.DoAnyStatus(req)

@@ -100,6 +100,7 @@ type refresh struct {
 	seed    string                 // the refresh token of the settings from which last was obtained
 	last    string                 // the last refresh token of the server; seed if there is none yet
 	unsaved bool                   // last has not been written to the token file or the memory
+	fixed   bool                   // the memory says that the server did not replace seed when it was used before
 }
 
 // Key implements httpclient.Grant.
@@ -138,16 +139,16 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 		return nil, err
 	}
 	if seed != r.seed {
-		r.seed, r.last, r.unsaved = seed, seed, false
+		r.seed, r.last, r.unsaved, r.fixed = seed, seed, false, false
 	}
 	if r.set.TokenFile == "" && !r.unsaved { // another process may have stored a newer token
 		if kept, err := parseToken(r.memory.Load(), seed); err == nil && kept != "" {
-			r.last = kept
+			r.last, r.fixed = kept, kept == seed
 		}
 	}
-	if r.set.TokenFile == "" && r.last != r.seed { // this server replaces refresh tokens, so the next one must be stored
+	if r.set.TokenFile == "" && !r.fixed { // the server may replace the token, and the new one must then be stored
 		if err := r.memory.Ready(); err != nil {
-			return nil, setting.Bad("oauth2.refresh_token", "%v; the refresh token was not used", err)
+			return nil, setting.Bad("oauth2.refresh_token", "%v; the refresh token was not used, since the server may replace it", err)
 		}
 	}
 	if file := r.file(h); file != "" {
@@ -170,10 +171,13 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 // Granted implements httpclient.Grant.
 func (r *refresh) Granted(h *httpclient.Host, token string) error {
 	if token != "" && token != r.last {
-		r.last, r.unsaved = token, true
+		r.last, r.unsaved, r.fixed = token, true, false
 	}
 	file := r.file(h)
 	switch {
+	case !r.unsaved && r.set.TokenFile == "" && !r.fixed && r.last == r.seed:
+		r.fixed, _ = r.memory.Store(tokenText(r.seed, r.seed)) // an error only means that other commands do not know it
+		return nil
 	case !r.unsaved:
 		return nil
 	case file == "" && r.set.TokenFile != "": // the tokens are not real: see method file

@@ -19,7 +19,8 @@ import (
 	"github.com/collectington/collectington/sources/fetch/format"
 )
 
-// request is a request of a login. In its query, headers, body and form, {{ .name }} is replaced by a value of an earlier step.
+// request is a request of a login. In the path of its URL, its query, headers, body and form, {{ .name }} is replaced by a value of an
+// earlier step.
 type request struct {
 	URL     setting.URL             `yaml:"url"`
 	Method  string                  `yaml:"method"` // "" = POST for the login itself or with a body, else GET
@@ -67,10 +68,19 @@ func (r *request) validate(standard string, known map[string]bool) error {
 		bad("form", "body is set too: set only one of them")
 	}
 	problems = append(problems, validateBody("body", r.Body), setting.Under("headers", validateHeaders(r.Headers)))
+	return errors.Join(append(problems, r.validateNames(known))...)
+}
+
+// validateNames checks that there is a value for each {{ .name }}.
+func (r *request) validateNames(known map[string]bool) error {
+	var problems []error
+	if strings.Contains(r.URL.RawQuery, "{{") {
+		problems = append(problems, setting.Bad("url", "values are not filled in after the ?: put them before it, or the parameter into query"))
+	}
 	r.eachText(func(path, text string) {
 		for _, name := range namesIn(text) {
 			if !known[name] {
-				bad(path, "no value .%s: %s", name, knownNames(known))
+				problems = append(problems, setting.Bad(path, "no value .%s: %s", name, knownNames(known)))
 			}
 		}
 	})
@@ -86,6 +96,7 @@ func knownNames(known map[string]bool) string {
 
 // eachText calls f for each text of the request that may contain {{ .name }}.
 func (r *request) eachText(f func(path, text string)) {
+	f("url", r.URL.Path)
 	for under, texts := range map[string]map[string]setting.Text{"query": r.Query, "headers": r.Headers, "form": r.Form} {
 		for name, text := range texts {
 			f(under+"."+name, string(text))
@@ -187,6 +198,32 @@ func (f filler) texts(under string, texts map[string]setting.Text) (map[string]s
 	return values, nil
 }
 
+// url returns a URL in whose path {{ .name }} is replaced. A value is one segment of the path, or a part of one.
+func (f filler) url(u setting.URL) (url.URL, error) {
+	names := valueName().FindAllStringSubmatchIndex(u.Path, -1)
+	if f.values == nil || len(names) == 0 {
+		return u.URL, nil
+	}
+	var path strings.Builder
+	from := 0
+	for _, at := range names {
+		value := f.values[u.Path[at[2]:at[3]]]
+		if value == "" || value == "." || value == ".." {
+			return u.URL, setting.Bad("url", "the value .%s is empty, . or .., which is not a valid path segment", u.Path[at[2]:at[3]])
+		}
+		path.WriteString((&url.URL{Path: u.Path[from:at[0]]}).EscapedPath() + url.PathEscape(value))
+		from = at[1]
+	}
+	path.WriteString((&url.URL{Path: u.Path[from:]}).EscapedPath())
+	filled, err := url.Parse(path.String())
+	if err != nil || filled.Host != "" {
+		return u.URL, setting.Bad("url", "the path is not valid after its values are filled in")
+	}
+	to := u.URL
+	to.Path, to.RawPath = filled.Path, filled.RawPath
+	return to, nil
+}
+
 // request returns the HTTP request for r, and its body for messages. standard is the default method.
 func (f filler) request(ctx context.Context, r *request, standard string) (*http.Request, string, error) {
 	query, err := f.texts("query", r.Query)
@@ -197,7 +234,11 @@ func (f filler) request(ctx context.Context, r *request, standard string) (*http
 	if err != nil {
 		return nil, "", err
 	}
-	target, values := r.URL.URL, url.Values{}
+	target, err := f.url(r.URL)
+	if err != nil {
+		return nil, "", err
+	}
+	values := url.Values{}
 	for name, given := range target.Query() {
 		for _, value := range given {
 			f.host.RememberNamed(name, value)
@@ -206,29 +247,33 @@ func (f filler) request(ctx context.Context, r *request, standard string) (*http
 	for name, value := range query {
 		values.Set(name, value)
 	}
-	target.RawQuery = strings.Trim(target.RawQuery+"&"+values.Encode(), "&")
 	if r.hasBody() {
 		standard = http.MethodPost
 	}
-	req, err := http.NewRequestWithContext(ctx, cmp.Or(r.Method, standard), target.String(), strings.NewReader(text))
+	req, err := httpclient.NewRequest(ctx, cmp.Or(r.Method, standard), target, values, text)
 	if err != nil {
-		return nil, "", errors.New("the URL is not valid once secrets and templates are filled in (the reason is not shown, as it may show a secret): look for spaces, line breaks or a wrong host or port in url") // the error of net/http would show the query
+		return nil, "", err
 	}
 	if text != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
 	req.Header.Set("Accept", "application/json, */*;q=0.5")
-	headers, err := f.texts("headers", r.Headers)
+	return req, text, f.setHeaders(req, r.Headers)
+}
+
+// setHeaders sets headers on a request.
+func (f filler) setHeaders(req *http.Request, texts map[string]setting.Text) error {
+	headers, err := f.texts("headers", texts)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	for name, value := range headers {
 		if !httpclient.IsHeaderValue(value) {
-			return nil, "", fmt.Errorf("headers.%s: a secret or a value contains a line break or control character: %s", name, r.Headers[name])
+			return fmt.Errorf("headers.%s: a secret or a value contains a line break or control character: %s", name, texts[name])
 		}
 		req.Header.Set(name, value)
 	}
-	return req, text, nil
+	return nil
 }
 
 // body returns the body of a request and its content type.

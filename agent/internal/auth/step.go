@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/collectington/collectington/agent/digest"
 	"github.com/collectington/collectington/agent/httpclient"
@@ -85,13 +86,23 @@ func newSession(s *loginSource) *session {
 	return &session{s, map[string]string{}, jar}
 }
 
-// do sends a request with the cookies of earlier responses, and stores the cookies of its own response.
-func (s *session) do(req *http.Request) (*httpclient.Response, error) {
+// do sends a request with the cookies of earlier responses, and stores the cookies of its own response. It sends the tokens too, unless
+// token is "". A token that is a cookie is sent once: as the server of this request has set it, if it has.
+func (s *session) do(req *http.Request, token string) (*httpclient.Response, error) {
+	stored := map[string]bool{}
 	if s.set.hasSteps() {
 		for _, c := range s.jar.Cookies(req.URL) {
 			s.host.Secrets.Remember(c.Value)
 			req.AddCookie(c)
+			stored[c.Name] = true
 		}
+	}
+	if token != "" {
+		s.eachToken(token, func(_ int, place *tokenPlace, value string) {
+			if send := place.placement(); send.Cookie == "" || send.Cookie != place.TokenCookie || !stored[send.Cookie] {
+				send.setToken(req, value)
+			}
+		})
 	}
 	resp, err := s.client.DoAnyStatus(req)
 	if err == nil {
@@ -106,7 +117,7 @@ func (s *session) logIn(ctx context.Context) (httpclient.Token, error) {
 	if err != nil {
 		return httpclient.Token{}, setting.Under("login", err)
 	}
-	resp, err := s.do(req)
+	resp, err := s.do(req, "")
 	if err != nil {
 		return httpclient.Token{}, err
 	}
@@ -115,16 +126,18 @@ func (s *session) logIn(ctx context.Context) (httpclient.Token, error) {
 	return token, resp.Wrap(err)
 }
 
-// play sends the request of a step and sets its values. token is the token of the login, "" in a step before it.
-func (s *session) play(ctx context.Context, step *Step, token string) error {
+// play sends the request of a step and sets its values. token is the token of the login, nil in a step before it; play changes it if the
+// response renews it.
+func (s *session) play(ctx context.Context, step *Step, token *httpclient.Token) error {
 	req, _, err := filler{s.host, s.values}.request(ctx, &step.request, http.MethodGet)
 	if err != nil {
 		return err
 	}
-	if token != "" {
-		s.setTokens(req, token)
+	var given string
+	if token != nil {
+		given = token.Value
 	}
-	resp, err := s.do(req)
+	resp, err := s.do(req, given)
 	if err != nil {
 		return err
 	}
@@ -132,10 +145,46 @@ func (s *session) play(ctx context.Context, step *Step, token string) error {
 	if !step.accepts(resp.StatusCode, 399) {
 		return resp.Wrap(httpclient.Refused(resp.StatusError()))
 	}
+	if token != nil {
+		if err := s.renew(token, req, resp); err != nil {
+			return resp.Wrap(httpclient.Refused(err))
+		}
+	}
 	if err := s.take(ctx, step, resp); err != nil {
 		return resp.Wrap(err)
 	}
 	return s.compute(step)
+}
+
+// renew replaces each token that is a cookie by the cookie that the response to req sets: some servers begin a new session when
+// something is selected. A cookie that the login's server would not get, or that the response deletes, changes nothing.
+func (s *session) renew(token *httpclient.Token, req *http.Request, resp *httpclient.Response) error {
+	var values []string
+	var problem error
+	s.eachToken(token.Value, func(i int, place *tokenPlace, value string) {
+		c := lastCookie(resp, place.TokenCookie)
+		if c != nil && isSharedWith(s.set.URL.Hostname(), c, req.URL.Hostname()) {
+			if expires := cookieExpiry(c); expires.IsZero() || expires.After(time.Now()) {
+				if err := place.placement().check(c.Value); err != nil {
+					problem = err
+				}
+				s.host.Secrets.Remember(c.Value)
+				if value = c.Value; i == 0 && s.set.Expires.IsZero() {
+					token.Expires = expires
+				}
+			}
+		}
+		values = append(values, value)
+	})
+	token.Value = joinTokens(values)
+	return problem
+}
+
+// isSharedWith reports whether a cookie that the host setBy has set is also sent to a host (RFC 6265 section 5.1.3).
+func isSharedWith(host string, c *http.Cookie, setBy string) bool {
+	domain := strings.ToLower(strings.TrimPrefix(c.Domain, "."))
+	isIn := func(host string) bool { return strings.HasSuffix("."+strings.ToLower(host), "."+domain) }
+	return strings.EqualFold(host, setBy) || domain != "" && isIn(host) && isIn(setBy)
 }
 
 // take sets the values that a step takes from a response. They are treated as secrets, since each may be a token.

@@ -36,6 +36,7 @@ const LookBack = 5 * time.Minute
 func (r *reader) warn(plan *Plan, root *yaml.Node) {
 	w := &warner{reader: r, plan: plan, root: root}
 	w.unused()
+	w.forgotten()
 	for i := range plan.Jobs {
 		w.job(&plan.Jobs[i])
 	}
@@ -68,6 +69,16 @@ func (w *warner) unused() {
 	for _, s := range w.plan.Sinks {
 		if !slices.Contains(w.plan.Own.Sinks, s.Name) && !slices.ContainsFunc(w.plan.Jobs, func(j Job) bool { return j.GoesTo(s.Name) }) {
 			w.add("", []string{"sinks", s.Name}, "no job sends its metrics to this sink", "add it to the sinks of a job, or remove it")
+		}
+	}
+}
+
+// forgotten warns of refresh tokens whose successors are not kept.
+func (w *warner) forgotten() {
+	for _, a := range w.plan.Auth {
+		if o := a.Settings.OAuth2; o != nil && o.RefreshToken != "" && o.TokenFile == "" && w.plan.StateFile == "" {
+			w.add("", []string{"auth", a.Name, "oauth2", "refresh_token"}, "if the server replaces the refresh token, the new one is lost when the program ends, and each cton try uses one up",
+				"set state_file or token_file, which keep it")
 		}
 	}
 }

@@ -191,7 +191,7 @@ type LoginMemory struct {
 // storeTimeout is how long Store waits for the disk.
 const storeTimeout = 5 * time.Second
 
-var errNotOpen = errors.New("the token is kept in the state file, which only cton run and cton once write")
+var errNotOpen = errors.New("the token is kept in the state file, which only cton run and cton once write: run one of them first")
 
 func (m *LoginMemory) name() string { return loginPrefix + m.Login }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -191,28 +190,35 @@ func (s *source) moreLabels(ctx context.Context, x *Expr, in *item) (string, *it
 	bad := func(reason metric.Reason, format string, args ...any) (string, *itemProblem) {
 		return "", &itemProblem{reason, fmt.Sprintf("labels_from %s: ", x) + fmt.Sprintf(format, args...), nil}
 	}
-	values, ok := members(v)
+	all, ok := members(v, s.members[:0])
+	s.members = all
 	switch {
 	case v.isNull():
 		return "", nil
 	case !ok:
 		return bad(metric.NotLabel, "want an object, got %s", v.preview())
-	case len(values) > maxMore:
-		return bad(metric.NotLabel, "has %d labels, more than %d", len(values), maxMore)
+	case len(all) > maxMore:
+		return bad(metric.NotLabel, "has %d labels, more than %d", len(all), maxMore)
 	}
-	labels := make([]metric.Label, 0, len(values))
-	from := map[string]string{}
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		value, name := values[key], labelName(key)
+	labels := s.more[:0]
+	changed := false // a name is not its key, so it may be that of another label
+	for i, m := range all {
+		key, value, name := m.key, m.value, labelName(m.key)
 		if value.isNull() {
 			continue
 		}
+		changed = changed || name != key
+		if changed {
+			for _, other := range all[:i] {
+				if !other.value.isNull() && labelName(other.key) == name {
+					return bad(metric.Unnamed, "%.80q and %.80q both become the label %s: leave one of them out", other.key, key, name)
+				}
+			}
+		}
 		text, ok := value.label()
-		switch other, twice := from[name]; {
+		switch {
 		case len(key) > maxName, name == "", strings.HasPrefix(name, "__"), name == "le", name == "quantile":
 			return bad(metric.Unnamed, "%.80q cannot be the name of a label", key)
-		case twice:
-			return bad(metric.Unnamed, "%.80q and %.80q both become the label %s: leave one of them out", other, key, name)
 		case !ok:
 			return bad(metric.NotLabel, "%.80q: want a string, got %s", key, value.preview())
 		case !utf8.ValidString(text):
@@ -220,32 +226,51 @@ func (s *source) moreLabels(ctx context.Context, x *Expr, in *item) (string, *it
 		case len(text) > maxLabel:
 			return bad(metric.LabelTooBig, "%.80q has %d bytes, more than %d", key, len(text), maxLabel)
 		}
-		from[name] = key
 		labels = append(labels, metric.Label{Name: name, Value: text})
 	}
+	s.more = labels
 	return metric.PackLabels(labels), nil
 }
 
-// members returns the members of an object. It returns false if v is not an object.
-func members(v value) (map[string]value, bool) {
-	all := map[string]value{}
+// labelMember is a member of an object of labels.
+type labelMember struct {
+	key   string
+	value value
+}
+
+// members appends the members of an object to dst, which is empty, and sorts them by key. Of members with the same key it keeps the last.
+// It returns false if v is not an object.
+func members(v value, dst []labelMember) ([]labelMember, bool) {
+	byKey := func(a, b labelMember) int { return strings.Compare(a.key, b.key) }
 	if v.form == formDoc && v.doc().Kind() == document.Object {
-		for key, member := range v.doc().Members {
-			all[key] = ofDocument(member)
+		for key, one := range v.doc().Members {
+			dst = append(dst, labelMember{key, ofDocument(one)})
 		}
-		return all, true
+		slices.SortStableFunc(dst, byKey)
+		last := dst[:0]
+		for i := range dst {
+			if i+1 == len(dst) || dst[i].key != dst[i+1].key {
+				last = append(last, dst[i])
+			}
+		}
+		return last, true
 	}
 	object, ok := v.jq().(map[string]any)
-	for key, member := range object {
-		all[key] = ofJQ(member)
+	for key, one := range object {
+		dst = append(dst, labelMember{key, ofJQ(one)})
 	}
-	return all, ok
+	slices.SortFunc(dst, byKey)
+	return dst, ok
 }
 
 // labelName converts a text to a valid label name: it replaces other characters by _, and puts _ before a leading digit.
 func labelName(s string) string {
 	valid := func(i int, c rune) bool {
 		return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 && c >= '0' && c <= '9'
+	}
+	isOther := func(c rune) bool { return !valid(1, c) }
+	if s == "" || strings.IndexFunc(s, isOther) < 0 && valid(0, rune(s[0])) {
+		return s
 	}
 	var b strings.Builder
 	for i, c := range s {

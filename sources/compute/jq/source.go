@@ -31,6 +31,8 @@ type source struct {
 	taken     map[string]*namedMetric // the metric that uses a name of a series; nil = a metric without name_from
 	readings  metric.Readings         // measured, and the metrics with name_from
 	arena     []string                // label values of the current tick
+	members   []labelMember           // members of the object of labels_from, of one item
+	more      []metric.Label          // labels of labels_from, of one item
 	evaluator evaluator               // evaluates expressions in the current tick
 	window    window                  // window of the current tick
 

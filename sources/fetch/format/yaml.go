@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/document"
+	agenttext "github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -31,10 +32,7 @@ type tree struct {
 // yaml decodes one YAML document (YAML 1.2, core schema). Dates become strings, and numbers keep all their digits. The numbers .nan
 // and .inf become the strings NaN, +Inf and -Inf, since JSON has no such numbers.
 func (d *Decoder) yaml(text []byte) error {
-	marks := 0
-	for _, mark := range []string{":", ":", ",", "-", "[", "{", "?"} { // the colon is counted twice, since it separates two values
-		marks += bytes.Count(text, []byte(mark))
-	}
+	marks := agenttext.Values(text)
 	if marks > maxMarks {
 		return fmt.Errorf("has more than %d values, estimated from its punctuation: use JSON for a document of this size", maxMarks)
 	}

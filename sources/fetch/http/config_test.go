@@ -37,6 +37,9 @@ func TestExample(t *testing.T) {
 	if len(got.FileSD.Files) == 0 {
 		want.FileSD = got.FileSD
 	}
+	if len(got.Relabel) == 0 {
+		want.Relabel = got.Relabel
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the example is not the defaults:\n%+v\n%+v", got, want)
 	}

@@ -10,10 +10,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/jq"
 	"github.com/collectington/collectington/agent/pattern"
+	"github.com/collectington/collectington/agent/relabel"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/discovery"
@@ -27,7 +29,10 @@ var example string
 var Kind = sources.Kind[sources.Fetcher]{
 	Name: "http",
 	Defaults: func() sources.Config[sources.Fetcher] {
-		return &Config{ValidStatusCodes: httpclient.StatusCodes{{First: 200, Last: 299}}, Document: Body, MaxBody: 64 << 20, Decoding: format.Defaults()}
+		return &Config{
+			HTTPSD:           discovery.HTTPSD{RefreshInterval: setting.Duration(time.Minute)},
+			ValidStatusCodes: httpclient.StatusCodes{{First: 200, Last: 299}}, Document: Body, MaxBody: 64 << 20, Decoding: format.Defaults(),
+		}
 	},
 	Example: example,
 }
@@ -48,8 +53,10 @@ type Config struct {
 
 	MaxBody setting.Bytes `yaml:"max_body"` // maximum size of a response's body, decompressed
 
-	Targets []Target         `yaml:"targets"` // servers; the request is sent to each of them
-	FileSD  discovery.FileSD `yaml:"file_sd"` // files that list further targets
+	Targets []Target         `yaml:"targets"`         // servers; the request is sent to each of them
+	FileSD  discovery.FileSD `yaml:"file_sd"`         // files that list further targets
+	HTTPSD  discovery.HTTPSD `yaml:"http_sd"`         // a URL that lists further targets
+	Relabel relabel.Rules    `yaml:"relabel_configs"` // rules for targets
 
 	Paginate *Paginate `yaml:"paginate"` // nil = one page
 	ForEach  *ForEach  `yaml:"for_each"` // nil = one request

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
@@ -85,14 +84,13 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	if plan.page.param != "" {
 		query.Set(plan.page.param, plan.page.value)
 	}
-	plan.target.RawQuery = strings.Trim(plan.target.RawQuery+"&"+query.Encode(), "&")
 	text, err := b.bodyOf(tick, plan)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, plan.method, plan.target.String(), strings.NewReader(text))
+	req, err := httpclient.NewRequest(ctx, plan.method, plan.target, query, text)
 	if err != nil {
-		return nil, errors.New("the URL is not valid once secrets and templates are filled in (the reason is not shown, as it may show a secret): look for spaces, line breaks or a wrong host or port in url") // the error of net/http would show the query
+		return nil, err
 	}
 	req.Header.Set("Accept", b.set.Decoding.Format.Accept())
 	if text != "" {

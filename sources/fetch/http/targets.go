@@ -2,13 +2,14 @@ package http
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/metric"
@@ -24,7 +25,9 @@ type Target struct {
 }
 
 // HasTargets implements sources.Targeter.
-func (c *Config) HasTargets() bool { return len(c.Targets)+len(c.FileSD.Files) > 0 }
+func (c *Config) HasTargets() bool {
+	return len(c.Targets)+len(c.FileSD.Files) > 0 || c.HTTPSD.IsSet()
+}
 
 // AddLabels implements sources.Labeler.
 func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
@@ -37,10 +40,17 @@ func (c *Config) validateTargets() error {
 		if c.URL.relative {
 			bad("url", "want a URL that starts with http:// or https://: a path alone is for a job with targets")
 		}
-		return errors.Join(errs...)
+		if len(c.Relabel) > 0 {
+			bad("relabel_configs", "are only for a job with targets: set targets, file_sd or http_sd")
+		}
+		return errors.Join(append(errs, setting.Under("http_sd", c.HTTPSD.Validate()))...)
 	}
 	if !c.URL.IsZero() && !c.URL.relative {
 		bad("url", "targets are set too: want only the path and query that all of them have, such as /api/status, or no url")
+	}
+	maker, err := c.maker("JOB") // the name of the job is not known yet
+	if err != nil {
+		errs = append(errs, err)
 	}
 	first := map[string]int{}
 	for i := range c.Targets {
@@ -49,9 +59,11 @@ func (c *Config) validateTargets() error {
 			bad(path+".url", "is required: the URL of the target, such as http://10.0.0.1")
 			continue
 		}
-		t, err := c.endpoint(c.Targets[i].URL, c.Targets[i].Labels, "JOB") // the name of the job is not known yet
+		t, keep, err := c.endpoint(maker, c.Targets[i].URL, &discovery.Group{Labels: c.Targets[i].Labels})
 		if err != nil {
 			bad(path, "%v", err)
+		}
+		if !keep {
 			continue
 		}
 		if other, twice := first[t.key]; twice {
@@ -60,7 +72,7 @@ func (c *Config) validateTargets() error {
 		}
 		first[t.key] = i
 	}
-	return errors.Join(append(errs, setting.Under("file_sd", c.FileSD.Validate()))...)
+	return errors.Join(append(errs, setting.Under("file_sd", c.FileSD.Validate()), setting.Under("http_sd", c.HTTPSD.Validate()))...)
 }
 
 // endpoint is the address of a target's requests, and the labels of its series.
@@ -70,60 +82,84 @@ type endpoint struct {
 	key     string // labels as one text; equal labels have equal keys
 }
 
-// endpoint returns the endpoint of a target. It leaves out labels whose names begin with __, which lists of targets for Prometheus
-// contain for relabelling.
-func (c *Config) endpoint(a Address, labels map[string]string, job string) (e endpoint, err error) {
+// name returns the name of a target for messages: its address as it was given, unless relabel_configs have changed it.
+func (e *endpoint) name(given *Address) string {
+	if e.address.Host != given.Host || e.address.Scheme != given.Scheme || e.address.socket != given.socket {
+		given = &e.address
+	}
+	return given.Place()
+}
+
+// maker returns what makes endpoints for a job.
+func (c *Config) maker(job string) (*discovery.Maker, error) {
+	rules, err := c.Relabel.Compile("relabel_configs")
+	return &discovery.Maker{Job: job, JobLabels: c.jobLabels, Rules: rules}, err
+}
+
+// endpoint returns the endpoint of a target, with the labels of its group. keep is false if relabel_configs drop it.
+func (c *Config) endpoint(maker *discovery.Maker, a Address, g *discovery.Group) (e endpoint, keep bool, err error) {
 	if a.relative {
-		return e, errors.New("want a URL with a server, such as http://10.0.0.1")
+		return e, false, errors.New("want a URL with a server, such as http://10.0.0.1")
 	}
-	if strings.Contains(a.String(), "{{") || strings.Contains(a.Path, "{{") {
-		return e, errors.New("a target cannot contain a template: write it in url, the path that all targets have")
+	from := discovery.Address{URL: a.URL.URL, Socket: a.socket}
+	if strings.Trim(a.Path, "/") == "" {
+		from.URL.Path, from.URL.RawPath = "", ""
 	}
-	if a.socket != "" && c.RequestPolicy != (httpclient.RequestPolicy{}) {
-		return e, errors.New("a unix socket has no rate_limit and no cache_for: leave them out")
-	}
-	e.address = a
-	if c.URL.relative && strings.Trim(a.Path, "/") == "" {
-		whole := c.URL.URL
-		whole.Scheme, whole.Host, whole.RawQuery = a.Scheme, a.Host, cmp.Or(a.RawQuery, whole.RawQuery)
-		e.address.URL = whole
-	}
-	all := map[string]string{model.JobLabel: job, model.InstanceLabel: a.Host}
 	if a.socket != "" {
-		all[model.InstanceLabel] = a.String()
+		from.Instance = a.String()
 	}
-	for _, given := range []map[string]string{c.jobLabels, labels} {
-		for name, value := range given {
-			if value != "" && !strings.HasPrefix(name, model.ReservedLabelPrefix) {
-				all[name] = value
-			}
-		}
+	made, keep, err := maker.Endpoint(&from, g)
+	if err != nil || !keep {
+		return e, false, err
 	}
-	for name, value := range all {
+	if from.URL.Path == made.URL.Path { // as it is written, since a path can be escaped in several ways
+		made.URL.RawPath = from.URL.RawPath
+	}
+	if strings.Contains(made.URL.String()+made.URL.Path+a.Path, "{{") {
+		return e, false, errors.New("a target cannot contain a template: write it in url, the path that all targets have")
+	}
+	e.address.socket = made.Socket
+	if e.address.socket != "" && c.RequestPolicy != (httpclient.RequestPolicy{}) {
+		return e, false, errors.New("a unix socket has no rate_limit and no cache_for: leave them out")
+	}
+	e.address.URL.URL = made.URL
+	switch {
+	case made.URL.Path == "" && c.URL.relative:
+		whole := c.URL.URL
+		whole.Scheme, whole.Host, whole.RawQuery = made.URL.Scheme, made.URL.Host, cmp.Or(made.URL.RawQuery, whole.RawQuery)
+		e.address.URL = whole
+	case made.URL.Path == "":
+		e.address.Path = a.Path
+	}
+	made.Labels.Range(func(l labels.Label) {
 		switch {
-		case !model.UTF8Validation.IsValidLabelName(name), strings.Contains(name, ":"):
-			return e, fmt.Errorf("%.80q is not a valid label name", name)
-		case !model.LabelValue(value).IsValid():
-			return e, fmt.Errorf("the label %.80q is not valid UTF-8", name)
-		case name == model.BucketLabel || name == model.QuantileLabel:
-			return e, fmt.Errorf("the label %s is reserved: give it another name", name)
+		case err != nil:
+		case strings.Contains(l.Name, ":"):
+			err = fmt.Errorf("%.80q is not a valid label name", l.Name)
+		case l.Name == model.BucketLabel || l.Name == model.QuantileLabel:
+			err = fmt.Errorf("the label %s is reserved: give it another name", l.Name)
 		}
-		e.labels = append(e.labels, metric.Label{Name: name, Value: value})
-	}
-	slices.SortFunc(e.labels, func(a, b metric.Label) int { return strings.Compare(a.Name, b.Name) })
+		e.labels = append(e.labels, metric.Label{Name: l.Name, Value: l.Value})
+	})
 	e.key = metric.PackLabels(e.labels)
-	return e, nil
+	return e, err == nil, err
 }
 
 // NewTargets implements sources.Targeter.
 func (c *Config) NewTargets(env sources.Env) (sources.Targets, error) {
-	t := &targets{config: c, env: env, files: discovery.Files{Dir: env.Dir, Patterns: c.FileSD.Files, Check: checkListed}}
+	t := &targets{config: c, env: env}
 	var err error
+	if t.maker, err = c.maker(env.Job); err != nil {
+		return nil, err
+	}
+	if t.lists, err = discovery.New(env, &c.FileSD, &c.HTTPSD, checkListed); err != nil {
+		return nil, err
+	}
 	t.host = env.Web.WithPolicy(env.Job, &url.URL{}, &c.RequestPolicy)
 	if t.client, err = c.client(t.host); err != nil {
 		return nil, err
 	}
-	t.Discover() // the first tick calls Discover again and reports its problems
+	t.replace(t.lists.Files()) // the first tick does it again and reports the problems
 	return t, nil
 }
 
@@ -133,8 +169,9 @@ type targets struct {
 	env    sources.Env
 	host   *httpclient.Host // with the policy of the settings
 	client *httpclient.Client
-	files  discovery.Files
-	reads  int // 1 + files.Reads when list was made; 0 = list has not been made
+	maker  *discovery.Maker
+	lists  *discovery.Lists
+	reads  int // lists.Reads when list was made; 0 = no tick has made it
 
 	list     []*sources.Target
 	problems []error
@@ -149,9 +186,9 @@ type target struct {
 }
 
 // Discover implements sources.Targets.
-func (t *targets) Discover() ([]*sources.Target, []error) {
-	groups, problems := t.files.Refresh()
-	if reads := 1 + t.files.Reads; t.reads != reads {
+func (t *targets) Discover(ctx context.Context, tick sources.Tick) ([]*sources.Target, []error) {
+	groups, problems := t.lists.Refresh(ctx, tick.Interval)
+	if reads := t.lists.Reads(); t.reads != reads {
 		t.reads = reads
 		t.replace(groups)
 	}
@@ -167,10 +204,10 @@ func (t *targets) replace(groups []discovery.Group) {
 	}
 	t.list, t.problems = nil, nil
 	taken := map[string]bool{}
-	add := func(a Address, labels map[string]string) {
-		e, err := t.config.endpoint(a, labels, t.env.Job)
+	add := func(a Address, g *discovery.Group) {
+		e, keep, err := t.config.endpoint(t.maker, a, g)
 		switch {
-		case err != nil:
+		case err != nil, !keep:
 		case taken[e.key]:
 			err = fmt.Errorf("another target has the same labels %s", e.labels)
 		case len(t.list) == discovery.MaxTargets:
@@ -180,7 +217,7 @@ func (t *targets) replace(groups []discovery.Group) {
 			key := e.address.String() + " " + e.key
 			known := before[key]
 			if known == nil {
-				known, err = t.open(&e, a.Place(), key)
+				known, err = t.open(&e, e.name(&a), key)
 			}
 			if err == nil {
 				delete(before, key)
@@ -192,16 +229,17 @@ func (t *targets) replace(groups []discovery.Group) {
 		}
 	}
 	for i := range t.config.Targets {
-		add(t.config.Targets[i].URL, t.config.Targets[i].Labels)
+		add(t.config.Targets[i].URL, &discovery.Group{Labels: t.config.Targets[i].Labels})
 	}
-	for _, g := range groups {
+	for i := range groups {
+		g := &groups[i]
 		for _, text := range g.Targets {
 			a, err := listed(text, g.Labels[model.SchemeLabel])
 			if err != nil { // such as of its scheme; the rest was checked with the list
 				t.problems = append(t.problems, fmt.Errorf("a target of a list is left out: %w", err))
 				continue
 			}
-			add(a, g.Labels)
+			add(a, g)
 		}
 	}
 	for _, gone := range before {
@@ -214,18 +252,19 @@ func (t *targets) replace(groups []discovery.Group) {
 // open creates a target, with its requests and its client.
 func (t *targets) open(e *endpoint, name, key string) (*sources.Target, error) {
 	own := *t.config
-	own.URL, own.Targets, own.FileSD = e.address, nil, discovery.FileSD{}
+	own.URL, own.Targets, own.FileSD, own.HTTPSD, own.Relabel = e.address, nil, discovery.FileSD{}, discovery.HTTPSD{}, nil
 	templates, err := own.templates()
 	if err != nil {
 		return nil, err
 	}
-	host, client := t.env.Web, t.client
-	if e.address.socket == "" {
-		host = t.host
-	} else if client, err = own.client(host.OverSocket(e.address.socket)); err != nil {
-		return nil, err
+	client := t.client
+	if e.address.socket != "" {
+		if client, err = own.client(t.env.Web.OverSocket(e.address.socket)); err != nil {
+			return nil, err
+		}
 	}
-	builder := &requestBuilder{set: &own, host: host, templates: templates, literals: own.literals()}
+	// The host is the same for all targets, so that a fetcher can keep its client for other origins.
+	builder := &requestBuilder{set: &own, host: t.host, templates: templates, literals: own.literals()}
 	limit := func() { t.host.AlsoAt(t.env.Job, &own.URL.URL.URL) }
 	return &sources.Target{Name: name, Labels: e.labels, Of: &target{key, builder, client, limit}}, nil
 }

@@ -2,6 +2,7 @@ package http
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,11 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/discovery"
 )
 
 // FuzzTarget holds that a target of a list is refused, or gives a request to its own host that contains no template, and labels that
@@ -30,9 +33,13 @@ func FuzzTarget(f *testing.F) {
 		if err != nil {
 			return
 		}
-		e, err := c.endpoint(a, map[string]string{name: value}, "job")
+		maker, err := c.maker("job")
 		if err != nil {
-			if strings.Contains(err.Error(), "\n") {
+			t.Fatal(err)
+		}
+		e, keep, err := c.endpoint(maker, a, &discovery.Group{Labels: map[string]string{name: value}})
+		if err != nil || !keep {
+			if err == nil || strings.Contains(err.Error(), "\n") {
 				t.Errorf("an error of more than one line: %q", err)
 			}
 			return
@@ -71,7 +78,11 @@ func TestEndpoints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := settings.endpoint(a, nil, "j")
+		maker, err := settings.maker("j")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _, err := settings.endpoint(maker, a, &discovery.Group{})
 		got := e.address.Scheme + "://" + e.address.Host + (&Config{URL: e.address}).writtenPath()
 		if e.address.RawQuery != "" {
 			got += "?" + e.address.RawQuery
@@ -93,14 +104,14 @@ func TestTargetsStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, problems := all.Discover()
+	first, problems := all.Discover(t.Context(), sources.Tick{})
 	if len(first) != 2 || len(problems) != 0 {
 		t.Fatalf("%v, %v", first, problems)
 	}
 	set := all.(*targets)
 	set.config.Targets = set.config.Targets[1:]
 	set.reads = 0 // as if a file had changed
-	second, _ := all.Discover()
+	second, _ := all.Discover(t.Context(), sources.Tick{})
 	if len(second) != 1 || second[0] != first[1] {
 		t.Errorf("the target that stays is another one")
 	}
@@ -126,7 +137,7 @@ func TestLimitOfEachTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, problems := all.Discover()
+	list, problems := all.Discover(t.Context(), sources.Tick{})
 	if len(list) != 2 || len(problems) > 0 {
 		t.Fatal(list, problems)
 	}
@@ -141,5 +152,57 @@ func TestLimitOfEachTarget(t *testing.T) {
 	}
 	if a, b := asked[0].Load(), asked[1].Load(); a != 1 || b != 1 {
 		t.Errorf("asked %d and %d times, want once each", a, b)
+	}
+}
+
+// TestListOfServerAndRules holds that targets come from a server too, that relabel_configs change and drop targets, and that neither can
+// bring in a template.
+func TestListOfServerAndRules(t *testing.T) {
+	list := `[
+		{"targets": ["a.test:81", "dropped.test"], "labels": {"rack": "7", "__meta_site": "oslo"}},
+		{"targets": ["b.test"], "labels": {"__metrics_path__": "/own", "__scheme__": "https", "__param_id": "9"}},
+		{"targets": ["c.test"], "labels": {"__metrics_path__": "/{{ secret \"env:KEY\" }}"}},
+		{"targets": ["unix:///run/x.sock:/v1"]}
+	]`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer list" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, list)
+	}))
+	defer server.Close()
+	c := config(t, `{url: '/base?q=1', targets: [{url: 'http://static.test'}], http_sd: {url: '`+server.URL+`', authorization: {credentials: "env:SD"}}, relabel_configs: [
+		{source_labels: [__address__], regex: 'dropped.*', action: drop},
+		{source_labels: [__meta_site], target_label: site},
+		{source_labels: [__address__], regex: '([^:]+):.*', target_label: instance}]}`)
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SD", "list")
+	all, err := c.NewTargets(sources.Env{Job: "j", Web: &httpclient.Host{Secrets: &setting.SecretStore{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, problems := all.Discover(t.Context(), sources.Tick{Interval: time.Minute})
+	var got []string
+	for _, x := range found {
+		u := x.Of.(*target).builder.set.URL
+		got = append(got, x.Labels.String()+" "+u.String())
+	}
+	want := []string{
+		`{instance="static.test",job="j"} http://static.test/base?q=1`,
+		`{instance="a.test",job="j",rack="7",site="oslo"} http://a.test:81/base?q=1`,
+		`{instance="b.test",job="j"} https://b.test/own?id=9`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("- wanted, + got:\n%s", diff)
+	}
+	if text := errors.Join(problems...).Error(); len(problems) != 2 || !strings.Contains(text, "http://c.test is left out: a target cannot contain a template") || !strings.Contains(text, "a list from http_sd cannot name a unix socket") {
+		t.Errorf("the problems are %v", problems)
+	}
+	list = "["
+	if again, problems := all.Discover(t.Context(), sources.Tick{Interval: 3 * time.Minute}); len(again) != 3 || len(problems) != 3 {
+		t.Errorf("while the list cannot be used there are %d targets, and %v", len(again), problems)
 	}
 }

@@ -1,9 +1,7 @@
-package scrape
+package discovery
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -16,8 +14,6 @@ import (
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
-	"github.com/collectington/collectington/sources"
-	"github.com/collectington/collectington/sources/discovery"
 )
 
 // HTTPSD holds the settings of a URL that lists targets, as in Prometheus' http_sd_config.
@@ -28,11 +24,13 @@ type HTTPSD struct {
 	httpclient.Settings `yaml:",inline"`
 }
 
-func (h *HTTPSD) isSet() bool { return !h.URL.IsZero() }
+// IsSet reports whether there is a URL.
+func (h *HTTPSD) IsSet() bool { return !h.URL.IsZero() }
 
-func (h *HTTPSD) validate() error {
+// Validate checks the settings.
+func (h *HTTPSD) Validate() error {
 	var errs []error
-	if !h.isSet() && h.Settings != (httpclient.Settings{}) {
+	if !h.IsSet() && h.Settings != (httpclient.Settings{}) {
 		errs = append(errs, setting.Bad("url", "is required: the address of a list of targets"))
 	}
 	if h.RefreshInterval <= 0 {
@@ -41,7 +39,7 @@ func (h *HTTPSD) validate() error {
 	return errors.Join(append(errs, h.Settings.Validate())...)
 }
 
-// maxDiscovery is the maximum time for fetching a list of targets, which is done before the scrapes. At most a third of the run's
+// maxDiscovery is the maximum time for fetching a list of targets, which is done before the targets are asked. At most a third of the run's
 // time is used.
 const maxDiscovery = 10 * time.Second
 
@@ -49,15 +47,16 @@ const maxDiscovery = 10 * time.Second
 type httpSD struct {
 	config *HTTPSD
 	client *httpclient.Client
-	at     time.Time // time of the last answer
-	groups []discovery.Group
+	check  func(target string) error // returns why a target is not valid, or nil
+	at     time.Time                 // time of the last answer
+	groups []Group
 	reads  int // counts answers
 }
 
-// refresh fetches the targets, if the last response is older than refresh_interval.
-func (h *httpSD) refresh(ctx context.Context, tick sources.Tick) error {
+// refresh fetches the targets, if the last response is older than refresh_interval. interval is the time from one run to the next.
+func (h *httpSD) refresh(ctx context.Context, interval time.Duration) error {
 	// The request is sent in the run that is closest to the time when it is due.
-	if !h.at.IsZero() && time.Since(h.at)+tick.Interval/2 < time.Duration(h.config.RefreshInterval) {
+	if !h.at.IsZero() && time.Since(h.at)+interval/2 < time.Duration(h.config.RefreshInterval) {
 		return nil
 	}
 	limit := maxDiscovery
@@ -76,7 +75,7 @@ func (h *httpSD) refresh(ctx context.Context, tick sources.Tick) error {
 	return nil
 }
 
-func (h *httpSD) fetch(ctx context.Context) ([]discovery.Group, error) {
+func (h *httpSD) fetch(ctx context.Context) ([]Group, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.config.URL.String(), http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("GET %s: not a valid URL", h.config.URL.Place())
@@ -91,11 +90,14 @@ func (h *httpSD) fetch(ctx context.Context) ([]discovery.Group, error) {
 	if format, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || format != "application/json" {
 		return nil, resp.Wrap(fmt.Errorf("unsupported Content-Type %.60q: want application/json; is it a login or error page?", resp.Header.Get("Content-Type")))
 	}
-	body, err := resp.ReadBody(nil, httpclient.Limit{Bytes: discovery.MaxBytes})
+	body, err := resp.ReadBody(nil, httpclient.Limit{Bytes: MaxBytes})
 	if err != nil {
 		return nil, err
 	}
 	groups, err := parseJSON(body)
+	if err == nil {
+		err = checkGroups(groups, h.check)
+	}
 	if err != nil {
 		return nil, resp.Wrap(err)
 	}
@@ -104,18 +106,4 @@ func (h *httpSD) fetch(ctx context.Context) ([]discovery.Group, error) {
 		groups[i].Meta = labels.Label{Name: model.MetaLabelPrefix + "url", Value: h.config.URL.Place()}
 	}
 	return groups, nil
-}
-
-// parseJSON parses a list of groups.
-func parseJSON(text []byte) ([]discovery.Group, error) {
-	var groups []discovery.Group
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&groups); err != nil {
-		return nil, fmt.Errorf("want a JSON list of {targets, labels}: %.200w", err)
-	}
-	if decoder.More() {
-		return nil, errors.New("want a JSON list of {targets, labels} and nothing after it")
-	}
-	return groups, discovery.CheckGroups(groups, checkTarget)
 }

@@ -1,0 +1,22 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+var errURL = errors.New("the URL is not valid once secrets and templates are filled in (the reason is not shown, as it may show a secret): look for spaces, line breaks or a wrong host or port in url")
+
+// NewRequest returns a request to a URL, with more parameters added to its query. The query of the URL stays as it is written. An error
+// does not show the URL, since the query may contain secrets.
+func NewRequest(ctx context.Context, method string, to url.URL, more url.Values, body string) (*http.Request, error) {
+	to.RawQuery = strings.Trim(to.RawQuery+"&"+more.Encode(), "&")
+	req, err := http.NewRequestWithContext(ctx, method, to.String(), strings.NewReader(body))
+	if err != nil {
+		return nil, errURL
+	}
+	return req, nil
+}
