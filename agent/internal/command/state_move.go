@@ -55,7 +55,10 @@ func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 	defer unlock()
 	there, here := map[string]state.Section{}, map[string][]byte{}
 	for _, job := range jobs {
-		records := file.Records(job)
+		records, err := file.Records(job)
+		if err != nil {
+			return err
+		}
 		if records == nil {
 			return noSuch("saved job", job, jobNames(sections))
 		}
@@ -192,7 +195,10 @@ func (c *stateImportCmd) check(plan *config.Plan, file *state.File, job string, 
 	if !saved.IsOf(&plan.Jobs[i]) {
 		return nil, fmt.Errorf("jobs.%s: it fetches something else than the job that was exported, so it would start from zero: make both the same first", job)
 	}
-	before := file.Records(job)
+	before, err := file.Records(job)
+	if err != nil {
+		return nil, err
+	}
 	if before == nil || c.Force {
 		return saved, nil
 	}

@@ -34,6 +34,15 @@ type Write struct {
 // Done returns a channel that is closed when the record is on disk.
 func (w *Write) Done() <-chan struct{} { return w.done }
 
+func (w *Write) isWritten() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // lazyPause is how long a record of AppendLazily may wait before it is written.
 const lazyPause = 5 * time.Second
 
@@ -92,6 +101,7 @@ func (f *File) flush() {
 		err := f.writeAll(batch)
 		f.settle(batch, err)
 		if err == nil {
+			f.callWaiting(false)
 			pause = firstPause
 			continue
 		}
@@ -129,6 +139,50 @@ func cause(err error) error {
 		return e.Err
 	}
 	return err
+}
+
+// AfterWriting calls do when all records appended until now are on disk, or when the file is closed: none of them is written after that.
+// It tries to write them at once. If that fails, it calls failed with the reason and returns, and do is called later.
+func (f *File) AfterWriting(do func(), failed func(error)) {
+	f.mu.Lock()
+	var last *Write
+	if n := len(f.waiting); n > 0 {
+		last = f.waiting[n-1]
+	}
+	f.mu.Unlock()
+	f.Flush()
+	if last == nil || last.isWritten() {
+		do()
+		return
+	}
+	failed(errors.New(f.Status().Error))
+	f.mu.Lock()
+	f.afterwards = append(f.afterwards, afterwards{last, do})
+	f.mu.Unlock()
+	f.callWaiting(false) // it may have been written in the meantime
+}
+
+// afterwards is a function that AfterWriting was called with, and the record that it waits for.
+type afterwards struct {
+	last *Write
+	do   func()
+}
+
+// callWaiting calls the functions of AfterWriting whose records are on disk, or all of them.
+func (f *File) callWaiting(all bool) {
+	f.mu.Lock()
+	var due []func()
+	f.afterwards = slices.DeleteFunc(f.afterwards, func(a afterwards) bool {
+		ready := all || a.last.isWritten()
+		if ready {
+			due = append(due, a.do)
+		}
+		return ready
+	})
+	f.mu.Unlock()
+	for _, do := range due {
+		do()
+	}
 }
 
 // Flush starts to write all waiting records and waits until they are written, or until one try has failed.

@@ -121,7 +121,7 @@ func (f *File) LockLogin(ctx context.Context, login string) (unlock func(), err 
 }
 
 // Latest is like Records, but includes what other processes have written since Open.
-func (f *File) Latest(name string) [][]byte {
+func (f *File) Latest(name string) ([][]byte, error) {
 	if !f.Shared {
 		return f.Records(name)
 	}
@@ -135,9 +135,9 @@ func (f *File) Reread() error {
 	}
 	f.rereading.Lock() // so that the later of two readings is kept
 	defer f.rereading.Unlock()
-	sections, _, err := readAll(f.fsys, f.name())
+	sections, err := f.readAll()
 	if err != nil {
-		return fmt.Errorf("read the state file %s: %w", f.path, err)
+		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -70,12 +70,12 @@ func TestSharedReread(t *testing.T) {
 	if err := b.Reread(); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.Records("job"); len(got) != 1 || string(got[0]) != "1" {
+	if got := mustRecords(t, b, "job"); len(got) != 1 || string(got[0]) != "1" {
 		t.Errorf("got %q", got)
 	}
 	b.Loaded()
 	<-a.Append("job", []byte("2")).Done()
-	if got := b.Records("job"); len(got) != 2 {
+	if got := mustRecords(t, b, "job"); len(got) != 2 {
 		t.Errorf("got %q", got)
 	}
 }

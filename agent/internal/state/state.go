@@ -41,17 +41,18 @@ type File struct {
 	path string
 	fsys durable.FS // file system of the directory that contains path
 
-	mu      sync.Mutex
-	waiting []*Write       // records for the next sync
-	writing bool           // flush is running
-	folding bool           // compact is running
-	hurry   chan struct{}  // holds a token to end the pause after a failed write
-	lazy    *time.Timer    // time until the next flush of records of AppendLazily; nil = none
-	closed  bool           // Close was called
-	stop    chan struct{}  // closed by Close
-	done    sync.WaitGroup // waits for flush and compact
-	status  Status
-	records map[string]Section // what Open or Reread has read; nil after Loaded
+	mu         sync.Mutex
+	waiting    []*Write       // records for the next sync
+	writing    bool           // flush is running
+	folding    bool           // compact is running
+	hurry      chan struct{}  // holds a token to end the pause after a failed write
+	lazy       *time.Timer    // time until the next flush of records of AppendLazily; nil = none
+	afterwards []afterwards   // what AfterWriting was called with and is not done
+	closed     bool           // Close was called
+	stop       chan struct{}  // closed by Close
+	done       sync.WaitGroup // waits for flush and compact
+	status     Status
+	records    map[string]Section // what Open or Reread has read; nil after Loaded
 
 	journalBytes int64     // size of all journals that are not merged into the snapshot
 	snapshotSize int64     // size of the snapshot in bytes
@@ -299,26 +300,44 @@ func readJournal(fsys durable.FS, name string, number uint64) (entries []entry, 
 	return entries, whole, len(text), damaged, err
 }
 
-// Records returns the records of a name, oldest first, or nil if there are none.
-func (f *File) Records(name string) [][]byte {
+// Records returns the records of a name, oldest first, or nil if there are none. It returns an error if the files cannot be read, or
+// if a record of the name still waits to be written.
+func (f *File) Records(name string) ([][]byte, error) {
 	f.mu.Lock()
 	if f.records != nil {
 		defer f.mu.Unlock()
-		return f.records[name].Records
+		return f.records[name].Records, nil
 	}
 	f.mu.Unlock()
 	return f.reread(name)
 }
 
 // reread reads the files and returns the records that they have now for a name.
-func (f *File) reread(name string) [][]byte {
+func (f *File) reread(name string) ([][]byte, error) {
 	f.Flush()
+	if why := f.waits(name); why != nil {
+		return nil, why
+	}
+	sections, err := f.readAll()
+	return sections[name].Records, err
+}
+
+// waits returns an error if a record of a name waits to be written and the last write has failed.
+func (f *File) waits(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.status.Error != "" && slices.ContainsFunc(f.waiting, func(w *Write) bool { return w.name == name }) {
+		return errors.New(f.status.Error)
+	}
+	return nil
+}
+
+func (f *File) readAll() (map[string]Section, error) {
 	sections, _, err := readAll(f.fsys, f.name())
 	if err != nil {
-		f.Log.Error("cannot read the state file", "error", err)
-		return nil
+		return nil, fmt.Errorf("read the state file %s: %w", f.path, err)
 	}
-	return sections[name].Records
+	return sections, nil
 }
 
 // Loaded frees the memory of the records read by Open. After that, Records reads the files again.
@@ -348,6 +367,7 @@ func (f *File) Close() {
 	}
 	f.mu.Unlock()
 	f.done.Wait()
+	f.callWaiting(true)
 	if f.isDue() {
 		f.compactAndLog()
 	}

@@ -77,7 +77,7 @@ func (h *history) check(t *testing.T, f *File) {
 	t.Helper()
 	for job := range h.put {
 		last := 0
-		for _, number := range strings.Split(strings.TrimSuffix(string(bytes.Join(f.Records(job), nil)), ";"), ";") {
+		for _, number := range strings.Split(strings.TrimSuffix(string(bytes.Join(mustRecords(t, f, job), nil)), ";"), ";") {
 			n := 0
 			_, _ = fmt.Sscan(number, &n)
 			if n > last+1 {
@@ -135,7 +135,7 @@ func crash(t *testing.T, stop int, how disktest.Crash) (survived bool) {
 		}
 		h.check(t, f)
 		for job := range h.put { // what was read is what counts from here on
-			h.put[job] = lastOf(f, job)
+			h.put[job] = lastOf(t, f, job)
 			h.written[job] = h.put[job]
 		}
 		if lives == 0 { // what a kill has left is durable once it was read
@@ -153,8 +153,8 @@ func crash(t *testing.T, stop int, how disktest.Crash) (survived bool) {
 	return survived
 }
 
-func lastOf(f *File, job string) (last int) {
-	for _, number := range strings.Split(string(bytes.Join(f.Records(job), nil)), ";") {
+func lastOf(t *testing.T, f *File, job string) (last int) {
+	for _, number := range strings.Split(string(bytes.Join(mustRecords(t, f, job), nil)), ";") {
 		n := 0
 		_, _ = fmt.Sscan(number, &n)
 		last = max(last, n)
@@ -225,7 +225,7 @@ func TestFull(t *testing.T) {
 		<-second.Done()
 		f.Close()
 		f, _ = mustOpen(t, d)
-		if got := string(bytes.Join(f.Records("job"), nil)); got != "1;2;" {
+		if got := string(bytes.Join(mustRecords(t, f, "job"), nil)); got != "1;2;" {
 			t.Errorf("got %q", got)
 		}
 		f.Close()
@@ -316,7 +316,7 @@ func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	f, problems := mustOpen(t, d)
 	kept := 0
 	for _, job := range []string{"a", "b", "c"} {
-		if s := f.Records(job); len(s) == 1 && string(s[0]) == "the state of "+job {
+		if s := mustRecords(t, f, job); len(s) == 1 && string(s[0]) == "the state of "+job {
 			kept++
 		} else if s != nil {
 			t.Errorf("job %s has %q", job, s)
@@ -359,7 +359,7 @@ func TestDamagedJournal(t *testing.T) {
 		f, problems := mustOpen(t, d)
 		number := (at - len(journalHead(1))) / entry // of the damaged record
 		for i, job := range []string{"a", "b", "c"} {
-			if got := len(f.Records(job)); got != 1 && i != number || got != 0 && i == number {
+			if got := len(mustRecords(t, f, job)); got != 1 && i != number || got != 0 && i == number {
 				t.Fatalf("byte %d: job %s has %d records", at, job, got)
 			}
 		}
@@ -373,7 +373,7 @@ func TestDamagedJournal(t *testing.T) {
 		<-w.Done()
 		f.Close()
 		f, problems = mustOpen(t, d)
-		if got := string(bytes.Join(f.Records("a"), nil)); !strings.HasSuffix(got, "more") || len(problems) > 0 {
+		if got := string(bytes.Join(mustRecords(t, f, "a"), nil)); !strings.HasSuffix(got, "more") || len(problems) > 0 {
 			t.Fatalf("byte %d: the next start has %q; problems: %v", at, got, problems)
 		}
 		f.Close()
@@ -440,13 +440,13 @@ func TestRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, problems := mustOpen(t, d)
-	if len(f.Records("a")) > 0 || len(problems) != 1 || !strings.Contains(problems[0].Error(), "is missing (was it deleted?), though its journal state.journal-1 exists; it is set aside as /var/lib/cton/state.journal-1.damaged-") {
-		t.Errorf("records %q, problems %v", f.Records("a"), problems)
+	if len(mustRecords(t, f, "a")) > 0 || len(problems) != 1 || !strings.Contains(problems[0].Error(), "is missing (was it deleted?), though its journal state.journal-1 exists; it is set aside as /var/lib/cton/state.journal-1.damaged-") {
+		t.Errorf("records %q, problems %v", mustRecords(t, f, "a"), problems)
 	}
 	<-f.Append("a", []byte("2;")).Done()
 	f.Close()
 	f, problems = mustOpen(t, d)
-	if got := string(bytes.Join(f.Records("a"), nil)); got != "2;" || len(problems) > 0 {
+	if got := string(bytes.Join(mustRecords(t, f, "a"), nil)); got != "2;" || len(problems) > 0 {
 		t.Errorf("records %q, problems %v", got, problems)
 	}
 	f.Close()
@@ -474,7 +474,7 @@ func TestUnreadable(t *testing.T) {
 		}
 		d.Fail = nil
 		f, _ = mustOpen(t, d)
-		if got := string(bytes.Join(f.Records("a"), nil)); got != "the state of amore" {
+		if got := string(bytes.Join(mustRecords(t, f, "a"), nil)); got != "the state of amore" {
 			t.Errorf("%s: then %q is read", failing, got)
 		}
 		f.Close()
@@ -533,7 +533,7 @@ func TestCompact(t *testing.T) {
 			t.Errorf("%d bytes in %q", size, d.Names())
 		}
 		f.Loaded()
-		if got := f.Records("job"); !bytes.HasSuffix(got[len(got)-1], []byte("x199")) {
+		if got := mustRecords(t, f, "job"); !bytes.HasSuffix(got[len(got)-1], []byte("x199")) {
 			t.Errorf("got %.60q", got)
 		}
 		f.Close()
@@ -585,7 +585,7 @@ func TestLock(t *testing.T) {
 		<-f.Append("a", []byte("1")).Done()
 		time.AfterFunc(3*time.Second, f.Close)
 		next, problems, err := Open(t.Context(), path, options())
-		if err != nil || len(problems) > 0 || string(bytes.Join(next.Records("a"), nil)) != "1" {
+		if err != nil || len(problems) > 0 || string(bytes.Join(mustRecords(t, next, "a"), nil)) != "1" {
 			t.Fatal(problems, err)
 		}
 		next.Close()
@@ -658,4 +658,13 @@ func TestReadOfAMissingFile(t *testing.T) {
 	if err != nil || len(sections)+len(damage) > 0 || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, %v, %v", sections, damage, err)
 	}
+}
+
+func mustRecords(t *testing.T, f *File, name string) [][]byte {
+	t.Helper()
+	records, err := f.Records(name)
+	if err != nil {
+		t.Error(err)
+	}
+	return records
 }
