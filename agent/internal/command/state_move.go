@@ -82,7 +82,12 @@ func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := appendAll(file, here); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Err, "exported %s: %s\n", text.Count(len(jobs), "job"), named(jobs))
+	if len(there) == 0 {
+		fmt.Fprintln(a.Err, "exported no job: the state file has no job of another shard that was not exported before")
+		return nil
+	}
+	exported := slices.Sorted(maps.Keys(there))
+	fmt.Fprintf(a.Err, "exported %s: %s\n", text.Count(len(exported), "job"), named(exported))
 	return nil
 }
 

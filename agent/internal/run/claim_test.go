@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -303,6 +304,91 @@ func TestGivenUpWhenDelivered(t *testing.T) {
 				t.Error(err)
 			}
 			file.Close()
+		})
+	}
+}
+
+// TestWaitsForUnreadableState holds that a job which a reload adds does not start from zero while the state file cannot be read: it waits,
+// says so once, and goes on from its state afterwards.
+func TestWaitsForUnreadableState(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			path, log := filepath.Join(t.TempDir(), "state"), &lockedBuffer{}
+			disk := &faultyDir{FS: durable.NewDir(filepath.Dir(path))}
+			logger := slog.New(slog.NewTextHandler(log, nil))
+			file, problems, err := state.OpenOn(t.Context(), path, disk, state.Options{Fold: FoldSaved, Log: logger, Shared: shared})
+			if err != nil || len(problems) > 0 {
+				t.Fatal(problems, err)
+			}
+			agent := New(Options{Log: logger, Self: func(State) metric.Readings { return nil }, State: file})
+			source, out, plans := newScripted(nil), &shelf{}, make(chan Plan)
+			job := planJob(t, "a", "@every 10s", source)
+			job.Log = logger
+			sink := planSink("out", out)
+			plan := func(jobs ...Job) Plan { return Plan{Concurrency: 1, Jobs: jobs, Sinks: []Sink{sink}} }
+			stop := start(t, agent, plan(job), plans)
+			time.Sleep(15 * time.Second)
+			plans <- plan()
+			disk.set(syscall.EIO)
+			plans <- plan(job)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if j := agent.State().Jobs[0]; source.ticks != 2 || j.Up || !strings.HasSuffix(j.Error, "input/output error") {
+				t.Errorf("shared: %v: %d runs, error %q", shared, source.ticks, j.Error)
+			}
+			disk.set(nil)
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if out.shows()["a"] != 3 {
+				t.Errorf("shared: %v: the total is %v, 3 have happened", shared, out.shows()["a"])
+			}
+			if n := strings.Count(log.String(), "the job waits: the state file cannot be read"); n != 1 || !strings.Contains(log.String(), "recovered") {
+				t.Errorf("shared: %v: logged %d times\n%s", shared, n, log)
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+			file.Close()
+		})
+	}
+}
+
+// TestOnceReadsAgain holds that a job which waited for another process goes on from what that process has written, and that it does not
+// run if this cannot be read.
+func TestOnceReadsAgain(t *testing.T) {
+	for _, fault := range []error{nil, syscall.EIO} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state")
+			first, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))
+			second, disk := openFaulty(t, path, slog.New(slog.DiscardHandler))
+			once := func(file *state.File, out *shelf, do func(context.Context, int) error) Outcome {
+				agent := New(Options{Log: slog.New(slog.DiscardHandler), Self: func(State) metric.Readings { return nil }, State: file})
+				plan := Plan{Concurrency: 1, Jobs: []Job{planJob(t, "a", "@daily", newScripted(do))}, Sinks: []Sink{planSink("out", out)}}
+				outcome, err := agent.Once(t.Context(), plan, Drain)
+				if err != nil {
+					t.Error(err)
+				}
+				file.Close()
+				return outcome
+			}
+			var both sync.WaitGroup
+			both.Go(func() {
+				once(first, &shelf{}, func(context.Context, int) error {
+					time.Sleep(10 * time.Second)
+					disk.set(fault)
+					return nil
+				})
+			})
+			time.Sleep(5 * time.Second)
+			out := &shelf{}
+			outcome := once(second, out, nil)
+			both.Wait()
+			switch {
+			case fault == nil && (out.shows()["a"] != 2 || len(outcome.Busy) > 0):
+				t.Errorf("the total is %v, 2 have happened; busy: %q", out.shows()["a"], outcome.Busy)
+			case fault != nil && (len(out.shows()) > 0 || len(outcome.Busy) != 1 || !strings.HasSuffix(outcome.Busy[0], "input/output error")):
+				t.Errorf("the sink has %v; busy: %q", out.shows(), outcome.Busy)
+			}
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/collectington/collectington/agent/durable"
 )
@@ -226,5 +227,55 @@ func TestSharedLocks(t *testing.T) {
 	if err == nil {
 		alone.Close()
 		t.Error("one that wants the state alone has opened it")
+	}
+}
+
+// interrupted is a directory in which something happens after the first reading of a journal.
+type interrupted struct {
+	durable.FS
+	once sync.Once
+	do   func()
+}
+
+func (d *interrupted) ReadFile(name string, limit int64) ([]byte, error) {
+	data, err := d.FS.ReadFile(name, limit)
+	if d.do != nil && name == "state.journal-1" {
+		d.once.Do(d.do)
+	}
+	return data, err
+}
+
+// TestSharedRereadTwice holds that of two readings at the same time the one that began first does not replace what the other has read.
+func TestSharedRereadTwice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	other := openShared(t, path)
+	disk := &interrupted{FS: durable.NewDir(filepath.Dir(path))}
+	f, _, err := OpenOn(t.Context(), path, disk, Options{Shared: true, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	<-other.Append("job", []byte("1")).Done()
+	reread := func() {
+		if err := f.Reread(); err != nil {
+			t.Error(err)
+		}
+	}
+	second := make(chan struct{})
+	disk.do = func() {
+		<-other.Append("job", []byte("2")).Done()
+		go func() {
+			defer close(second)
+			reread()
+		}()
+		select {
+		case <-second:
+		case <-time.After(50 * time.Millisecond): // it waits for the first
+		}
+	}
+	reread()
+	<-second
+	if got := mustRecords(t, f, "job"); len(got) != 2 {
+		t.Errorf("got %q", got)
 	}
 }
