@@ -233,14 +233,14 @@ func TestSharedLocks(t *testing.T) {
 // interrupted is a directory in which something happens after the first reading of a journal.
 type interrupted struct {
 	durable.FS
-	once sync.Once
+	done atomic.Bool
 	do   func()
 }
 
 func (d *interrupted) ReadFile(name string, limit int64) ([]byte, error) {
 	data, err := d.FS.ReadFile(name, limit)
-	if d.do != nil && name == "state.journal-1" {
-		d.once.Do(d.do)
+	if d.do != nil && name == "state.journal-1" && !d.done.Swap(true) {
+		d.do()
 	}
 	return data, err
 }
