@@ -218,10 +218,9 @@ func (f *File) Flush() {
 // try writes all of them to a new journal. A record that is on disk twice does no harm.
 func (f *File) writeAll(batch []*Write) (err error) {
 	endTurn, err := f.takeTurn(true)
-	if err != nil {
-		return err
+	if err == nil {
+		defer endTurn()
 	}
-	defer endTurn()
 	f.appending.Lock()
 	defer f.appending.Unlock()
 	defer func() {
@@ -229,7 +228,15 @@ func (f *File) writeAll(batch []*Write) (err error) {
 			f.closeJournal()
 			f.torn = true
 		}
+		err = f.vanished(err)
+		f.lost = f.lost || errors.Is(err, errVanished)
 	}()
+	if err != nil {
+		return err
+	}
+	if err := f.find(); err != nil {
+		return err
+	}
 	if err := f.openJournal(); err != nil {
 		return err
 	}
@@ -269,6 +276,24 @@ func (f *File) syncLast() error {
 		return err
 	}
 	return errors.Join(file.Sync(), file.Close())
+}
+
+// find returns an error if the files that the next batch depends on have vanished. If they are back, it locks the state again. The caller
+// holds f.appending.
+func (f *File) find() error {
+	err := f.isThere(f.name())
+	if err == nil && f.size > 0 {
+		err = f.isThere(journalName(f.name(), f.number))
+	}
+	if err != nil || !f.lost {
+		return err
+	}
+	f.unlock()
+	if err := f.lock(); err != nil {
+		return err
+	}
+	f.lost = false
+	return nil
 }
 
 // openJournal opens the last journal to append to it. If there is none, or if nothing can be appended to it, openJournal
@@ -379,6 +404,9 @@ func (f *File) compact() error {
 	s, err := readSnapshot(f.fsys, f.name())
 	if stay := f.mustStay(err); stay != nil {
 		return stay
+	}
+	if err == nil && s.missing && f.existed() {
+		return errVanished
 	}
 	if err != nil { // the snapshot is damaged, and the new one replaces it
 		s = &snapshot{sections: map[string]Section{}}

@@ -67,6 +67,9 @@ func (f *File) rejoin() error {
 	if stay := f.mustStay(err); stay != nil {
 		return stay
 	}
+	if err == nil && s.missing && f.existed() {
+		return errVanished
+	}
 	if err != nil {
 		s = &snapshot{}
 	}

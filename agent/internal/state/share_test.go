@@ -190,10 +190,10 @@ func TestSharedAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a := openShared(t, path)
 	<-a.Append("job", []byte("1")).Done()
-	a.number++ // reading would set it right
+	a.size += 1000 // reading would set it right
 	<-a.Append("job", []byte("2")).Done()
-	if _, err := os.Stat(journalName(path, a.number)); err != nil || a.number != 2 {
-		t.Errorf("the files were read again: journal %d, %v", a.number, err)
+	if a.size < 1000 {
+		t.Errorf("the files were read again: size %d", a.size)
 	}
 }
 

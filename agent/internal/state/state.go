@@ -67,6 +67,7 @@ type File struct {
 	appending sync.Mutex // guards the fields below
 	journal
 	locked bool
+	lost   bool // the files had vanished at the last write, and perhaps with them what is locked
 }
 
 // Status is the state of writing to disk.
@@ -132,7 +133,10 @@ func (f *File) waitForLock(ctx context.Context) error {
 
 // lock locks the state. It creates the directory of the state if it is missing.
 func (f *File) lock() error {
-	err := f.fsys.Mkdir(".")
+	var err error
+	if !f.existed() { // a directory that has vanished may be the one where a disk is mounted again
+		err = f.fsys.Mkdir(".")
+	}
 	if err == nil {
 		err = f.lockLife(f.name() + ".lock")
 	}
@@ -217,6 +221,34 @@ func (f *File) mustStay(err error) error {
 		return err
 	}
 	return nil
+}
+
+// errVanished is the error if the files existed and do not exist any more. Nothing is written then: records have only what has changed
+// since those before them, and if the old files come back later, totals would step back to them.
+var errVanished = errors.New("the file has vanished: was its directory removed, or its disk unmounted? Bring it back, or restart cton to start all jobs without state")
+
+// existed reports whether the files have existed since the start.
+func (f *File) existed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.snapshotSize > 0
+}
+
+// isThere returns an error if a file has vanished or cannot be opened.
+func (f *File) isThere(name string) error {
+	if !f.existed() {
+		return nil
+	}
+	_, err := f.fsys.ReadFile(name, 0)
+	return f.vanished(err)
+}
+
+// vanished returns errVanished instead of an error that says that a file is missing.
+func (f *File) vanished(err error) error {
+	if isNotExist(err) && f.existed() {
+		return errVanished
+	}
+	return err
 }
 
 // IsUnreadable reports whether an error of Open means that a file could not be read. The file may become readable later.
@@ -332,8 +364,10 @@ func (f *File) waits(name string) error {
 	return nil
 }
 
-func (f *File) readAll() (map[string]Section, error) {
-	sections, _, err := readAll(f.fsys, f.name())
+func (f *File) readAll() (sections map[string]Section, err error) {
+	if err = f.isThere(f.name()); err == nil {
+		sections, _, err = readAll(f.fsys, f.name())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the state file %s: %w", f.path, err)
 	}

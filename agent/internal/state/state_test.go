@@ -169,10 +169,14 @@ func TestDiskFails(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			dice, d := rand.New(rand.NewPCG(seed, 1)), disktest.New(seed)
 			from := 1 + dice.IntN(80)
+			fault := []error{syscall.ENOSPC, syscall.EIO, syscall.ESTALE, syscall.ENOENT}[seed%4]
+			if fault == syscall.ENOENT { // the disk has vanished; before the start there is nothing to vanish
+				from += afterStart(t)
+			}
 			until := from + 1 + dice.IntN(30)
 			d.Fail = func(op disktest.Op) error {
 				if op.Number >= from && op.Number < until {
-					return syscall.ENOSPC
+					return fault
 				}
 				return nil
 			}
@@ -183,7 +187,7 @@ func TestDiskFails(t *testing.T) {
 			}
 			h := newHistory(seed)
 			h.play(t, f, 40)
-			time.Sleep(time.Minute)
+			time.Sleep(10 * time.Minute)
 			synctest.Wait()
 			if status := f.Status(); status.Error != "" || status.Written.IsZero() {
 				t.Fatalf("seed %d: status %+v", seed, status)
@@ -199,6 +203,71 @@ func TestDiskFails(t *testing.T) {
 			}
 			f.Close()
 		})
+	}
+}
+
+// afterStart returns how many operations it takes until the first record is on disk.
+func afterStart(t *testing.T) int {
+	d := disktest.New(1)
+	f, _ := mustOpen(t, d)
+	<-f.Append("job", nil).Done()
+	ops := d.Ops()
+	f.Close()
+	return ops
+}
+
+// TestVanished takes the directory of the state away and puts it back, with another directory in its place meanwhile or none: nothing is
+// written to the other one, the status says why, and all records are in the state afterwards, in order. The state is locked then.
+func TestVanished(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		for _, mountPoint := range []bool{false, true} {
+			dir := filepath.Join(t.TempDir(), "data")
+			path, o := filepath.Join(dir, "state"), Options{Fold: join, Log: slog.New(slog.DiscardHandler), Shared: shared}
+			f, _, err := Open(t.Context(), path, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-f.Append("job", []byte("1;")).Done()
+			f.Loaded()
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			must(os.Rename(dir, dir+".away"))
+			if mountPoint {
+				must(os.Mkdir(dir, 0o700))
+			}
+			w := f.Append("job", []byte("2;"))
+			f.Flush()
+			f.Flush()
+			if s := f.Status(); w.isWritten() || s.Failed < 2 || !strings.Contains(s.Error, path+": the file has vanished: was its directory removed") {
+				t.Errorf("shared %v, mount point %v: written %v, status %+v", shared, mountPoint, w.isWritten(), s)
+			}
+			if records, err := f.Records("other"); err == nil {
+				t.Errorf("shared %v, mount point %v: records %q without an error", shared, mountPoint, records)
+			}
+			if f.compact() == nil {
+				t.Error("folded what is not there")
+			}
+			if here, _ := filepath.Glob(path + ".journal*"); len(here) > 0 {
+				t.Errorf("shared %v, mount point %v: written to another directory: %q", shared, mountPoint, here)
+			}
+			must(os.RemoveAll(dir))
+			must(os.Rename(dir+".away", dir))
+			f.Flush()
+			<-w.Done()
+			<-f.Append("job", []byte("3;")).Done()
+			if err := durable.NewDir(dir).Lock("state.lock"); !IsHeld(err) {
+				t.Errorf("shared %v, mount point %v: it is not locked: %v", shared, mountPoint, err)
+			}
+			f.Close()
+			sections, damage, err := Read(path)
+			if got := string(bytes.Join(sections["job"].Records, nil)); got != "1;2;3;" || err != nil || len(damage) > 0 {
+				t.Errorf("shared %v, mount point %v: got %q, %v, %v", shared, mountPoint, got, damage, err)
+			}
+		}
 	}
 }
 
