@@ -30,9 +30,10 @@ gofumpt:
 		echo "format with: go run $(GOFUMPT) -w ."; echo "$$unformatted"; exit 1; fi
 
 HISTORIES = 10000
+FIRST     = 0
 
-exact: ## run HISTORIES (10000) random histories of a faulty API and a killed agent, and compare the totals with the truth
-	go test -run='^TestExactness$$' -timeout 3h ./agent -histories $(HISTORIES)
+exact: ## run HISTORIES (10000) random histories, from the seed FIRST (0), of a faulty API and a killed agent, and compare the totals with the truth
+	go test -run='^TestExactness$$' -timeout 3h ./agent -histories $(HISTORIES) -first $(FIRST)
 
 MUTATIONS = 100
 

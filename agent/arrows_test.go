@@ -64,7 +64,7 @@ func arrows() map[string][]string {
 		"sinks/*":                   sink(),
 		"sinks/remotewrite":         sink("sinks/remotewrite/encode", "sinks/remotewrite/deliver", "sinks/remotewrite/spool", "sinks/remotewrite/wire"),
 		"sinks/remotewrite/encode":  {"agent/clock", "agent/metric", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
-		"sinks/remotewrite/deliver": {"agent/httpclient", "agent/metric", "agent/setting", "agent/text", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
+		"sinks/remotewrite/deliver": {"agent/clock", "agent/httpclient", "agent/metric", "agent/setting", "agent/text", "sinks", "sinks/remotewrite/spool", "sinks/remotewrite/wire"},
 		"sinks/remotewrite/wire":    {"agent/metric"},
 		"sinks/remotewrite/spool":   {"agent/clock", "agent/durable"},
 		"sinks/sinktest":            sink("agent/httpclient/memnet"), // for tests

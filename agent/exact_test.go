@@ -27,7 +27,10 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-var histories = flag.Int("histories", 50, "how many histories TestExactness goes through")
+var (
+	histories = flag.Int("histories", 50, "how many histories TestExactness goes through")
+	firstSeed = flag.Int("first", 0, "the seed of the first history")
+)
 
 // together is how many histories share a receiver and a bubble of fake time.
 const together = 10
@@ -40,7 +43,7 @@ func TestExactness(t *testing.T) {
 	if testing.Short() {
 		n = together
 	}
-	for first := 0; first < n; first += together {
+	for first := *firstSeed; first < *firstSeed+n; first += together {
 		t.Run(fmt.Sprint(first), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { exactly(t, uint64(first)) })

@@ -42,6 +42,7 @@ type Stats struct {
 type Pending struct {
 	Samples int64 // number of samples
 	Bytes   int64
+	Limit   int64     // most bytes that the queue takes; above that the oldest samples are dropped. 0 = unknown
 	Oldest  time.Time // when the oldest pending sample was taken; zero if nothing is pending
 }
 

@@ -128,7 +128,7 @@ func (s *sink) pending() sinks.Pending {
 		return sinks.Pending{}
 	}
 	p := q.Pending()
-	return sinks.Pending{Samples: p.Samples, Bytes: p.Bytes, Oldest: p.Oldest}
+	return sinks.Pending{Samples: p.Samples, Bytes: p.Bytes, Limit: s.spoolOptions.MaxBytes, Oldest: p.Oldest}
 }
 
 // spoolFault returns why samples wait in memory although there is a spool.

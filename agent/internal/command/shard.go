@@ -70,7 +70,7 @@ func (a *App) logShard(plan *config.Plan, file *state.File) {
 	}
 	left, came := shard.Moves(all, before, s)
 	for _, m := range left {
-		if file.Records(m.Job) != nil {
+		if records, err := file.Records(m.Job); err != nil || records != nil {
 			kept = append(kept, m.Job)
 		}
 	}

@@ -83,8 +83,7 @@ func (c *spoolReplayCmd) Run(a *App, g *globals, of *cli) error {
 		return err
 	}
 	done, err := spool.Replay(dir, ids...)
-	summarize(a, "put back", done)
-	return err
+	return summarize(a, "put back", done, err)
 }
 
 // Run deletes requests.
@@ -98,8 +97,7 @@ func (c *spoolDropCmd) Run(a *App, g *globals, of *cli) error {
 		return err
 	}
 	done, err := spool.Drop(dir, ids...)
-	summarize(a, "dropped", done)
-	return err
+	return summarize(a, "dropped", done, err)
 }
 
 // chosen returns the ids of the named requests. It adds all requests that are set aside if bad is true, and all waiting requests if
@@ -127,13 +125,17 @@ func chosen(dir string, ids []uint64, bad, waiting bool) ([]uint64, error) {
 	return ids, nil
 }
 
-// summarize shows what was done and to how many requests.
-func summarize(a *App, what string, records []spool.Meta) {
+// summarize shows what was done and to how many requests, unless nothing was done because of err. It returns err.
+func summarize(a *App, what string, records []spool.Meta, err error) error {
+	if err != nil && len(records) == 0 {
+		return err
+	}
 	samples := 0
 	for _, m := range records {
 		samples += m.Samples + m.Histograms
 	}
 	fmt.Fprintf(a.Out, "%s: %s with %s\n", what, text.Count(len(records), "request"), text.Count(samples, "sample"))
+	return err
 }
 
 type spoolListCmd struct {

@@ -55,7 +55,10 @@ func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 	defer unlock()
 	there, here := map[string]state.Section{}, map[string][]byte{}
 	for _, job := range jobs {
-		records := file.Records(job)
+		records, err := file.Records(job)
+		if err != nil {
+			return err
+		}
 		if records == nil {
 			return noSuch("saved job", job, jobNames(sections))
 		}
@@ -79,7 +82,12 @@ func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := appendAll(file, here); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Err, "exported %s: %s\n", text.Count(len(jobs), "job"), named(jobs))
+	if len(there) == 0 {
+		fmt.Fprintln(a.Err, "exported no job: the state file has no job of another shard that was not exported before")
+		return nil
+	}
+	exported := slices.Sorted(maps.Keys(there))
+	fmt.Fprintf(a.Err, "exported %s: %s\n", text.Count(len(exported), "job"), named(exported))
 	return nil
 }
 
@@ -192,7 +200,10 @@ func (c *stateImportCmd) check(plan *config.Plan, file *state.File, job string, 
 	if !saved.IsOf(&plan.Jobs[i]) {
 		return nil, fmt.Errorf("jobs.%s: it fetches something else than the job that was exported, so it would start from zero: make both the same first", job)
 	}
-	before := file.Records(job)
+	before, err := file.Records(job)
+	if err != nil {
+		return nil, err
+	}
 	if before == nil || c.Force {
 		return saved, nil
 	}

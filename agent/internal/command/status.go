@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -202,13 +203,13 @@ func writeStatus(w io.Writer, s *statuspage.Status) {
 			ago(s.Now, j.NextRun), j.Readings, j.Series)
 	}
 	writeWatched(w, s)
-	fmt.Fprint(w, "\nSTATE\tSINK\tKIND\tSENT\tA SECOND\tWAITING\tDROPPED\n")
+	fmt.Fprint(w, "\nSTATE\tSINK\tKIND\tSENT\tA SECOND\tWAITING\tQUEUE\tDROPPED\n")
 	for _, k := range s.Sinks {
 		dropped := int64(0)
 		for _, n := range k.Dropped {
 			dropped += n
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.3g\t%d\t%d\n", k.State, printable(k.Name), k.Kind, k.Sent, k.Rate, k.Pending, dropped)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.3g\t%d\t%s\t%d\n", k.State, printable(k.Name), k.Kind, k.Sent, k.Rate, k.Pending, cmp.Or(k.Full(), "-"), dropped)
 	}
 }
 

@@ -25,6 +25,9 @@ type Agent struct {
 	state  *state.File // nil if no state is kept
 	single bool        // Once was called
 
+	leaving sync.WaitGroup // waits for leave
+	drained chan struct{}  // closed when all sinks have stopped at the end
+
 	mu         sync.Mutex              // guards the fields below
 	slots      chan struct{}           // holds a token for each running tick
 	jobs       []*job                  // in the order of the plan
@@ -59,6 +62,7 @@ func New(o Options) *Agent {
 	}
 	a := &Agent{
 		log: o.Log, clock: o.Clock, watch: o.Observer, state: o.State, latest: map[string]metric.Batch{}, time: newTimekeeper(o.Clock),
+		drained: make(chan struct{}),
 	}
 	a.own = newOwn(a, o.Self, o.Clock)
 	return a
@@ -85,6 +89,8 @@ func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	stopJobs(a.jobs)
 	a.own.deliver(true)
 	stopSinks(a.sinks)
+	close(a.drained)
+	a.leaving.Wait()
 	a.saveFinal(a.jobs)
 	a.giveUpAll(a.jobs)
 	a.logUndelivered()
@@ -150,7 +156,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.repeatLast(newJobs)
 	a.mu.Unlock()
 	stopSinks(oldSinks)
-	a.giveUpAll(oldJobs)
+	a.leave(ctx, oldJobs)
 
 	for _, s := range newSinks {
 		s.start(ctx, fail)

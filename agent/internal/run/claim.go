@@ -15,11 +15,14 @@ import (
 // claimPause is the pause between two attempts to get the lock of a job while another process has the lock.
 const claimPause = time.Second
 
-// claim is the subject of reports that a job waits because another process runs it.
-const claim = "lock"
+// claim is the subject of reports that a job waits because another process runs it, and locking of those that it runs without a lock.
+const (
+	claim   = "claim"
+	locking = "lock"
+)
 
-// restoreAll loads the state of jobs before they start. It leaves out jobs that another process runs: they load their state when they
-// get their lock (claim).
+// restoreAll loads the state of jobs before they start. It leaves out jobs that another process runs, and all jobs if the state file
+// cannot be read: they load their state later (claim).
 func (a *Agent) restoreAll(jobs []*job) {
 	if a.state == nil {
 		return
@@ -35,7 +38,6 @@ func (a *Agent) restoreAll(jobs []*job) {
 			}
 		}
 		if err := a.state.Reread(); err != nil {
-			a.log.Error("jobs wait until the state file can be read", "error", err)
 			for _, j := range free {
 				j.giveUp()
 			}
@@ -43,7 +45,9 @@ func (a *Agent) restoreAll(jobs []*job) {
 		}
 	}
 	for _, j := range free {
-		j.restore()
+		if j.load() != nil {
+			j.giveUp()
+		}
 	}
 }
 
@@ -55,8 +59,10 @@ func (j *job) lock(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		j.Log.Error("cannot lock the job: another process may run it at the same time", "error", err)
+		j.report.failed("cannot lock the job: another process may run it at the same time", locking, err)
 		unlock = func() {}
+	} else {
+		j.report.recovered(locking)
 	}
 	j.unlock = unlock
 	return nil
@@ -70,35 +76,99 @@ func (j *job) giveUp() {
 	}
 }
 
-// giveUpAll waits until all records of jobs that have stopped are on disk, and then unlocks the jobs.
+// giveUpAll unlocks jobs that have stopped, as soon as all their records are on disk: another process that runs a job earlier would
+// start from an older state, and the record would then be written over its own. While the disk fails, the jobs stay locked, until the
+// state file is closed at the latest.
 func (a *Agent) giveUpAll(jobs []*job) {
+	if a.state == nil || !a.state.Shared {
+		return
+	}
+	var names []string
+	var unlocks []func()
+	for _, j := range jobs {
+		if j.unlock != nil {
+			names, unlocks = append(names, j.Name), append(unlocks, j.unlock)
+			j.unlock = nil
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	late := false
+	a.state.AfterWriting(func() {
+		for _, unlock := range unlocks {
+			unlock()
+		}
+		if late {
+			a.log.Info("jobs unlocked: other processes can run them", "jobs", names)
+		}
+	}, func(err error) {
+		late = true
+		a.log.Error("jobs stay locked until their last records are in the state file: no other process can run them until then, or until cton ends",
+			"jobs", names, "error", err)
+	})
+}
+
+// leave gives up jobs that a reload has removed, in the background: when no sink has batches of them in memory any more, or after Drain
+// at the latest. Another process could otherwise deliver newer samples first, and a receiver refuses the older ones then.
+func (a *Agent) leave(ctx context.Context, jobs []*job) {
 	if a.state == nil || !a.state.Shared || len(jobs) == 0 {
 		return
 	}
-	a.state.Flush()
-	for _, j := range jobs {
-		j.giveUp()
-	}
+	sinks := a.sinks
+	a.leaving.Go(func() {
+		limit := time.After(Drain)
+		look := time.NewTicker(50 * time.Millisecond)
+		defer look.Stop()
+	wait:
+		for holds(sinks, jobs) {
+			select {
+			case <-look.C:
+			case <-limit:
+				break wait
+			case <-ctx.Done():
+				<-a.drained
+				break wait
+			}
+		}
+		a.giveUpAll(jobs)
+	})
 }
 
-// take locks the job without waiting, and reads the state file again. It returns an error if another process has the lock.
+// holds reports whether a sink has batches of jobs in memory.
+func holds(sinks []*sink, jobs []*job) bool {
+	for _, s := range sinks {
+		for _, j := range jobs {
+			if j.GoesTo(s.Name) && s.holds(j.Name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// take locks the job without waiting, reads the state file again and loads the job's state. It returns an error if another process has
+// the lock, or if the file cannot be read.
 func (j *job) take() error {
 	now, end := context.WithCancel(context.Background())
 	end()
 	if err := j.lock(now); err != nil {
 		return fmt.Errorf("the job is %w: it runs here when that process has released it", err)
 	}
-	if err := j.agent.state.Reread(); err != nil {
-		j.giveUp()
-		return err
+	err := j.agent.state.Reread()
+	if err == nil {
+		err = j.load()
 	}
-	return nil
+	if err != nil {
+		j.giveUp()
+	}
+	return err
 }
 
-// claim waits until no other process runs the job, and then loads the state that the other process has written. It returns false if
+// claim waits until no other process runs the job and the state file can be read, and then loads the job's state. It returns false if
 // ctx ends first.
 func (j *job) claim(ctx context.Context) bool {
-	if j.agent.state == nil || !j.agent.state.Shared || j.unlock != nil {
+	if j.agent.state == nil || j.loaded {
 		return true
 	}
 	for {
@@ -119,7 +189,6 @@ func (j *job) claim(ctx context.Context) bool {
 		}
 	}
 	j.report.recovered(claim)
-	j.restore()
 	j.agent.mu.Lock()
 	defer j.agent.mu.Unlock()
 	j.agent.repeatLast([]*job{j})

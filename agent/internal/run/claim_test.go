@@ -1,14 +1,20 @@
 package run
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 )
@@ -124,4 +130,265 @@ func TestReloadHandsOver(t *testing.T) {
 			t.Error("the jobs are locked after the end")
 		}
 	})
+}
+
+// faultyDir is a directory in which opening a file fails with an error while the error is set.
+type faultyDir struct {
+	durable.FS
+	fault atomic.Pointer[error]
+}
+
+func (d *faultyDir) set(err error) { d.fault.Store(&err) }
+
+func (d *faultyDir) err() error {
+	if err := d.fault.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (d *faultyDir) Create(name string) (durable.File, error) {
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return d.FS.Create(name)
+}
+
+func (d *faultyDir) Append(name string) (durable.File, error) {
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return d.FS.Append(name)
+}
+
+func (d *faultyDir) ReadFile(name string, limit int64) ([]byte, error) {
+	if err := d.err(); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		return nil, err
+	}
+	return d.FS.ReadFile(name, limit)
+}
+
+// openFaulty opens a state that processes share, on a directory that can fail.
+func openFaulty(t *testing.T, path string, log *slog.Logger) (*state.File, *faultyDir) {
+	t.Helper()
+	disk := &faultyDir{FS: durable.NewDir(filepath.Dir(path))}
+	file, problems, err := state.OpenOn(t.Context(), path, disk, state.Options{Fold: FoldSaved, Log: log, Shared: true})
+	if err != nil || len(problems) > 0 {
+		t.Fatal(problems, err)
+	}
+	return file, disk
+}
+
+// isFree reports whether a process could run a job now.
+func isFree(t *testing.T, file *state.File, job string) bool {
+	t.Helper()
+	unlock, err := file.LockJob(expired(t), job)
+	if err != nil {
+		return false
+	}
+	unlock()
+	return true
+}
+
+// TestGivenUpWhenWritten holds that a job which a reload removes stays locked while its last record cannot be written, that this is
+// logged once, and that it is unlocked when the record is on disk. A process that has the job then sees the record.
+func TestGivenUpWhenWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path, log := filepath.Join(t.TempDir(), "state"), &lockedBuffer{}
+		logger := slog.New(slog.NewTextHandler(log, nil))
+		file, disk := openFaulty(t, path, logger)
+		other, _ := openFaulty(t, path, logger)
+		defer other.Close()
+		agent := New(Options{Log: logger, Self: func(State) metric.Readings { return nil }, State: file})
+		job, sink, plans := planJob(t, "a", "@every 10s", newScripted(nil)), planSink("out", &shelf{}), make(chan Plan)
+		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{sink}}, plans)
+		time.Sleep(15 * time.Second)
+		disk.set(syscall.ENOSPC)
+		time.Sleep(15 * time.Second) // a run is held back
+		plans <- Plan{Concurrency: 1, Sinks: []Sink{sink}}
+		for range 10 {
+			time.Sleep(7 * time.Second)
+			if isFree(t, other, "a") {
+				t.Fatal("the job is free, though its last record is not on disk")
+			}
+		}
+		disk.set(nil)
+		time.Sleep(11 * time.Second)
+		if !isFree(t, other, "a") {
+			t.Error("the job is not free, though the disk works again")
+		}
+		if err := other.Reread(); err != nil {
+			t.Error(err)
+		}
+		if records, err := other.Records("a"); len(records) != 3 || err != nil {
+			t.Errorf("%d records, %v", len(records), err)
+		}
+		for line, times := range map[string]int{`level=ERROR msg="jobs stay locked until`: 1, `level=INFO msg="jobs unlocked`: 1, "no space left on device": 1} {
+			if got := strings.Count(log.String(), line); got != times {
+				t.Errorf("%d times %q:\n%s", got, line, log)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		file.Close()
+	})
+}
+
+// TestGivenUpAtTheEnd holds the same for jobs that are locked at the end of the process: they are unlocked when the state file is closed,
+// since nothing is written after that.
+func TestGivenUpAtTheEnd(t *testing.T) {
+	for _, single := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state")
+			file, disk := openFaulty(t, path, slog.New(slog.DiscardHandler))
+			other, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))
+			defer other.Close()
+			agent := New(Options{Log: slog.New(slog.DiscardHandler), Self: func(State) metric.Readings { return nil }, State: file})
+			plan := Plan{Concurrency: 1, Jobs: []Job{planJob(t, "a", "@every 10s", newScripted(nil))}, Sinks: []Sink{planSink("out", &shelf{})}}
+			disk.set(syscall.ENOSPC)
+			if single {
+				ctx, end := context.WithTimeout(t.Context(), 20*time.Second)
+				defer end()
+				if _, err := agent.Once(ctx, plan, Drain); err != nil {
+					t.Error(err)
+				}
+			} else {
+				stop := start(t, agent, plan, nil)
+				time.Sleep(15 * time.Second)
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			}
+			if isFree(t, other, "a") {
+				t.Error("the job is free, though its last record may still be written")
+			}
+			file.Close()
+			if !isFree(t, other, "a") {
+				t.Error("the job is not free after the end")
+			}
+		})
+	}
+}
+
+// TestGivenUpWhenDelivered holds that a job which a reload removes stays locked while a sink has a batch of it in memory, but not longer
+// than Drain. Another process would deliver newer samples otherwise, and the receiver refuses the older ones then.
+func TestGivenUpWhenDelivered(t *testing.T) {
+	for down, want := range map[time.Duration]time.Duration{5 * time.Second: 5 * time.Second, time.Hour: Drain} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state")
+			file, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))
+			other, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))
+			defer other.Close()
+			agent := New(Options{Log: slog.New(slog.DiscardHandler), Self: func(State) metric.Readings { return nil }, State: file})
+			var until time.Time
+			out := &shelf{judge: func(b metric.Batch) error {
+				if b.Job == "a" && time.Now().Before(until) {
+					return errors.New("connection refused")
+				}
+				return nil
+			}}
+			sink, plans := planSink("out", out), make(chan Plan)
+			stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{planJob(t, "a", "@every 10s", newScripted(nil))}, Sinks: []Sink{sink}}, plans)
+			time.Sleep(15 * time.Second)
+			until = time.Now().Add(down)
+			began := time.Now()
+			plans <- Plan{Concurrency: 1, Sinks: []Sink{sink}}
+			for !isFree(t, other, "a") {
+				time.Sleep(100 * time.Millisecond)
+			}
+			if took := time.Since(began); took < want || took > Drain+time.Second {
+				t.Errorf("down for %s: free after %s", down, took)
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+			file.Close()
+		})
+	}
+}
+
+// TestWaitsForUnreadableState holds that a job which a reload adds does not start from zero while the state file cannot be read: it waits,
+// says so once, and goes on from its state afterwards.
+func TestWaitsForUnreadableState(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			path, log := filepath.Join(t.TempDir(), "state"), &lockedBuffer{}
+			disk := &faultyDir{FS: durable.NewDir(filepath.Dir(path))}
+			logger := slog.New(slog.NewTextHandler(log, nil))
+			file, problems, err := state.OpenOn(t.Context(), path, disk, state.Options{Fold: FoldSaved, Log: logger, Shared: shared})
+			if err != nil || len(problems) > 0 {
+				t.Fatal(problems, err)
+			}
+			agent := New(Options{Log: logger, Self: func(State) metric.Readings { return nil }, State: file})
+			source, out, plans := newScripted(nil), &shelf{}, make(chan Plan)
+			job := planJob(t, "a", "@every 10s", source)
+			job.Log = logger
+			sink := planSink("out", out)
+			plan := func(jobs ...Job) Plan { return Plan{Concurrency: 1, Jobs: jobs, Sinks: []Sink{sink}} }
+			stop := start(t, agent, plan(job), plans)
+			time.Sleep(15 * time.Second)
+			plans <- plan()
+			disk.set(syscall.EIO)
+			plans <- plan(job)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if j := agent.State().Jobs[0]; source.ticks != 2 || j.Up || !strings.HasSuffix(j.Error, "input/output error") {
+				t.Errorf("shared: %v: %d runs, error %q", shared, source.ticks, j.Error)
+			}
+			disk.set(nil)
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if out.shows()["a"] != 3 {
+				t.Errorf("shared: %v: the total is %v, 3 have happened", shared, out.shows()["a"])
+			}
+			if n := strings.Count(log.String(), "the job waits: the state file cannot be read"); n != 1 || !strings.Contains(log.String(), "recovered") {
+				t.Errorf("shared: %v: logged %d times\n%s", shared, n, log)
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+			file.Close()
+		})
+	}
+}
+
+// TestOnceReadsAgain holds that a job which waited for another process goes on from what that process has written, and that it does not
+// run if this cannot be read.
+func TestOnceReadsAgain(t *testing.T) {
+	for _, fault := range []error{nil, syscall.EIO} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state")
+			first, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))
+			second, disk := openFaulty(t, path, slog.New(slog.DiscardHandler))
+			once := func(file *state.File, out *shelf, do func(context.Context, int) error) Outcome {
+				agent := New(Options{Log: slog.New(slog.DiscardHandler), Self: func(State) metric.Readings { return nil }, State: file})
+				plan := Plan{Concurrency: 1, Jobs: []Job{planJob(t, "a", "@daily", newScripted(do))}, Sinks: []Sink{planSink("out", out)}}
+				outcome, err := agent.Once(t.Context(), plan, Drain)
+				if err != nil {
+					t.Error(err)
+				}
+				file.Close()
+				return outcome
+			}
+			var both sync.WaitGroup
+			both.Go(func() {
+				once(first, &shelf{}, func(context.Context, int) error {
+					time.Sleep(10 * time.Second)
+					disk.set(fault)
+					return nil
+				})
+			})
+			time.Sleep(5 * time.Second)
+			out := &shelf{}
+			outcome := once(second, out, nil)
+			both.Wait()
+			switch {
+			case fault == nil && (out.shows()["a"] != 2 || len(outcome.Busy) > 0):
+				t.Errorf("the total is %v, 2 have happened; busy: %q", out.shows()["a"], outcome.Busy)
+			case fault != nil && (len(out.shows()) > 0 || len(outcome.Busy) != 1 || !strings.HasSuffix(outcome.Busy[0], "input/output error")):
+				t.Errorf("the sink has %v; busy: %q", out.shows(), outcome.Busy)
+			}
+		})
+	}
 }

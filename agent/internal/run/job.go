@@ -28,6 +28,7 @@ type job struct {
 	expireAt  time.Time // when the job's series expire; zero while ticks succeed
 
 	unlock   func()    // releases the job's lock; nil = the job is not locked
+	loaded   bool      // the state file was read for the job, which then may run
 	restored *Saved    // the state of an earlier process, until the sinks know of it
 	ticked   bool      // a tick of this process has succeeded
 	savedAt  time.Time // when a record of the state was last given to the state file
@@ -360,21 +361,28 @@ func (j *job) inherit(removed []*job) bool {
 		j.LastSuccess, j.Cursor, j.showing, j.delivered, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.delivered, old.expireAt
 		j.time, j.ticked, j.restored = old.time, old.ticked, old.restored
 		j.unlock, old.unlock = old.unlock, nil
+		j.loaded = old.loaded
 		j.status.inherit(old.status)
 		return true
 	}
 	return false
 }
 
-// restore loads the job's state from the state file. If the saved state cannot be used, the job starts without state.
-func (j *job) restore() {
-	if j.agent.state == nil {
-		return
+// load loads the job's state from the state file. If the saved state cannot be used, the job starts without state. load returns an error
+// if the file cannot be read: the job must not run then, since its totals would step back.
+func (j *job) load() error {
+	records, err := j.agent.state.Records(j.Name)
+	if err != nil {
+		return err
 	}
-	records := j.agent.state.Records(j.Name)
-	if records == nil {
-		return
+	j.loaded = true
+	if records != nil {
+		j.restore(records)
 	}
+	return nil
+}
+
+func (j *job) restore(records [][]byte) {
 	saved, err := ReadSaved(records)
 	if err == nil && saved.Exported {
 		j.Log.Warn("the job's saved state was exported and continues elsewhere; its totals start from zero")

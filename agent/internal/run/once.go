@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -76,7 +77,9 @@ func (o *once) prepare(plan Plan) error {
 		return err
 	}
 	for _, j := range free {
-		j.restore()
+		if err := j.load(); err != nil {
+			return err
+		}
 	}
 	o.repeatLast(free)
 	return nil
@@ -124,7 +127,11 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 	defer cancel()
 	err := o.lock(limit, j)
 	if err == nil {
-		if err := o.state.Reread(); err != nil { // without its state, the job would begin at zero
+		err := o.state.Reread()
+		if err == nil {
+			err = j.load()
+		}
+		if err != nil { // without its state, the job would begin at zero
 			j.Log.Error("the job has not run: the state file cannot be read", "error", err)
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -133,7 +140,6 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 			o.busy = append(o.busy, j.Name+": "+err.Error())
 			return false
 		}
-		j.restore()
 		o.repeatLast([]*job{j})
 		return true
 	}
@@ -178,7 +184,5 @@ func (o *once) end() Outcome {
 // release saves the state of the jobs and unlocks them for other processes.
 func (o *once) release() {
 	o.saveFinal(o.jobs)
-	for j := range o.held {
-		j.giveUp()
-	}
+	o.giveUpAll(slices.Collect(maps.Keys(o.held)))
 }

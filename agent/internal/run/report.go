@@ -6,16 +6,19 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/text"
 )
 
-// report logs the errors of a job or a sink: each error once, again when its text changes, and once when the error is over.
+// report logs the errors of a job or a sink: each error once, again when its text changes or when it lasts for long, and once when the
+// error is over.
 type report struct {
 	log     *slog.Logger
-	failing map[string]*failure // the errors that are not over yet; the key is what fails, and in a sink's report the name of the job
-	metrics map[string]string   // problems of single metrics in the last tick, by metric and reason
+	failing map[string]*failure        // the errors that are not over yet; the key is what fails, and in a sink's report the name of the job
+	lasting map[string]*clock.Reminder // by the text of each error that is not over yet
+	metrics map[string]string          // problems of single metrics in the last tick, by metric and reason
 }
 
 // failure is an error that is not over yet.
@@ -24,33 +27,41 @@ type failure struct {
 	times int
 }
 
-// failed logs an error, unless an error with the same text is not over yet.
+// failed logs an error, unless an error with the same text is not over yet. Then it logs it now and then, to remind of it.
 func (r *report) failed(message, what string, err error) {
 	text := err.Error()
-	known := r.logged(text)
+	if r.failing == nil {
+		r.failing, r.lasting = map[string]*failure{}, map[string]*clock.Reminder{}
+	}
 	f := r.failing[what]
 	if f == nil {
 		f = &failure{}
-		if r.failing == nil {
-			r.failing = map[string]*failure{}
-		}
 		r.failing[what] = f
 	}
+	before := f.text
 	f.text = text
 	f.times++
-	if !known {
+	if before != text {
+		r.over(before)
+	}
+	switch lasting := r.lasting[text]; {
+	case lasting == nil:
+		r.lasting[text] = clock.NewReminder()
 		r.log.Error(message, "error", text)
+	case lasting.Due():
+		r.log.Error(message, "error", text, "since", lasting.Since(), "failures", f.times)
 	}
 }
 
-// logged reports whether an error with this text is not over yet.
-func (r *report) logged(text string) bool {
+// over reports whether no error with this text is left.
+func (r *report) over(text string) bool {
 	for _, f := range r.failing {
 		if f.text == text {
-			return true
+			return false
 		}
 	}
-	return false
+	delete(r.lasting, text)
+	return true
 }
 
 // recovered logs that an error is over. It does not log this while something else fails with the same text.
@@ -60,7 +71,7 @@ func (r *report) recovered(what string) {
 		return
 	}
 	delete(r.failing, what)
-	if !r.logged(f.text) {
+	if r.over(f.text) {
 		r.log.Info("recovered", "failures", f.times, "last_error", f.text)
 	}
 }

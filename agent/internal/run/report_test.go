@@ -47,6 +47,32 @@ level=INFO msg=recovered failures=5 last_error="job b: 400 Bad Request"
 	}
 }
 
+// TestReportReminds holds that an error of two jobs which lasts for two days is logged four times, and its end once.
+func TestReportReminds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, log := newReport()
+		away := errors.New("connection refused")
+		for range 2 * 24 * 60 {
+			r.failed("cannot deliver", "a", away)
+			r.failed("cannot deliver", "b", away)
+			time.Sleep(time.Minute)
+		}
+		r.recovered("a")
+		r.recovered("b")
+		r.failed("cannot deliver", "a", away)
+		want := `level=ERROR msg="cannot deliver" error="connection refused"
+level=ERROR msg="cannot deliver" error="connection refused" since=2000-01-01T00:00:00.000Z failures=11
+level=ERROR msg="cannot deliver" error="connection refused" since=2000-01-01T00:00:00.000Z failures=61
+level=ERROR msg="cannot deliver" error="connection refused" since=2000-01-01T00:00:00.000Z failures=1441
+level=INFO msg=recovered failures=2880 last_error="connection refused"
+level=ERROR msg="cannot deliver" error="connection refused"
+`
+		if log.String() != want {
+			t.Errorf("logged\n%swant\n%s", log, want)
+		}
+	})
+}
+
 // TestReportMetrics checks that what is wrong with a metric is logged when it begins and when it ends.
 func TestReportMetrics(t *testing.T) {
 	r, log := newReport()

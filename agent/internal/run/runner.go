@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -18,6 +19,7 @@ const rerunPause = 10 * time.Second
 // keepRunning calls run, the Run method of a sink or source, until ctx ends. It calls run again after an error. failed is
 // called with each error; if it returns true, keepRunning returns. part is "sink" or "source", for messages.
 func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(context.Context) error, failed func(error) (ended bool)) {
+	var lasting *clock.Reminder
 	for logged := ""; ; {
 		began := time.Now()
 		err := contain(log, part, func() error { return run(ctx) })
@@ -27,9 +29,13 @@ func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(co
 		if err == nil || time.Since(began) > rerunPause { // it has worked for some time
 			logged = ""
 		}
-		if err != nil && err.Error() != logged {
-			logged = err.Error()
+		switch {
+		case err == nil:
+		case err.Error() != logged:
+			logged, lasting = err.Error(), clock.NewReminder()
 			log.Error("the "+part+" has failed, and is started again later", "error", err, "pause", rerunPause.String())
+		case lasting.Due():
+			log.Error("the "+part+" has failed, and is started again later", "error", err, "pause", rerunPause.String(), "since", lasting.Since())
 		}
 		select {
 		case <-ctx.Done():

@@ -163,7 +163,10 @@ func (m SinkMemory) Load() []byte {
 	if file == nil {
 		return nil
 	}
-	records := file.Records(sinkPrefix + m.Sink)
+	records, err := file.Records(sinkPrefix + m.Sink)
+	if err != nil {
+		file.Log.Warn("what the sink has stored in the state file is not known", "sink", m.Sink, "error", err)
+	}
 	if len(records) == 0 {
 		return nil
 	}
@@ -212,7 +215,10 @@ func (m *LoginMemory) read(file *state.File) []byte {
 	var records [][]byte
 	switch {
 	case file != nil:
-		records = file.Latest(m.name())
+		var err error
+		if records, err = file.Latest(m.name()); err != nil {
+			file.Log.Error("the token that the login has stored in the state file is not known", "login", m.Login, "error", err)
+		}
 	case m.Saved != nil:
 		records = m.Saved(m.name())
 	}
@@ -282,9 +288,9 @@ func StoreShard(file *state.File, s shard.Shard) {
 // LoadShard returns the shard with the same index as s that has used a state file last, which may have another count. It returns the zero
 // value if there is none.
 func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
-	records := file.Records(shardPrefix + strconv.Itoa(s.Index))
-	if len(records) == 0 {
-		return shard.Shard{}, nil
+	records, err := file.Records(shardPrefix + strconv.Itoa(s.Index))
+	if len(records) == 0 || err != nil {
+		return shard.Shard{}, err
 	}
 	return shard.Parse(string(records[len(records)-1]), "")
 }

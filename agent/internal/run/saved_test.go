@@ -252,6 +252,57 @@ func TestStopped(t *testing.T) {
 	})
 }
 
+// TestVanishedDisk takes the directory of the state away and puts it back, again and again, with an empty one in its place or none: no
+// total steps back, and all come out as what has happened, also after a restart.
+func TestVanishedDisk(t *testing.T) {
+	for seed := range uint64(6) {
+		synctest.Test(t, func(t *testing.T) {
+			dice := rand.New(rand.NewPCG(seed, 0))
+			dir, r, s := filepath.Join(t.TempDir(), "data"), &registry{}, &last{}
+			for range 4 {
+				l := begin(t, filepath.Join(dir, "state"), "@every 7s", r, s)
+				for range 3 {
+					pass := func() {
+						for range dice.IntN(8) {
+							time.Sleep(time.Duration(1 + dice.IntN(20_000_000_000)))
+							r.happen()
+						}
+					}
+					time.Sleep(time.Minute)
+					pass()
+					failures := l.file.Status().Failed
+					if err := os.Rename(dir, dir+".away"); err != nil {
+						t.Fatal(err)
+					}
+					if dice.IntN(2) == 0 {
+						if err := os.Mkdir(dir, 0o700); err != nil {
+							t.Fatal(err)
+						}
+					}
+					pass()
+					time.Sleep(10 * time.Second)
+					synctest.Wait()
+					if j := l.agent.State().Jobs[0]; j.Up || !strings.Contains(j.Error, "the file has vanished") || l.file.Status().Failed == failures {
+						t.Errorf("seed %d: the job is up without its state: %+v", seed, j)
+					}
+					if err := errors.Join(os.RemoveAll(dir), os.Rename(dir+".away", dir)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(20 * time.Second)
+				synctest.Wait()
+				if want := r.count(); s.get("events_total") != want || s.get("increments_total") != want || int(s.sum) != want || len(s.stepsBack()) > 0 {
+					t.Errorf("seed %d: %d events, %d increments, changes of %v; %d have happened; %q", seed, s.get("events_total"), s.get("increments_total"), s.sum, want, s.stepsBack())
+				}
+				l.end(t)
+				if n := strings.Count(l.log.String(), "the run is held back until its state is on disk"); n != 3 || strings.Count(l.log.String(), "recovered") != 3 {
+					t.Errorf("seed %d: logged %d times:\n%s", seed, n, &l.log)
+				}
+			}
+		})
+	}
+}
+
 // TestHeldBack checks that a run whose state cannot be written is held back, that the job does not run meanwhile and its series
 // expire, that this is logged once, and that all comes out right when the disk works again. A job that keeps nothing goes on.
 func TestHeldBack(t *testing.T) {

@@ -102,6 +102,7 @@ type delivery struct {
 	resume  time.Time     // until then no batch is tried again
 	wake    chan struct{} // receives a value when a batch may have been added to waiting
 	lost    bool          // a batch could not be delivered
+	writing string        // the job whose batch is being written; "" = none
 	undone  int           // number of batches that wait or are being written
 	done    chan struct{} // closed when undone becomes 0, and replaced when it grows again
 
@@ -211,6 +212,14 @@ func (d *delivery) settled(stopped <-chan struct{}) {
 	}
 }
 
+// holds reports whether batches of a job wait in memory. If the sink has a queue in memory, whatever is in it counts.
+func (d *delivery) holds(job string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.writing == job || !d.Durable && d.Stats.Pending().Samples > 0 ||
+		slices.ContainsFunc(d.waiting, func(h *held) bool { return h.Job == job && !h.saved })
+}
+
 func (d *delivery) hasLost() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -252,6 +261,7 @@ func (d *delivery) add(b metric.Batch) {
 func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.writing = ""
 	d.discard()
 	jobs := map[string]bool{} // jobs with an earlier batch that waits
 	for i, h := range d.waiting {
@@ -264,6 +274,7 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 		}
 		if !due.After(now) || ending && !h.tried {
 			d.waiting = slices.Delete(d.waiting, i, i+1)
+			d.writing = h.Job
 			return h, 0
 		}
 		if wait := due.Sub(now); pause == 0 || wait < pause {

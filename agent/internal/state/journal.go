@@ -34,6 +34,15 @@ type Write struct {
 // Done returns a channel that is closed when the record is on disk.
 func (w *Write) Done() <-chan struct{} { return w.done }
 
+func (w *Write) isWritten() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // lazyPause is how long a record of AppendLazily may wait before it is written.
 const lazyPause = 5 * time.Second
 
@@ -92,6 +101,7 @@ func (f *File) flush() {
 		err := f.writeAll(batch)
 		f.settle(batch, err)
 		if err == nil {
+			f.callWaiting(false)
 			pause = firstPause
 			continue
 		}
@@ -131,6 +141,50 @@ func cause(err error) error {
 	return err
 }
 
+// AfterWriting calls do when all records appended until now are on disk, or when the file is closed: none of them is written after that.
+// It tries to write them at once. If that fails, it calls failed with the reason and returns, and do is called later.
+func (f *File) AfterWriting(do func(), failed func(error)) {
+	f.mu.Lock()
+	var last *Write
+	if n := len(f.waiting); n > 0 {
+		last = f.waiting[n-1]
+	}
+	f.mu.Unlock()
+	f.Flush()
+	if last == nil || last.isWritten() {
+		do()
+		return
+	}
+	failed(errors.New(f.Status().Error))
+	f.mu.Lock()
+	f.afterwards = append(f.afterwards, afterwards{last, do})
+	f.mu.Unlock()
+	f.callWaiting(false) // it may have been written in the meantime
+}
+
+// afterwards is a function that AfterWriting was called with, and the record that it waits for.
+type afterwards struct {
+	last *Write
+	do   func()
+}
+
+// callWaiting calls the functions of AfterWriting whose records are on disk, or all of them.
+func (f *File) callWaiting(all bool) {
+	f.mu.Lock()
+	var due []func()
+	f.afterwards = slices.DeleteFunc(f.afterwards, func(a afterwards) bool {
+		ready := all || a.last.isWritten()
+		if ready {
+			due = append(due, a.do)
+		}
+		return ready
+	})
+	f.mu.Unlock()
+	for _, do := range due {
+		do()
+	}
+}
+
 // Flush starts to write all waiting records and waits until they are written, or until one try has failed.
 func (f *File) Flush() {
 	f.mu.Lock()
@@ -164,10 +218,9 @@ func (f *File) Flush() {
 // try writes all of them to a new journal. A record that is on disk twice does no harm.
 func (f *File) writeAll(batch []*Write) (err error) {
 	endTurn, err := f.takeTurn(true)
-	if err != nil {
-		return err
+	if err == nil {
+		defer endTurn()
 	}
-	defer endTurn()
 	f.appending.Lock()
 	defer f.appending.Unlock()
 	defer func() {
@@ -175,7 +228,15 @@ func (f *File) writeAll(batch []*Write) (err error) {
 			f.closeJournal()
 			f.torn = true
 		}
+		err = f.vanished(err)
+		f.lost = f.lost || errors.Is(err, errVanished)
 	}()
+	if err != nil {
+		return err
+	}
+	if err := f.find(); err != nil {
+		return err
+	}
 	if err := f.openJournal(); err != nil {
 		return err
 	}
@@ -215,6 +276,24 @@ func (f *File) syncLast() error {
 		return err
 	}
 	return errors.Join(file.Sync(), file.Close())
+}
+
+// find returns an error if the files that the next batch depends on have vanished. If they are back, it locks the state again. The caller
+// holds f.appending.
+func (f *File) find() error {
+	err := f.isThere(f.name())
+	if err == nil && f.size > 0 {
+		err = f.isThere(journalName(f.name(), f.number))
+	}
+	if err != nil || !f.lost {
+		return err
+	}
+	f.unlock()
+	if err := f.lock(); err != nil {
+		return err
+	}
+	f.lost = false
+	return nil
 }
 
 // openJournal opens the last journal to append to it. If there is none, or if nothing can be appended to it, openJournal
@@ -325,6 +404,9 @@ func (f *File) compact() error {
 	s, err := readSnapshot(f.fsys, f.name())
 	if stay := f.mustStay(err); stay != nil {
 		return stay
+	}
+	if err == nil && s.missing && f.existed() {
+		return errVanished
 	}
 	if err != nil { // the snapshot is damaged, and the new one replaces it
 		s = &snapshot{sections: map[string]Section{}}

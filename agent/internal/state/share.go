@@ -67,6 +67,9 @@ func (f *File) rejoin() error {
 	if stay := f.mustStay(err); stay != nil {
 		return stay
 	}
+	if err == nil && s.missing && f.existed() {
+		return errVanished
+	}
 	if err != nil {
 		s = &snapshot{}
 	}
@@ -121,7 +124,7 @@ func (f *File) LockLogin(ctx context.Context, login string) (unlock func(), err 
 }
 
 // Latest is like Records, but includes what other processes have written since Open.
-func (f *File) Latest(name string) [][]byte {
+func (f *File) Latest(name string) ([][]byte, error) {
 	if !f.Shared {
 		return f.Records(name)
 	}
@@ -135,9 +138,9 @@ func (f *File) Reread() error {
 	}
 	f.rereading.Lock() // so that the later of two readings is kept
 	defer f.rereading.Unlock()
-	sections, _, err := readAll(f.fsys, f.name())
+	sections, err := f.readAll()
 	if err != nil {
-		return fmt.Errorf("read the state file %s: %w", f.path, err)
+		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -41,17 +41,18 @@ type File struct {
 	path string
 	fsys durable.FS // file system of the directory that contains path
 
-	mu      sync.Mutex
-	waiting []*Write       // records for the next sync
-	writing bool           // flush is running
-	folding bool           // compact is running
-	hurry   chan struct{}  // holds a token to end the pause after a failed write
-	lazy    *time.Timer    // time until the next flush of records of AppendLazily; nil = none
-	closed  bool           // Close was called
-	stop    chan struct{}  // closed by Close
-	done    sync.WaitGroup // waits for flush and compact
-	status  Status
-	records map[string]Section // what Open or Reread has read; nil after Loaded
+	mu         sync.Mutex
+	waiting    []*Write       // records for the next sync
+	writing    bool           // flush is running
+	folding    bool           // compact is running
+	hurry      chan struct{}  // holds a token to end the pause after a failed write
+	lazy       *time.Timer    // time until the next flush of records of AppendLazily; nil = none
+	afterwards []afterwards   // what AfterWriting was called with and is not done
+	closed     bool           // Close was called
+	stop       chan struct{}  // closed by Close
+	done       sync.WaitGroup // waits for flush and compact
+	status     Status
+	records    map[string]Section // what Open or Reread has read; nil after Loaded
 
 	journalBytes int64     // size of all journals that are not merged into the snapshot
 	snapshotSize int64     // size of the snapshot in bytes
@@ -66,6 +67,7 @@ type File struct {
 	appending sync.Mutex // guards the fields below
 	journal
 	locked bool
+	lost   bool // the files had vanished at the last write, and perhaps with them what is locked
 }
 
 // Status is the state of writing to disk.
@@ -131,7 +133,10 @@ func (f *File) waitForLock(ctx context.Context) error {
 
 // lock locks the state. It creates the directory of the state if it is missing.
 func (f *File) lock() error {
-	err := f.fsys.Mkdir(".")
+	var err error
+	if !f.existed() { // a directory that has vanished may be the one where a disk is mounted again
+		err = f.fsys.Mkdir(".")
+	}
 	if err == nil {
 		err = f.lockLife(f.name() + ".lock")
 	}
@@ -218,6 +223,34 @@ func (f *File) mustStay(err error) error {
 	return nil
 }
 
+// errVanished is the error if the files existed and do not exist any more. Nothing is written then: records have only what has changed
+// since those before them, and if the old files come back later, totals would step back to them.
+var errVanished = errors.New("the file has vanished: was its directory removed, or its disk unmounted? Bring it back, or restart cton to start all jobs without state")
+
+// existed reports whether the files have existed since the start.
+func (f *File) existed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.snapshotSize > 0
+}
+
+// isThere returns an error if a file has vanished or cannot be opened.
+func (f *File) isThere(name string) error {
+	if !f.existed() {
+		return nil
+	}
+	_, err := f.fsys.ReadFile(name, 0)
+	return f.vanished(err)
+}
+
+// vanished returns errVanished instead of an error that says that a file is missing.
+func (f *File) vanished(err error) error {
+	if isNotExist(err) && f.existed() {
+		return errVanished
+	}
+	return err
+}
+
 // IsUnreadable reports whether an error of Open means that a file could not be read. The file may become readable later.
 func IsUnreadable(err error) bool {
 	_, unread := errors.AsType[*readError](err)
@@ -299,26 +332,46 @@ func readJournal(fsys durable.FS, name string, number uint64) (entries []entry, 
 	return entries, whole, len(text), damaged, err
 }
 
-// Records returns the records of a name, oldest first, or nil if there are none.
-func (f *File) Records(name string) [][]byte {
+// Records returns the records of a name, oldest first, or nil if there are none. It returns an error if the files cannot be read, or
+// if a record of the name still waits to be written.
+func (f *File) Records(name string) ([][]byte, error) {
 	f.mu.Lock()
 	if f.records != nil {
 		defer f.mu.Unlock()
-		return f.records[name].Records
+		return f.records[name].Records, nil
 	}
 	f.mu.Unlock()
 	return f.reread(name)
 }
 
 // reread reads the files and returns the records that they have now for a name.
-func (f *File) reread(name string) [][]byte {
+func (f *File) reread(name string) ([][]byte, error) {
 	f.Flush()
-	sections, _, err := readAll(f.fsys, f.name())
-	if err != nil {
-		f.Log.Error("cannot read the state file", "error", err)
-		return nil
+	if why := f.waits(name); why != nil {
+		return nil, why
 	}
-	return sections[name].Records
+	sections, err := f.readAll()
+	return sections[name].Records, err
+}
+
+// waits returns an error if a record of a name waits to be written and the last write has failed.
+func (f *File) waits(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.status.Error != "" && slices.ContainsFunc(f.waiting, func(w *Write) bool { return w.name == name }) {
+		return errors.New(f.status.Error)
+	}
+	return nil
+}
+
+func (f *File) readAll() (sections map[string]Section, err error) {
+	if err = f.isThere(f.name()); err == nil {
+		sections, _, err = readAll(f.fsys, f.name())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the state file %s: %w", f.path, err)
+	}
+	return sections, nil
 }
 
 // Loaded frees the memory of the records read by Open. After that, Records reads the files again.
@@ -348,6 +401,7 @@ func (f *File) Close() {
 	}
 	f.mu.Unlock()
 	f.done.Wait()
+	f.callWaiting(true)
 	if f.isDue() {
 		f.compactAndLog()
 	}

@@ -77,7 +77,7 @@ func (h *history) check(t *testing.T, f *File) {
 	t.Helper()
 	for job := range h.put {
 		last := 0
-		for _, number := range strings.Split(strings.TrimSuffix(string(bytes.Join(f.Records(job), nil)), ";"), ";") {
+		for _, number := range strings.Split(strings.TrimSuffix(string(bytes.Join(mustRecords(t, f, job), nil)), ";"), ";") {
 			n := 0
 			_, _ = fmt.Sscan(number, &n)
 			if n > last+1 {
@@ -135,7 +135,7 @@ func crash(t *testing.T, stop int, how disktest.Crash) (survived bool) {
 		}
 		h.check(t, f)
 		for job := range h.put { // what was read is what counts from here on
-			h.put[job] = lastOf(f, job)
+			h.put[job] = lastOf(t, f, job)
 			h.written[job] = h.put[job]
 		}
 		if lives == 0 { // what a kill has left is durable once it was read
@@ -153,8 +153,8 @@ func crash(t *testing.T, stop int, how disktest.Crash) (survived bool) {
 	return survived
 }
 
-func lastOf(f *File, job string) (last int) {
-	for _, number := range strings.Split(string(bytes.Join(f.Records(job), nil)), ";") {
+func lastOf(t *testing.T, f *File, job string) (last int) {
+	for _, number := range strings.Split(string(bytes.Join(mustRecords(t, f, job), nil)), ";") {
 		n := 0
 		_, _ = fmt.Sscan(number, &n)
 		last = max(last, n)
@@ -169,10 +169,14 @@ func TestDiskFails(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			dice, d := rand.New(rand.NewPCG(seed, 1)), disktest.New(seed)
 			from := 1 + dice.IntN(80)
+			fault := []error{syscall.ENOSPC, syscall.EIO, syscall.ESTALE, syscall.ENOENT}[seed%4]
+			if fault == syscall.ENOENT { // the disk has vanished; before the start there is nothing to vanish
+				from += afterStart(t)
+			}
 			until := from + 1 + dice.IntN(30)
 			d.Fail = func(op disktest.Op) error {
 				if op.Number >= from && op.Number < until {
-					return syscall.ENOSPC
+					return fault
 				}
 				return nil
 			}
@@ -183,7 +187,7 @@ func TestDiskFails(t *testing.T) {
 			}
 			h := newHistory(seed)
 			h.play(t, f, 40)
-			time.Sleep(time.Minute)
+			time.Sleep(10 * time.Minute)
 			synctest.Wait()
 			if status := f.Status(); status.Error != "" || status.Written.IsZero() {
 				t.Fatalf("seed %d: status %+v", seed, status)
@@ -199,6 +203,71 @@ func TestDiskFails(t *testing.T) {
 			}
 			f.Close()
 		})
+	}
+}
+
+// afterStart returns how many operations it takes until the first record is on disk.
+func afterStart(t *testing.T) int {
+	d := disktest.New(1)
+	f, _ := mustOpen(t, d)
+	<-f.Append("job", nil).Done()
+	ops := d.Ops()
+	f.Close()
+	return ops
+}
+
+// TestVanished takes the directory of the state away and puts it back, with another directory in its place meanwhile or none: nothing is
+// written to the other one, the status says why, and all records are in the state afterwards, in order. The state is locked then.
+func TestVanished(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		for _, mountPoint := range []bool{false, true} {
+			dir := filepath.Join(t.TempDir(), "data")
+			path, o := filepath.Join(dir, "state"), Options{Fold: join, Log: slog.New(slog.DiscardHandler), Shared: shared}
+			f, _, err := Open(t.Context(), path, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-f.Append("job", []byte("1;")).Done()
+			f.Loaded()
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			must(os.Rename(dir, dir+".away"))
+			if mountPoint {
+				must(os.Mkdir(dir, 0o700))
+			}
+			w := f.Append("job", []byte("2;"))
+			f.Flush()
+			f.Flush()
+			if s := f.Status(); w.isWritten() || s.Failed < 2 || !strings.Contains(s.Error, path+": the file has vanished: was its directory removed") {
+				t.Errorf("shared %v, mount point %v: written %v, status %+v", shared, mountPoint, w.isWritten(), s)
+			}
+			if records, err := f.Records("other"); err == nil {
+				t.Errorf("shared %v, mount point %v: records %q without an error", shared, mountPoint, records)
+			}
+			if f.compact() == nil {
+				t.Error("folded what is not there")
+			}
+			if here, _ := filepath.Glob(path + ".journal*"); len(here) > 0 {
+				t.Errorf("shared %v, mount point %v: written to another directory: %q", shared, mountPoint, here)
+			}
+			must(os.RemoveAll(dir))
+			must(os.Rename(dir+".away", dir))
+			f.Flush()
+			<-w.Done()
+			<-f.Append("job", []byte("3;")).Done()
+			if err := durable.NewDir(dir).Lock("state.lock"); !IsHeld(err) {
+				t.Errorf("shared %v, mount point %v: it is not locked: %v", shared, mountPoint, err)
+			}
+			f.Close()
+			sections, damage, err := Read(path)
+			if got := string(bytes.Join(sections["job"].Records, nil)); got != "1;2;3;" || err != nil || len(damage) > 0 {
+				t.Errorf("shared %v, mount point %v: got %q, %v, %v", shared, mountPoint, got, damage, err)
+			}
+		}
 	}
 }
 
@@ -225,7 +294,7 @@ func TestFull(t *testing.T) {
 		<-second.Done()
 		f.Close()
 		f, _ = mustOpen(t, d)
-		if got := string(bytes.Join(f.Records("job"), nil)); got != "1;2;" {
+		if got := string(bytes.Join(mustRecords(t, f, "job"), nil)); got != "1;2;" {
 			t.Errorf("got %q", got)
 		}
 		f.Close()
@@ -316,7 +385,7 @@ func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	f, problems := mustOpen(t, d)
 	kept := 0
 	for _, job := range []string{"a", "b", "c"} {
-		if s := f.Records(job); len(s) == 1 && string(s[0]) == "the state of "+job {
+		if s := mustRecords(t, f, job); len(s) == 1 && string(s[0]) == "the state of "+job {
 			kept++
 		} else if s != nil {
 			t.Errorf("job %s has %q", job, s)
@@ -359,7 +428,7 @@ func TestDamagedJournal(t *testing.T) {
 		f, problems := mustOpen(t, d)
 		number := (at - len(journalHead(1))) / entry // of the damaged record
 		for i, job := range []string{"a", "b", "c"} {
-			if got := len(f.Records(job)); got != 1 && i != number || got != 0 && i == number {
+			if got := len(mustRecords(t, f, job)); got != 1 && i != number || got != 0 && i == number {
 				t.Fatalf("byte %d: job %s has %d records", at, job, got)
 			}
 		}
@@ -373,7 +442,7 @@ func TestDamagedJournal(t *testing.T) {
 		<-w.Done()
 		f.Close()
 		f, problems = mustOpen(t, d)
-		if got := string(bytes.Join(f.Records("a"), nil)); !strings.HasSuffix(got, "more") || len(problems) > 0 {
+		if got := string(bytes.Join(mustRecords(t, f, "a"), nil)); !strings.HasSuffix(got, "more") || len(problems) > 0 {
 			t.Fatalf("byte %d: the next start has %q; problems: %v", at, got, problems)
 		}
 		f.Close()
@@ -440,13 +509,13 @@ func TestRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, problems := mustOpen(t, d)
-	if len(f.Records("a")) > 0 || len(problems) != 1 || !strings.Contains(problems[0].Error(), "is missing (was it deleted?), though its journal state.journal-1 exists; it is set aside as /var/lib/cton/state.journal-1.damaged-") {
-		t.Errorf("records %q, problems %v", f.Records("a"), problems)
+	if len(mustRecords(t, f, "a")) > 0 || len(problems) != 1 || !strings.Contains(problems[0].Error(), "is missing (was it deleted?), though its journal state.journal-1 exists; it is set aside as /var/lib/cton/state.journal-1.damaged-") {
+		t.Errorf("records %q, problems %v", mustRecords(t, f, "a"), problems)
 	}
 	<-f.Append("a", []byte("2;")).Done()
 	f.Close()
 	f, problems = mustOpen(t, d)
-	if got := string(bytes.Join(f.Records("a"), nil)); got != "2;" || len(problems) > 0 {
+	if got := string(bytes.Join(mustRecords(t, f, "a"), nil)); got != "2;" || len(problems) > 0 {
 		t.Errorf("records %q, problems %v", got, problems)
 	}
 	f.Close()
@@ -474,7 +543,7 @@ func TestUnreadable(t *testing.T) {
 		}
 		d.Fail = nil
 		f, _ = mustOpen(t, d)
-		if got := string(bytes.Join(f.Records("a"), nil)); got != "the state of amore" {
+		if got := string(bytes.Join(mustRecords(t, f, "a"), nil)); got != "the state of amore" {
 			t.Errorf("%s: then %q is read", failing, got)
 		}
 		f.Close()
@@ -533,7 +602,7 @@ func TestCompact(t *testing.T) {
 			t.Errorf("%d bytes in %q", size, d.Names())
 		}
 		f.Loaded()
-		if got := f.Records("job"); !bytes.HasSuffix(got[len(got)-1], []byte("x199")) {
+		if got := mustRecords(t, f, "job"); !bytes.HasSuffix(got[len(got)-1], []byte("x199")) {
 			t.Errorf("got %.60q", got)
 		}
 		f.Close()
@@ -585,7 +654,7 @@ func TestLock(t *testing.T) {
 		<-f.Append("a", []byte("1")).Done()
 		time.AfterFunc(3*time.Second, f.Close)
 		next, problems, err := Open(t.Context(), path, options())
-		if err != nil || len(problems) > 0 || string(bytes.Join(next.Records("a"), nil)) != "1" {
+		if err != nil || len(problems) > 0 || string(bytes.Join(mustRecords(t, next, "a"), nil)) != "1" {
 			t.Fatal(problems, err)
 		}
 		next.Close()
@@ -658,4 +727,13 @@ func TestReadOfAMissingFile(t *testing.T) {
 	if err != nil || len(sections)+len(damage) > 0 || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, %v, %v", sections, damage, err)
 	}
+}
+
+func mustRecords(t *testing.T, f *File, name string) [][]byte {
+	t.Helper()
+	records, err := f.Records(name)
+	if err != nil {
+		t.Error(err)
+	}
+	return records
 }

@@ -206,7 +206,7 @@ func counts(by map[metric.Reason]int64) map[string]int64 {
 func sinkOf(s *run.SinkState, h *sinkHistory, now time.Time) Sink {
 	sink := Sink{
 		Name: s.Name, State: SinkOK, Sent: s.Sent, Failed: s.Failed, Retried: s.Retried, Pending: s.Pending.Samples,
-		Bytes: s.Pending.Bytes, Oldest: utc(s.Pending.Oldest), Dropped: counts(s.Dropped),
+		Bytes: s.Pending.Bytes, Limit: s.Pending.Limit, Oldest: utc(s.Pending.Oldest), Dropped: counts(s.Dropped),
 	}
 	if f := s.Spool; f != nil && f.Why != "" {
 		sink.Spool = &SpoolFault{Since: utc(f.Since), Error: text.Cut(text.OneLine(f.Why), maxText)}

@@ -81,6 +81,9 @@ func jobProblem(j *Job) (Problem, bool) {
 	return p, true
 }
 
+// nearlyFull is the share of a queue from which on its fill is a problem.
+const nearlyFull = 0.8
+
 func sinkProblems(s *Sink, now time.Time) (all []Problem) {
 	switch s.State {
 	case SinkFailing:
@@ -93,6 +96,12 @@ func sinkProblems(s *Sink, now time.Time) (all []Problem) {
 		all = append(all, Problem{
 			Level: levelWarning, Kind: "sink", Name: s.Name, Since: s.Oldest,
 			Text: fmt.Sprintf("%s wait, the oldest for %s", text.Count(int(s.Pending), "sample"), inWords(now.Sub(s.Oldest))),
+		})
+	}
+	if s.Limit > 0 && float64(s.Bytes) >= nearlyFull*float64(s.Limit) {
+		all = append(all, Problem{
+			Level: levelWarning, Kind: "sink", Name: s.Name, Text: "the queue is nearly full: " + s.Full(), Since: s.Oldest,
+			Do: "When it is full, the oldest samples are dropped. Look at why the receiver takes none, or raise spool.max_bytes.",
 		})
 	}
 	if f := s.Spool; f != nil {

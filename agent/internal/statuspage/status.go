@@ -1,6 +1,9 @@
 package statuspage
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // The types of this file are the answers of /api/v1/. Fields may be added, but are never renamed or removed. Times are RFC 3339 in
 // UTC; a time that is not known is left out. Durations are in seconds.
@@ -176,6 +179,7 @@ type Sink struct {
 	Retried int64            `json:"retried_deliveries"`
 	Pending int64            `json:"pending_samples"`
 	Bytes   int64            `json:"pending_bytes"`
+	Limit   int64            `json:"pending_limit_bytes,omitempty"` // most bytes that the queue takes; above that the oldest samples are dropped
 	Oldest  time.Time        `json:"oldest_pending,omitzero"`
 	Dropped map[string]int64 `json:"dropped_samples,omitempty"`  // number of dropped samples since the start, by reason
 	CatchUp float64          `json:"catch_up_seconds,omitempty"` // time until the queue is empty, at the pace of the last five minutes
@@ -187,6 +191,14 @@ type Sink struct {
 	Facts   []Fact           `json:"facts,omitempty"`            // what the sink reports about itself
 
 	Detail *SinkDetail `json:"detail,omitempty"` // only in /api/v1/sinks/NAME
+}
+
+// Full returns which share of its queue the sink uses, as text; "" = the queue has no limit that is known.
+func (s *Sink) Full() string {
+	if s.Limit == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f%% of %s", 100*float64(s.Bytes)/float64(s.Limit), bytesInWords(s.Limit))
 }
 
 // Sample is the state of a sink at one time.

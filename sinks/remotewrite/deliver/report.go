@@ -6,30 +6,31 @@ import (
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// outage logs when nothing can be delivered. It logs at the start, and again when the status code changes.
+// outage logs when nothing can be delivered. It logs at the start, again when the status code changes, and now and then while it lasts.
 type outage struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
-	since time.Time // start of the outage; zero = there is no outage
-	code  int       // status code that was logged last
+	lasts *clock.Reminder // nil = there is no outage
+	code  int             // status code that was logged last
 }
 
 // begin notes a failure with a status code; 0 = there was no response.
 func (o *outage) begin(code int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	first := o.since.IsZero()
+	first := o.lasts == nil
 	if first {
-		o.since = time.Now()
+		o.lasts = clock.NewReminder()
 	}
-	if first || o.code != code {
+	if first || o.code != code || o.lasts.Due() {
 		o.code = code
-		o.log.Warn("cannot deliver, trying again", "error", err, "since", o.since)
+		o.log.Warn("cannot deliver, trying again", "error", err, "since", o.lasts.Since())
 	}
 }
 
@@ -37,9 +38,9 @@ func (o *outage) begin(code int, err error) {
 func (o *outage) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.since.IsZero() {
-		o.log.Info("the receiver answers again", "after", time.Since(o.since).Round(time.Millisecond))
-		o.since, o.code = time.Time{}, 0
+	if o.lasts != nil {
+		o.log.Info("the receiver answers again", "after", time.Since(o.lasts.Since()).Round(time.Millisecond))
+		o.lasts, o.code = nil, 0
 	}
 }
 

@@ -94,7 +94,7 @@ func (q *Queue) written(group []*entry, done durable.Replaced) (c cleanup) {
 // remove removes files. If the disk fails, the next save tries to remove them again.
 func (q *Queue) remove(names ...string) {
 	for _, name := range names {
-		if err := q.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := q.fsys.Remove(name); err != nil && (!errors.Is(err, fs.ErrNotExist) || q.isAway(err)) {
 			q.mu.Lock()
 			q.leftover = append(q.leftover, name)
 			q.mu.Unlock()

@@ -113,7 +113,10 @@ func Replay(dir string, ids ...uint64) (replayed []Meta, err error) {
 // change locks a spool and calls f with its records.
 func change(what, dir string, f func(fsys durable.FS, all []Listed) error) error {
 	fsys := durable.NewDir(dir)
-	err := lock(fsys)
+	err := fsys.Lock(lockFile)
+	if _, held := errors.AsType[*durable.HeldError](err); held {
+		err = fmt.Errorf("%w: stop that process first", err)
+	}
 	if err == nil {
 		defer func() { _ = fsys.Unlock() }() // if it fails, the lock ends with the process
 		var all []Listed

@@ -238,6 +238,31 @@ func TestUnreadableRecord(t *testing.T) {
 	}
 }
 
+// TestVanished takes the whole spool away while a record is sent and others wait, and puts it back: nothing counts as lost, what was sent
+// is not sent by the next process, and the others come in their order.
+func TestVanished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1)
+		b := openOn(t, d, nil)
+		b.Put(b.recordIn(0), b.recordIn(0), b.recordIn(0))
+		b.Close()
+		b = openOn(t, d, nil)
+		r, _ := b.Next(t.Context(), 0, OldestFirst)
+		d.Change(func() { d.Fail = func(disktest.Op) error { return syscall.ENOENT } })
+		b.Ack(r.ID)
+		time.AfterFunc(25*time.Second, func() { d.Change(func() { d.Fail = nil }) })
+		r, _ = b.Next(t.Context(), 0, OldestFirst)
+		b.want("when it is back", fmt.Sprint(r.ID, len(r.Payload)), "2 10")
+		b.Ack(r.ID)
+		b.Put(b.recordIn(0))
+		synctest.Wait()
+		b.want("lost", b.lost, []string{})
+		b.Close()
+		b = openOn(t, d, nil)
+		b.want("in the next process", b.nextIDs(0, OldestFirst), []int{3, 4})
+	})
+}
+
 // TestUnreadableRecords holds that many records that cannot be read hold up the others for as long as one does, and come in their
 // order when they can be read.
 func TestUnreadableRecords(t *testing.T) {

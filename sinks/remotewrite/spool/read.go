@@ -30,6 +30,16 @@ func isUnreadable(err error) bool {
 	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, durable.ErrNotRegular)
 }
 
+// isAway reports whether err says that a file is missing because the whole spool is: its directory was moved, or its disk unmounted. The
+// spool is not empty otherwise, since it has its lock.
+func (q *Queue) isAway(err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	names, err := q.fsys.ReadDir(".")
+	return len(names) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
+}
+
 // isCrowded reports whether err says that the process, or the system, cannot open one more file.
 func isCrowded(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
@@ -51,7 +61,7 @@ func (q *Queue) read(e *entry) ([]byte, error) {
 	switch {
 	case closed:
 		return nil, fs.ErrClosed // the file is left to the next process
-	case err != nil && isUnreadable(err):
+	case err != nil && (isUnreadable(err) || q.isAway(err)):
 		return nil, &unreadableError{err}
 	case err == nil:
 		q.readable(e)
