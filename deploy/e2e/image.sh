@@ -56,7 +56,7 @@ jobs:
   files:
     schedule: "@every 1m"
     exec:
-      command: [sh, -c, 'ls /bin | grep sum$ | wc -l | awk "{print 2 * \$1}"']
+      shell: ls /bin | grep 'sum$' | wc -l | awk '{print 2 * $1}'
       format: text
       text: {pattern: '^(?P<count>[0-9]+)$'}
     metrics:

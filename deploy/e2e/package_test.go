@@ -42,6 +42,7 @@ func TestPackage(t *testing.T) {
 	t.Run("install", func(t *testing.T) {
 		onCopy(t, "package.sh", file(older, ".deb"), file(newer, ".deb"), file(newer, ".rpm"))
 	})
+	t.Run("apk", func(t *testing.T) { onCopy(t, "apk.sh", file(older, ".apk"), file(newer, ".apk")) })
 	t.Run("systemd", func(t *testing.T) { bootPackage(t, file(newer, ".deb")) })
 	t.Run("image", func(t *testing.T) { onCopy(t, "image.sh", file(newer, "_image.oci.tar"), file(newer, "_image-shell.oci.tar")) })
 }
