@@ -79,9 +79,11 @@ step reload
 echo 'jobs: [' >>"$root/etc/cton/cton.yaml"
 copy rc-service cton reload
 until_true grep -q 'the previous one stays in use' "$root/var/log/cton.log"
+before=$(pid)
 ! copy rc-service cton restart || fail "a wrong configuration is started"
+[ "$(pid)" = "$before" ] || fail "a restart with a wrong configuration has ended the service"
 sed -i '$d' "$root/etc/cton/cton.yaml"
-copy rc-service cton start
+copy rc-service cton restart
 until_true measured
 
 step kill
