@@ -72,7 +72,7 @@ func TestWatched(t *testing.T) {
 		t.Errorf("%+v, %+v", w, w.Series)
 	}
 	page := html.UnescapeString(ask(h, "GET", "/").Body.String())
-	for _, want := range []string{"<b>261</b>", `<span class="change">+2</span>`, `<svg class="spark"`, "No job has this series now."} {
+	for _, want := range []string{"<b>261</b>", `<span class="change">+2</span>`, `<svg class="spark"`, "</svg><small>", " to 261 in ", "No job has this series now."} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %s", want)
 		}
