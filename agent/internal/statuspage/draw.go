@@ -119,12 +119,24 @@ func (l *line) draw(width, height float64, fromZero bool) string {
 
 // scale returns a text with the lowest and the highest value of a curve, and how long it is.
 func scale(lowest, highest float64, what string, over time.Duration) string {
-	number := func(v float64) string { return strings.Replace(strconv.FormatFloat(v, 'g', 6, 64), "-", "−", 1) }
-	values := number(lowest)
+	values := number(lowest, 6)
 	if lowest != highest {
-		values += " to " + number(highest)
+		to := number(highest, 6)
+		if to == values { // they differ in a later digit
+			values, to = number(lowest, -1), number(highest, -1)
+		}
+		values += " to " + to
 	}
 	return "<small>" + values + what + " in " + inWords(over) + "</small>"
+}
+
+// number returns a number with at most so many digits, or all of them if it is a whole number or digits is -1.
+func number(v float64, digits int) string {
+	format := byte('g')
+	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+		format, digits = 'f', -1
+	}
+	return strings.Replace(strconv.FormatFloat(v, format, digits, 64), "-", "−", 1)
 }
 
 // over returns how long the curve is.

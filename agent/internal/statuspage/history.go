@@ -10,7 +10,6 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/run"
-	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sources"
 )
@@ -255,7 +254,7 @@ func (h *History) sample(s run.State) {
 	h.signal()
 }
 
-func sum(counts map[metric.Reason]int64) (total int64) {
+func sum[R ~string](counts map[R]int64) (total int64) {
 	for _, n := range counts {
 		total += n
 	}
