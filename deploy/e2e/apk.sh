@@ -30,13 +30,13 @@ else
 		[ ! -e "$root/usr/bin/cton" ] || phase=upgrade
 		rm -rf "$root/scripts"
 		mkdir "$root/scripts"
-		tar -xzf "$root$1" -C "$root/scripts"
+		tar --warning=no-unknown-keyword -xzf "$root$1" -C "$root/scripts"
 		! [ -e "$root/scripts/.pre-$phase" ] || copy "/scripts/.pre-$phase" 1
 		rm -f "$root/usr/bin/cton" # apk renames files into place
 		for config in etc/cton/cton.yaml etc/conf.d/cton; do
 			[ ! -e "$root/$config" ] || cp -p "$root/$config" "$root/$config.kept"
 		done
-		copy tar -xzf "$1" -C / --exclude='.[A-Zp]*'
+		copy tar --warning=no-unknown-keyword -xzf "$1" -C / --exclude='.[A-Zp]*'
 		for config in etc/cton/cton.yaml etc/conf.d/cton; do
 			[ ! -e "$root/$config.kept" ] || mv "$root/$config.kept" "$root/$config"
 		done
@@ -67,11 +67,11 @@ copy cton check -c /etc/cton/cton.yaml
 step start
 sed -i 's/127.0.0.1:8000/127.0.0.1:8977/' "$root/etc/cton/cton.yaml"
 echo 'export API_TOKEN=secret' >>"$root/etc/conf.d/cton"
-copy rc-update add cton
+copy rc-update add cton default
 copy rc-service cton start
 until_true measured
 pid() { copy pgrep -u cton -x cton; }
-[ "$(stat -c %U "$root/proc/$(pid)" 2>/dev/null || copy stat -c %U "/proc/$(pid)")" = cton ] || fail "it does not run as cton"
+[ "$(copy stat -c %U "/proc/$(pid)")" = cton ] || fail "it does not run as cton"
 tr '\0' '\n' <"$root/proc/$(pid)/environ" | grep -qx API_TOKEN=secret || fail "conf.d does not reach the service"
 is /var/log/cton.log "640 cton cton"
 

@@ -13,7 +13,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -44,14 +43,18 @@ func TestEdge(t *testing.T) {
 	if everything == config {
 		t.Fatal("the configuration of the guide has no metric_relabel_configs")
 	}
-	for row, config := range map[string]string{"these metrics": config, "all metrics": everything} {
+	for row, config := range map[string]string{"these metrics": config, "these metrics, a new connection each time": config, "all metrics": everything} {
 		t.Run(row, func(t *testing.T) {
 			found := regexp.MustCompile(`(?m)^\| ` + row + ` \|[^|]*\| (\d+) MB`).FindStringSubmatch(string(guide))
 			if found == nil {
 				t.Fatalf("the guide has no row %s", row)
 			}
 			said, _ := strconv.ParseFloat(found[1], 64)
-			measured := runEdge(t, config)
+			idle := time.Minute
+			if strings.Contains(row, "connection") {
+				idle = 100 * time.Millisecond
+			}
+			measured := runEdge(t, config, idle)
 			t.Logf("a month: %.0f MB, the guide has %.0f MB", measured, said)
 			if measured > 1.6*said || measured < said/3 { // hosts have different numbers of series
 				t.Errorf("a month costs %.0f MB, the guide has %.0f MB", measured, said)
@@ -60,8 +63,8 @@ func TestEdge(t *testing.T) {
 	}
 }
 
-// runEdge runs the agent and returns the traffic of a month in MB.
-func runEdge(t *testing.T, config string) float64 {
+// runEdge runs the agent and returns the traffic of a month in MB. The receiver closes connections that are idle for a time.
+func runEdge(t *testing.T, config string, idle time.Duration) float64 {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	prometheus := inprocess.NewPrometheus(t)
@@ -77,6 +80,7 @@ func runEdge(t *testing.T, config string) float64 {
 	}))
 	counted := &countingListener{Listener: server.Listener}
 	server.Listener = counted
+	server.Config.IdleTimeout = idle
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	dir := t.TempDir()

@@ -38,7 +38,25 @@ done
 run "$name" status --url http://127.0.0.1:8975
 podman stop cton >/dev/null
 wait || fail "the container has not ended in order"
-if run --entrypoint /bin/sh "$name" -c true 2>/dev/null; then fail "the image has a shell"; fi
+
+step an exec job without a shell
+cat >"$root/config/exec.yaml" <<'CONFIG'
+sinks:
+  out: {print: {}}
+jobs:
+  files:
+    schedule: "@every 1m"
+    exec:
+      shell: ls /bin | grep 'sum$' | wc -l | awk '{print 2 * $1}'
+      format: text
+      text: {pattern: '(?P<count>[0-9]+)'}
+    metrics:
+      sum_commands: {type: gauge, help: Twice the commands whose name ends with sum., value: ".[0].count | tonumber"}
+CONFIG
+once() { run --volume /config:/etc/cton:ro --tmpfs /var/lib/cton:mode=1777 "$name" once -c /etc/cton/exec.yaml; }
+if once=$(once 2>&1); then fail "the image has a shell"; fi
+echo "$once"
+grep -qF 'use the image whose tag ends with -shell' <<<"$once" || fail "nothing says which image has a shell"
 
 [ -n "$shell" ] || { echo "== passed, without an image with a shell"; exit; }
 step load the image with a shell
@@ -49,20 +67,7 @@ step its commands
 run --entrypoint /bin/sh "$name" -c 'set -e; cd /bin; for applet in *; do "busybox" --list | grep -qxF -- "$applet" || { echo "busybox has no $applet"; exit 1; }; done; ls | wc -l'
 run --entrypoint /bin/cat "$name" /licenses/busybox/SOURCE
 step an exec job with a pipe
-cat >"$root/config/exec.yaml" <<'CONFIG'
-sinks:
-  out: {print: {}}
-jobs:
-  files:
-    schedule: "@every 1m"
-    exec:
-      shell: ls /bin | grep 'sum$' | wc -l | awk '{print 2 * $1}'
-      format: text
-      text: {pattern: '^(?P<count>[0-9]+)$'}
-    metrics:
-      sum_commands: {type: gauge, help: Twice the commands whose name ends with sum., value: ".[0].count | tonumber"}
-CONFIG
-once=$(run --volume /config:/etc/cton:ro --tmpfs /var/lib/cton:mode=1777 "$name" once -c /etc/cton/exec.yaml)
+once=$(once)
 echo "$once"
 grep -q '^sum_commands.* 8\b' <<<"$once" || fail "the exec job has not given its metric"
 echo "== passed"

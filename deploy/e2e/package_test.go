@@ -44,7 +44,9 @@ func TestPackage(t *testing.T) {
 	})
 	t.Run("apk", func(t *testing.T) { onCopy(t, "apk.sh", file(older, ".apk"), file(newer, ".apk")) })
 	t.Run("systemd", func(t *testing.T) { bootPackage(t, file(newer, ".deb")) })
-	t.Run("image", func(t *testing.T) { onCopy(t, "image.sh", file(newer, "_image.oci.tar"), file(newer, "_image-shell.oci.tar")) })
+	t.Run("image", func(t *testing.T) {
+		onCopy(t, "image.sh", file(newer, "_image.oci.tar"), file(newer, "_image-shell.oci.tar"))
+	})
 }
 
 // onCopy runs a script that makes a copy of this system. It skips the test if the script says that it cannot run here.
