@@ -43,18 +43,27 @@ func TestEdge(t *testing.T) {
 	if everything == config {
 		t.Fatal("the configuration of the guide has no metric_relabel_configs")
 	}
-	for row, config := range map[string]string{"these metrics": config, "these metrics, a new connection each time": config, "all metrics": everything} {
-		t.Run(row, func(t *testing.T) {
-			found := regexp.MustCompile(`(?m)^\| ` + row + ` \|[^|]*\| (\d+) MB`).FindStringSubmatch(string(guide))
+	other := strings.Replace(config, "      protocol: \"1.0\"", "      protocol: auto", 1)
+	if other == config {
+		t.Fatal("the configuration of the guide does not set the protocol")
+	}
+	for _, c := range []struct {
+		row, config string
+		idle        time.Duration // after which the receiver closes a connection
+		fails       bool          // also outage and kill
+	}{
+		{"the configuration above", config, time.Minute, true},
+		{"with `protocol: auto`", other, time.Minute, false},
+		{"with all metrics", everything, time.Minute, false},
+		{"with a new connection each time", config, 100 * time.Millisecond, false},
+	} {
+		t.Run(c.row, func(t *testing.T) {
+			found := regexp.MustCompile(`(?m)^\| ` + c.row + ` \|[^|]*\| (\d+) MB`).FindStringSubmatch(string(guide))
 			if found == nil {
-				t.Fatalf("the guide has no row %s", row)
+				t.Fatalf("the guide has no row %s", c.row)
 			}
 			said, _ := strconv.ParseFloat(found[1], 64)
-			idle := time.Minute
-			if strings.Contains(row, "connection") {
-				idle = 100 * time.Millisecond
-			}
-			measured := runEdge(t, config, idle)
+			measured := runEdge(t, c.config, c.idle, c.fails)
 			t.Logf("a month: %.0f MB, the guide has %.0f MB", measured, said)
 			if measured > 1.6*said || measured < said/3 { // hosts have different numbers of series
 				t.Errorf("a month costs %.0f MB, the guide has %.0f MB", measured, said)
@@ -63,8 +72,9 @@ func TestEdge(t *testing.T) {
 	}
 }
 
-// runEdge runs the agent and returns the traffic of a month in MB. The receiver closes connections that are idle for a time.
-func runEdge(t *testing.T, config string, idle time.Duration) float64 {
+// runEdge runs the agent and returns the traffic of a month in MB. The receiver closes connections that are idle for a time. If fails is
+// set, the receiver is down afterwards, and the agent is killed.
+func runEdge(t *testing.T, config string, idle time.Duration, fails bool) float64 {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	prometheus := inprocess.NewPrometheus(t)
@@ -115,15 +125,33 @@ func runEdge(t *testing.T, config string, idle time.Duration) float64 {
 	}
 	poll(ctx, t, "the first scrapes", atLeast(5))
 	began, before := time.Now(), counted.bytes.Load()
-	poll(ctx, t, "a minute of a month", atLeast(len(stored())+30))
+	poll(ctx, t, "20 minutes of a month", atLeast(len(stored())+20))
 	month := float64(counted.bytes.Load()-before) / time.Since(began).Seconds() / faster * (30 * 24 * time.Hour).Seconds() / 1e6
 	t.Logf("%d series of the host, %d of the agent", len(prometheus.Points(t, `{job="node"}`)), len(prometheus.Points(t, `{job!="node"}`)))
 
+	if fails {
+		outlive(ctx, t, stored, &down, in)
+	}
+	if _, err := io.WriteString(in, "stop\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-agent.done
+	if !strings.HasSuffix(agent.out.String(), "== passed\n") {
+		t.Errorf("it ended with %d:\n%s", agent.cmd.ProcessState.ExitCode(), agent.out)
+	}
+	return month
+}
+
+// outlive takes the receiver down, kills the agent, and checks that what was scraped in the outage arrives.
+func outlive(ctx context.Context, t *testing.T, stored func() []inprocess.Point, down *atomic.Bool, in io.Writer) {
+	t.Helper()
 	down.Store(true)
 	time.Sleep(4 * time.Second)
 	at := time.Now().UnixMilli()
 	time.Sleep(2 * time.Second)
-	_, err = io.WriteString(in, "kill\n")
+	if _, err := io.WriteString(in, "kill\n"); err != nil {
+		t.Fatal(err)
+	}
 	time.Sleep(2 * time.Second)
 	down.Store(false)
 	poll(ctx, t, "the scrapes after the kill", func() error {
@@ -141,14 +169,6 @@ func runEdge(t *testing.T, config string, idle time.Duration) float64 {
 	if during < 4 { // one a second, on a busy machine
 		t.Errorf("%d scrapes of the 6 s before the kill have arrived", during)
 	}
-	if _, err2 := io.WriteString(in, "stop\n"); err != nil || err2 != nil {
-		t.Fatal(err, err2)
-	}
-	<-agent.done
-	if !strings.HasSuffix(agent.out.String(), "== passed\n") {
-		t.Errorf("it ended with %d:\n%s", agent.cmd.ProcessState.ExitCode(), agent.out)
-	}
-	return month
 }
 
 // countingListener counts the bytes of its connections in both directions.
