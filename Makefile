@@ -1,4 +1,5 @@
-# All targets need Go and git. check needs a C compiler (for the race detector), e2e and compare need Debian's apt-get.
+# All targets need Go and git. check needs a C compiler (for the race detector), e2e and compare need Debian's apt-get, as does the image
+# with a shell of release.
 
 FUZZTIME    = 10s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -59,8 +60,9 @@ e2e: build ## test delivery to real receivers from Debian, also with outages
 chart: build ## render the Helm chart, and decode and check what comes out
 	cd deploy/helm/check && CTON=$(CURDIR)/bin/cton go test -timeout 20m ./...
 
-release: ## build archives, packages and the container image of the last commit in dist
-	cd deploy/release && go test -timeout 20m ./... && go run . -o $(CURDIR)/dist
+release: ## build archives, packages and the container images of the last commit in dist
+	deploy/release/shell/fetch.sh $(CURDIR)/bin/busybox
+	cd deploy/release && go test -timeout 20m ./... && go run . -shell $(CURDIR)/bin/busybox -o $(CURDIR)/dist
 
 compare: build ## measure the binary beside its peers, with flags in COMPARE
 	deploy/compare/run.sh bin/cton $(COMPARE)

@@ -74,6 +74,7 @@ func TestGuidesAreListed(t *testing.T) {
 //	yaml values      values of the Helm chart, which deploy/helm/check renders
 //	console          commands, run one after the other in the folder of the last whole configuration, and what they print
 //	sh               commands whose names and flags are checked
+//	sh environment   variables that the configurations of the page need, NAME=VALUE
 //
 // A table after a block json whose first column is headed "jq" has expressions and what they make of it.
 type page struct {
@@ -149,6 +150,12 @@ func (p *page) check(t *testing.T) {
 	for _, found := range shown.FindAllStringSubmatch(p.text, -1) {
 		checkCommand(t, strings.Join(strings.Fields(" "+found[1]), " "))
 	}
+	for _, text := range p.only("sh environment") {
+		for line := range strings.Lines(text) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			t.Setenv(name, value)
+		}
+	}
 	for i, b := range p.blocks {
 		switch b.kind {
 		case "yaml":
@@ -175,7 +182,7 @@ func (p *page) check(t *testing.T) {
 					checkCommand(t, strings.TrimSpace(rest))
 				}
 			}
-		case "json", "text", "yaml values":
+		case "json", "text", "yaml values", "sh environment":
 		default:
 			t.Errorf("this test does not know how to check ```%s", b.kind)
 		}

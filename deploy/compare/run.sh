@@ -11,8 +11,8 @@ shift
 cd "$(dirname "$0")/../.."
 if [ -z "${PROMETHEUS_BIN-}" ] || [ -z "${VMAGENT_BIN-}" ]; then
 	. deploy/e2e/debian.sh
-	PROMETHEUS_BIN=${PROMETHEUS_BIN-$(peer prometheus)}
-	VMAGENT_BIN=${VMAGENT_BIN-$(dirname "$(peer victoria-metrics)")/vmagent}
+	PROMETHEUS_BIN=${PROMETHEUS_BIN:-$(peer prometheus)}
+	VMAGENT_BIN=${VMAGENT_BIN:-$(dirname "$(peer victoria-metrics)")/vmagent}
 	export PROMETHEUS_BIN VMAGENT_BIN
 fi
 exec go run ./deploy/compare -cton "$cton" "$@"

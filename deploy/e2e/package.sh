@@ -57,6 +57,21 @@ measure KILL
 mkdir "$root/var/lib/cton/spool"
 echo waits >"$root/var/lib/cton/spool/request"
 copy chown -R cton:cton /var/lib/cton/spool
+# State and a spool that the first version of their formats holds. Every later version reads them.
+here=$(cd "$(dirname "$0")/../.." && pwd)
+mkdir "$root/var/lib/cton/first"
+cp -r "$here/agent/internal/state/testdata/version-1/state" "$here/sinks/remotewrite/spool/testdata/version-1" "$root/var/lib/cton/first"
+copy chown -R cton:cton /var/lib/cton/first
+cat >"$root/etc/cton/first.yaml" <<'CONFIG'
+state_file: /var/lib/cton/first/state
+sinks: {receiver: {remote_write: {url: "http://127.0.0.1:1/api/v1/write", spool: {dir: /var/lib/cton/first/version-1}}}}
+jobs:
+  oncall:
+    schedule: "@every 1m"
+    file: {path: /dev/null}
+    metrics: {polls_total: {type: counter, from: increment, value: 1, labels: {team: .team}}}
+CONFIG
+copy chmod 644 /etc/cton/first.yaml
 kept=$(cd "$root/var/lib/cton" && sha256sum -- $(find . -type f | sort))
 
 step upgrade
@@ -67,6 +82,13 @@ dpkg -i --force-confold new.deb
 has /etc/cton/cton.yaml 127.0.0.1:8971
 [ "$(cd "$root/var/lib/cton" && sha256sum -- $(find . -type f | sort))" = "$kept" ] || fail "the upgrade has changed state or spool"
 [ -L "$root/etc/systemd/system/multi-user.target.wants/cton.service" ] || fail "the upgrade has disabled the service"
+for command in "state show" "spool ls"; do
+	copy setpriv --reuid cton --regid cton --init-groups cton $command -c /etc/cton/first.yaml # two words
+done >"$base/first"
+cat "$base/first"
+grep -Eq '^ +incidents_seen_total +counter +4 series +8 event ids' "$base/first" || fail "the state of an earlier version is not read"
+[ "$(grep -c ' waits$' "$base/first")" = 3 ] || fail "the spool of an earlier version is not read"
+rm "$root/etc/cton/first.yaml"
 measure TERM
 
 step remove

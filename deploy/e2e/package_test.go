@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestPackage builds two versions of the packages and the image, installs, upgrades, removes and purges them, and runs the image, on a
+// TestPackage builds two versions of the packages and the images, installs, upgrades, removes and purges them, and runs the images, on a
 // copy of this system.
 // It is skipped without root, and where no namespace can be made or no overlay mounted.
 func TestPackage(t *testing.T) {
@@ -29,10 +29,12 @@ func TestPackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, dir, "git", "clone", "--quiet", "--shared", root, source)
+	shell := filepath.Join(dir, "busybox")
+	command(t, source, "deploy/release/shell/fetch.sh", shell)
 	build := func(name string) (out string) {
 		command(t, source, "git", "-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "--quiet", "--allow-empty", "-m", name)
 		out = filepath.Join(dir, name)
-		command(t, filepath.Join(source, "deploy/release"), "go", "run", ".", "-root", source, "-o", out, "-only", "linux/amd64")
+		command(t, filepath.Join(source, "deploy/release"), "go", "run", ".", "-root", source, "-o", out, "-only", "linux/amd64", "-shell", shell)
 		return out
 	}
 	older, newer := build("older"), build("newer")
@@ -40,8 +42,11 @@ func TestPackage(t *testing.T) {
 	t.Run("install", func(t *testing.T) {
 		onCopy(t, "package.sh", file(older, ".deb"), file(newer, ".deb"), file(newer, ".rpm"))
 	})
+	t.Run("apk", func(t *testing.T) { onCopy(t, "apk.sh", file(older, ".apk"), file(newer, ".apk")) })
 	t.Run("systemd", func(t *testing.T) { bootPackage(t, file(newer, ".deb")) })
-	t.Run("image", func(t *testing.T) { onCopy(t, "image.sh", file(newer, ".oci.tar")) })
+	t.Run("image", func(t *testing.T) {
+		onCopy(t, "image.sh", file(newer, "_image.oci.tar"), file(newer, "_image-shell.oci.tar"))
+	})
 }
 
 // onCopy runs a script that makes a copy of this system. It skips the test if the script says that it cannot run here.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests a binary together with separate programs from Debian: Prometheus, Pushgateway, VictoriaMetrics, PostgreSQL, MariaDB, Chromium
-# and the Python client of Prometheus:
+# Tests a binary together with separate programs from Debian: Prometheus, node_exporter, Pushgateway, VictoriaMetrics, PostgreSQL,
+# MariaDB, Chromium and the Python client of Prometheus:
 #   deploy/e2e/run.sh bin/cton [flags for go test, such as -run TestOutage]
 #
 # Programs that are not installed are unpacked below bin/debian, see debian.sh. The tests end after 10 minutes at most.
@@ -78,8 +78,9 @@ CTON=$cton
 PROMETHEUS=$(peer prometheus)
 PUSHGATEWAY=$(peer prometheus-pushgateway)
 VICTORIAMETRICS=$(peer victoria-metrics)
+NODE_EXPORTER=$(peer prometheus-node-exporter)
 PYTHON_CLIENT=$(python)
-export CTON PROMETHEUS PUSHGATEWAY VICTORIAMETRICS PYTHON_CLIENT
+export CTON PROMETHEUS PUSHGATEWAY VICTORIAMETRICS NODE_EXPORTER PYTHON_CLIENT
 network
 databases
 browser

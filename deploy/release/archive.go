@@ -19,6 +19,7 @@ type entry struct {
 	mode int64
 	user int // number of the user and of the group
 	data []byte
+	link string // target, if the entry is a symbolic link
 }
 
 // writeTar writes the entries as a tar archive. All entries have the same time, and no names of users.
@@ -28,6 +29,9 @@ func writeTar(w io.Writer, mtime time.Time, entries []entry) error {
 		h := &tar.Header{Format: tar.FormatUSTAR, Name: e.name, Mode: e.mode, Uid: e.user, Gid: e.user, ModTime: mtime, Typeflag: tar.TypeReg, Size: int64(len(e.data))}
 		if e.name[len(e.name)-1] == '/' {
 			h.Typeflag = tar.TypeDir
+		}
+		if e.link != "" {
+			h.Typeflag, h.Linkname = tar.TypeSymlink, e.link
 		}
 		if err := t.WriteHeader(h); err != nil {
 			return err

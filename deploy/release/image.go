@@ -41,8 +41,8 @@ func (l layout) addJSON(mediaType string, v any) (v1.Descriptor, error) {
 }
 
 // writeImage writes a container image for linux/amd64 and linux/arm64, as an archive of an OCI layout. It can be loaded with podman
-// load, skopeo copy oci-archive:, or docker load.
-func writeImage(out string, built []*build) error {
+// load, skopeo copy oci-archive:, or docker load. If shell is not nil, the image contains it, and its tag ends with -shell.
+func writeImage(out string, built []*build, shell *shell) error {
 	built = slices.DeleteFunc(slices.Clone(built), func(b *build) bool { return b.os != "linux" || b.arch == "arm" })
 	if len(built) == 0 {
 		return nil
@@ -50,7 +50,7 @@ func writeImage(out string, built []*build) error {
 	l := layout{}
 	var manifests []v1.Descriptor
 	for _, b := range built {
-		m, err := b.addImage(l)
+		m, err := b.addImage(l, shell)
 		if err != nil {
 			return err
 		}
@@ -64,6 +64,10 @@ func writeImage(out string, built []*build) error {
 		return err
 	}
 	tag := strings.ReplaceAll(strings.TrimPrefix(b.version, "v"), "+", "-")
+	file := "cton_" + tag + "_image"
+	if shell != nil {
+		tag, file = tag+"-shell", file+"-shell"
+	}
 	all.Annotations = map[string]string{v1.AnnotationRefName: tag, "io.containerd.image.name": "localhost/cton:" + tag}
 	index, err := json.Marshal(v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{all}})
 	if err != nil {
@@ -74,7 +78,7 @@ func writeImage(out string, built []*build) error {
 		return err
 	}
 	l[v1.ImageLayoutFile], l[v1.ImageIndexFile] = head, index
-	return l.write(filepath.Join(out, "cton_"+tag+"_image.oci.tar"), b)
+	return l.write(filepath.Join(out, file+".oci.tar"), b)
 }
 
 // write writes the layout to a file as an archive.
@@ -101,10 +105,17 @@ func (b *build) annotations() map[string]string {
 }
 
 // addImage adds the image for the target, which has one layer, and returns the descriptor of its manifest.
-func (b *build) addImage(l layout) (v1.Descriptor, error) {
+func (b *build) addImage(l layout, shell *shell) (v1.Descriptor, error) {
 	entries, err := b.imageFiles()
 	if err != nil {
 		return v1.Descriptor{}, err
+	}
+	if shell != nil {
+		more, err := shell.files(b.arch)
+		if err != nil {
+			return v1.Descriptor{}, err
+		}
+		entries = append(entries, more...)
 	}
 	var plain bytes.Buffer
 	if err := writeTar(&plain, b.time, entries); err != nil {
@@ -119,7 +130,7 @@ func (b *build) addImage(l layout) (v1.Descriptor, error) {
 		Created: &b.time, Platform: platform,
 		Config: v1.ImageConfig{
 			User: "65532:65532", ExposedPorts: map[string]struct{}{"8000/tcp": {}}, WorkingDir: "/var/lib/cton",
-			Env: []string{"PATH=/", "CTON_STATE_DIR=/var/lib/cton"}, Entrypoint: []string{"/cton"}, Cmd: []string{"run", "-c", "/etc/cton/cton.yaml"},
+			Env: []string{"PATH=/:/bin", "CTON_STATE_DIR=/var/lib/cton"}, Entrypoint: []string{"/cton"}, Cmd: []string{"run", "-c", "/etc/cton/cton.yaml"},
 			Labels: b.annotations(),
 		},
 		RootFS:  v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.NewDigestFromBytes(digest.SHA256, sum(plain.Bytes()))}},

@@ -1,9 +1,11 @@
 // Command release builds all files of a release: an archive of the binary for each system, packages for Debian, Red Hat and Alpine,
-// and a container image, all with the licences, and for each binary a list of its modules (SBOM). The same commit and the same version
-// of Go give the same bytes. It builds the last commit in a temporary clone of the repository, so changes that are not committed are
+// and two container images, one of them with a shell, all with the licences, and for each binary a list of its modules (SBOM). The same
+// commit and the same version of Go give the same bytes. It builds the last commit in a temporary clone of the repository, so changes that are not committed are
 // not in the release. The only programs that it runs are go, git and the built binary:
 //
 //	cd deploy/release && go run . -o ../../dist
+//
+// The image with a shell is built if -shell names the directory to which shell/fetch.sh has downloaded Debian's busybox.
 package main
 
 import (
@@ -19,8 +21,13 @@ func main() {
 	root := flag.String("root", "../..", "the repository")
 	out := flag.String("o", "../../dist", "the directory to write to; it is emptied first")
 	only := flag.String("only", "", "build for this system alone, such as linux/amd64")
+	shell := flag.String("shell", "", "the directory with Debian's packages of busybox; if it is empty, no image with a shell is built")
 	flag.Parse()
-	if err := release(*root, *out, *only); err != nil {
+	s, err := openShell(*shell)
+	if err == nil {
+		err = release(*root, *out, *only, s)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "release: "+err.Error())
 		os.Exit(1)
 	}
@@ -52,8 +59,9 @@ func targets() []target {
 	}
 }
 
-// release builds everything and writes it to the directory out. If only is not empty, it builds only that target.
-func release(root, out, only string) error {
+// release builds everything and writes it to the directory out. If only is not empty, it builds only that target. If shell is not nil,
+// it builds the image with a shell too.
+func release(root, out, only string, shell *shell) error {
 	work, err := os.MkdirTemp("", "cton-release-")
 	if err != nil {
 		return err
@@ -89,8 +97,13 @@ func release(root, out, only string) error {
 	if len(built) == 0 {
 		return fmt.Errorf("-only %s: there is no such system", only)
 	}
-	if err := writeImage(out, built); err != nil {
+	if err := writeImage(out, built, nil); err != nil {
 		return fmt.Errorf("image: %w", err)
+	}
+	if shell != nil {
+		if err := writeImage(out, built, shell); err != nil {
+			return fmt.Errorf("image with a shell: %w", err)
+		}
 	}
 	return writeSums(out)
 }

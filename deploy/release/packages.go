@@ -105,8 +105,14 @@ func (b *build) packageFiles(format string) (files.Contents, error) {
 		file(own("LICENSE"), "/usr/share/doc/cton/copyright", 0o644),
 		file(licences, "/usr/share/doc/cton/THIRD_PARTY_LICENSES", 0o644),
 	}
-	for _, unit := range []string{"cton.service", "cton-once.service", "cton-once.timer"} {
-		all = append(all, file(own("deploy/systemd/"+unit), "/usr/lib/systemd/system/"+unit, 0o644))
+	if format == "apk" { // Alpine has OpenRC in place of systemd
+		settings := file(own("deploy/openrc/cton.conf"), "/etc/conf.d/cton", 0o600)
+		settings.Type = files.TypeConfigNoReplace
+		all = append(all, file(own("deploy/openrc/cton"), "/etc/init.d/cton", 0o755), settings)
+	} else {
+		for _, unit := range []string{"cton.service", "cton-once.service", "cton-once.timer"} {
+			all = append(all, file(own("deploy/systemd/"+unit), "/usr/lib/systemd/system/"+unit, 0o644))
+		}
 	}
 	for _, d := range b.documents {
 		path, err := d.file(b.dir)

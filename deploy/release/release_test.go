@@ -17,9 +17,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/CycloneDX/cyclonedx-go"
+	"github.com/blakesmith/ar"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ulikunitz/xz"
 )
 
 // TestRelease builds twice, in two directories, and checks that the bytes are the same, and what is in the files.
@@ -28,10 +31,11 @@ func TestRelease(t *testing.T) {
 	if runtime.GOARCH == "arm64" {
 		only = "linux/arm64"
 	}
+	shell := madeShell(t, map[string][]byte{"./bin/busybox": []byte("a program"), "./usr/share/doc/busybox-static/copyright": []byte("GPL")})
 	var built [2]map[string][]byte
 	for i := range built {
 		dir := filepath.Join(t.TempDir(), fmt.Sprint("dist", i))
-		if err := release("../..", dir, only); err != nil {
+		if err := release("../..", dir, only, shell); err != nil {
 			t.Fatal(err)
 		}
 		built[i] = read(t, dir)
@@ -41,13 +45,77 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%s differs between two builds", name)
 		}
 	}
-	if len(built[0]) != 7 || len(built[1]) != 7 {
-		t.Errorf("%d and %d files, want an archive, an SBOM, three packages, an image and the sums", len(built[0]), len(built[1]))
+	if len(built[0]) != 8 || len(built[1]) != 8 {
+		t.Errorf("%d and %d files, want an archive, an SBOM, three packages, two images and the sums", len(built[0]), len(built[1]))
 	}
 	checkSums(t, built[0])
 	checkArchive(t, one(t, built[0], ".tar.gz"))
 	checkSBOM(t, one(t, built[0], ".cdx.json"), one(t, built[0], ".tar.gz"))
-	checkImage(t, one(t, built[0], ".oci.tar"))
+	checkImage(t, one(t, built[0], "_image.oci.tar"), false)
+	checkImage(t, one(t, built[0], "_image-shell.oci.tar"), true)
+}
+
+// madeShell returns a shell whose packages contain the files.
+func madeShell(t *testing.T, files map[string][]byte) *shell {
+	t.Helper()
+	s := &shell{dir: t.TempDir()}
+	for _, arch := range []string{"amd64", "arm64"} {
+		var deb bytes.Buffer
+		outer := ar.NewWriter(&deb)
+		if err := outer.WriteGlobalHeader(); err != nil {
+			t.Fatal(err)
+		}
+		for _, member := range []struct {
+			name  string
+			files map[string][]byte
+		}{
+			{"control.tar.xz", map[string][]byte{"./control": []byte("Source: busybox (1:1.35.0-4)\nBuilt-Using: glibc (= 2.36-9)\n")}},
+			{"data.tar.xz", files},
+		} {
+			var packed bytes.Buffer
+			z, err := xz.NewWriter(&packed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var entries []entry
+			for name, data := range member.files {
+				entries = append(entries, entry{name: name, mode: 0o755, data: data})
+			}
+			if err := errors.Join(writeTar(z, time.Unix(0, 0), entries), z.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if err := outer.WriteHeader(&ar.Header{Name: member.name, Size: int64(packed.Len()), Mode: 0o644}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := outer.Write(packed.Bytes()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		name := "busybox-static_1_" + arch + ".deb"
+		s.sums += fmt.Sprintf("%x  %s\n", sha256.Sum256(deb.Bytes()), name)
+		if err := os.WriteFile(filepath.Join(s.dir, name), deb.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// TestShellRefused checks that a package of busybox that is not the expected one is not used.
+func TestShellRefused(t *testing.T) {
+	whole := map[string][]byte{"./bin/busybox": []byte("a program"), "./usr/share/doc/busybox-static/copyright": []byte("GPL")}
+	other := madeShell(t, whole)
+	other.sums = strings.ReplaceAll(other.sums, other.sums[:8], "00000000")
+	empty := madeShell(t, map[string][]byte{"./bin/busybox": []byte("a program")})
+	for want, s := range map[string]*shell{
+		"busybox-static_1_amd64.deb has the SHA-256":                  other,
+		"data.tar.xz has no ./usr/share/doc/busybox-static/copyright": empty,
+		"no such file":                  {dir: t.TempDir(), sums: other.sums},
+		"there is no package for amd64": {dir: other.dir},
+	} {
+		if _, err := s.files("amd64"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
 }
 
 // read returns the files of a directory.
@@ -197,7 +265,7 @@ func checkSBOM(t *testing.T, data, archive []byte) {
 }
 
 // checkImage follows the image from index.json to its files, as an engine does.
-func checkImage(t *testing.T, data []byte) {
+func checkImage(t *testing.T, data []byte, shell bool) {
 	t.Helper()
 	files, _ := unpack(t, bytes.NewReader(data))
 	blob := func(d v1.Descriptor) []byte {
@@ -230,6 +298,15 @@ func checkImage(t *testing.T, data []byte) {
 	}
 	if h := headers["cton"]; h == nil || h.Mode != 0o755 || !bytes.Contains(content["cton"], []byte("Europe/Oslo")) {
 		t.Errorf("cton is %+v, or has no zone data", h)
+	}
+	if h := headers["bin/sh"]; shell != (h != nil) || shell && (h.Typeflag != tar.TypeSymlink || headers["bin/"+h.Linkname].Mode != 0o755) {
+		t.Errorf("bin/sh is %+v", h)
+	}
+	if text := content["licenses/busybox/SOURCE"]; shell && !bytes.Contains(text, []byte("https://snapshot.debian.org/package/busybox/1:1.35.0-4/\n")) {
+		t.Errorf("the source of busybox: %s", text)
+	}
+	if shell && !bytes.Contains(content["licenses/busybox/GPL-2"], []byte("GNU GENERAL PUBLIC LICENSE")) {
+		t.Error("the image has no licence of busybox")
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(content["etc/ssl/certs/ca-certificates.crt"]) || bytes.Count(content["etc/ssl/certs/ca-certificates.crt"], []byte("BEGIN")) < 100 {

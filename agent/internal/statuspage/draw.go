@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/text"
@@ -116,7 +117,34 @@ func (l *line) draw(width, height float64, fromZero bool) string {
 	return string(path)
 }
 
-// spark draws the past values of a series as a small curve without axes (a sparkline).
+// scale returns a text with the lowest and the highest value of a curve, and how long it is.
+func scale(lowest, highest float64, what string, over time.Duration) string {
+	values := number(lowest, 6)
+	if lowest != highest {
+		to := number(highest, 6)
+		if to == values { // they differ in a later digit
+			values, to = number(lowest, -1), number(highest, -1)
+		}
+		values += " to " + to
+	}
+	return "<small>" + values + what + " in " + inWords(over) + "</small>"
+}
+
+// number returns a number with at most so many digits, or all of them if it is a whole number or digits is -1.
+func number(v float64, digits int) string {
+	format := byte('g')
+	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+		format, digits = 'f', -1
+	}
+	return strings.Replace(strconv.FormatFloat(v, format, digits, 64), "-", "−", 1)
+}
+
+// over returns how long the curve is.
+func (l *line) over(unit time.Duration) time.Duration {
+	return time.Duration(l.at[len(l.at)-1]-l.at[0]) * unit
+}
+
+// spark draws the past values of a series as a small curve without axes (a sparkline), with its scale as text.
 func spark(points []Point) template.HTML {
 	var l line
 	for _, p := range points {
@@ -127,10 +155,12 @@ func spark(points []Point) template.HTML {
 	if len(l.at) < 2 {
 		return ""
 	}
-	return template.HTML(`<svg class="spark" viewBox="0 0 204 36" preserveAspectRatio="none" aria-hidden="true"><path d="` + l.draw(100, 16, false) + `"/></svg>`) //nolint:gosec // numbers only
+	return template.HTML(`<svg class="spark" viewBox="0 0 204 36" preserveAspectRatio="none" aria-hidden="true"><path d="` + l.draw(100, 16, false) + `"/></svg>` + //nolint:gosec // numbers only
+		scale(slices.Min(l.value), slices.Max(l.value), "", l.over(time.Millisecond)))
 }
 
-// curve draws how many samples waited in a sink over time or, if none waited, how many samples per second the sink sent.
+// curve draws how many samples waited in a sink over time or, if none waited, how many samples per second the sink sent, with its scale
+// as text. The scale begins at zero.
 func curve(samples []Sample) template.HTML {
 	if len(samples) < 2 {
 		return ""
@@ -147,15 +177,14 @@ func curve(samples []Sample) template.HTML {
 			}
 		}
 	}
-	over := inWords(samples[len(samples)-1].At.Sub(samples[0].At))
 	if most == 0 && len(sent.at) < 2 {
 		return ""
 	}
-	label, class, shown := fmt.Sprintf("waiting over the last %s: at most %s", over, text.Count(int(most), "sample")), "waiting", &waiting
+	class, what, shown := "waiting", " waiting", &waiting
 	if most == 0 {
-		label, class, shown = fmt.Sprintf("samples sent a second over the last %s", over), "sent", &sent
+		class, what, shown = "sent", " a second", &sent
 	}
 	path := shown.draw(160, 28, true)
-	return template.HTML(fmt.Sprintf(`<svg class="curve %s" viewBox="0 0 324 60" role="img"><title>%s</title><path class="area" d="%sL322 58H2Z"/><path d="%s"/></svg>`,
-		class, label, path, path)) //nolint:gosec // numbers and fixed words only
+	return template.HTML(fmt.Sprintf(`<svg class="curve %s" viewBox="0 0 324 60" aria-hidden="true"><path class="area" d="%sL322 58H2Z"/><path d="%s"/></svg>%s`, //nolint:gosec // numbers and fixed words only
+		class, path, path, scale(0, slices.Max(shown.value), what, shown.over(time.Second))))
 }

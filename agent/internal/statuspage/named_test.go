@@ -3,6 +3,7 @@ package statuspage
 import (
 	"fmt"
 	"html"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -72,7 +73,7 @@ func TestWatched(t *testing.T) {
 		t.Errorf("%+v, %+v", w, w.Series)
 	}
 	page := html.UnescapeString(ask(h, "GET", "/").Body.String())
-	for _, want := range []string{"<b>261</b>", `<span class="change">+2</span>`, `<svg class="spark"`, "No job has this series now."} {
+	for _, want := range []string{"<b>261</b>", `<span class="change">+2</span>`, `<svg class="spark"`, "</svg><small>", " to 261 in ", "No job has this series now."} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %s", want)
 		}
@@ -115,5 +116,43 @@ func TestWatchedBound(t *testing.T) {
 	open := p.Handler(func() sinks.Reach { return sinks.Anyone })
 	if text := ask(open, "GET", "/api/v1/status").Body.String() + ask(open, "GET", "/").Body.String(); strings.Contains(text, "http_requests") {
 		t.Error("an open page shows a watched series")
+	}
+}
+
+// TestScale checks the text beside a curve, also where the values differ only in a late digit.
+func TestScale(t *testing.T) {
+	at := func(values ...float64) (points []Point) {
+		for i, v := range values {
+			points = append(points, Point{At: time.Unix(int64(30*i), 0), Value: Number(v)})
+		}
+		return points
+	}
+	for want, points := range map[string][]Point{
+		"<small>−3 to 45 in 1 min</small>":                         at(0, -3, 45),
+		"<small>45 in 1 min</small>":                               at(45, math.NaN(), 45),
+		"<small>0.333333 to 0.5 in 30 s</small>":                   at(1.0/3, 0.5),
+		"<small>1795996562 to 1795996684 in 30 s</small>":          at(1795996562, 1795996684),
+		"<small>1.000000125e+06 to 1.00000025e+06 in 30 s</small>": at(1000000.25, 1000000.125),
+	} {
+		if got := string(spark(points)); !strings.HasSuffix(got, want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	samples := []Sample{{At: time.Unix(0, 0)}, {At: time.Unix(30, 0), Pending: 1200}, {At: time.Unix(60, 0), Pending: 40}}
+	if got := string(curve(samples)); !strings.HasSuffix(got, "<small>0 to 1200 waiting in 1 min</small>") {
+		t.Error(got)
+	}
+}
+
+// TestLeftOut checks that the overview says how many readings of a job were left out.
+func TestLeftOut(t *testing.T) {
+	row := func(dropped map[string]int64) string {
+		return string(render(parseViews(), "job-row", rowOf(&Job{Name: "a", Readings: 19, Dropped: dropped}, false)))
+	}
+	if got := row(map[string]int64{"missing": 1200, "not_a_number": 34}); !strings.Contains(got, "19<small>1\u202f234 left out so far</small>") {
+		t.Error(got)
+	}
+	if got := row(nil); strings.Contains(got, "left out") {
+		t.Error(got)
 	}
 }

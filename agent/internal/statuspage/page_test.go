@@ -417,7 +417,7 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("%+v, %+v", r, j.Runs)
 	}
 	page := ask(h, "GET", "/jobs/j").Body.String()
-	for want, times := range map[string]int{"2.2 s<small>2.2 s of it waiting</small>": 1, "of it waiting": 1, "3 s<small>after 1 min 30 s of waiting</small>": 1, "304 unchanged": 1} {
+	for want, times := range map[string]int{"2.2 s<small>2.2 s of it waiting for its turn</small>": 1, "of it waiting": 1, "3 s<small>after 1 min 30 s of waiting</small>": 1, "304 unchanged": 1} {
 		if n := strings.Count(page, want); n != times {
 			t.Errorf("%q is on the page %d times, want %d", want, n, times)
 		}

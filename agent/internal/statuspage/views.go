@@ -146,6 +146,7 @@ type jobRow struct {
 	Summary               bool
 	Name, State, Schedule string
 	Readings, Series      string
+	Left                  string // number of readings left out since the start, "" if it is 0
 	Mark, Strip           template.HTML
 	Last, Next            template.HTML
 }
@@ -158,8 +159,12 @@ func rowOf(j *Job, summary bool) *jobRow {
 	case !j.LastStart.IsZero():
 		last += template.HTML("<small>took " + template.HTMLEscapeString(inWords(time.Duration(j.Duration*float64(time.Second)))) + "</small>") //nolint:gosec // escaped
 	}
+	left := ""
+	if n := sum(j.Dropped); n > 0 {
+		left = countInWords(n)
+	}
 	return &jobRow{
-		Summary: summary, Name: j.Name, State: j.State, Schedule: j.Schedule, Readings: countInWords(int64(j.Readings)), Series: countInWords(int64(j.Series)),
+		Left: left, Summary: summary, Name: j.Name, State: j.State, Schedule: j.Schedule, Readings: countInWords(int64(j.Readings)), Series: countInWords(int64(j.Series)),
 		Mark: stateInWords(j.State), Strip: strip(j.Runs), Last: last, Next: timeInWords(j.NextRun),
 	}
 }

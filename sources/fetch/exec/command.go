@@ -81,6 +81,8 @@ func startError(program string, err error) error {
 		return fmt.Errorf("program not found in PATH (%s)", os.Getenv("PATH"))
 	case errors.Is(err, exec.ErrDot):
 		return fmt.Errorf("the program is in the current directory: write ./%s", program)
+	case errors.Is(err, fs.ErrNotExist) && program == systemShell:
+		return errors.New("there is no shell: in a container, use the image whose tag ends with -shell, or set command in place of shell")
 	case errors.Is(err, fs.ErrNotExist):
 		return errors.New("program not found, or the interpreter in the first line (#!) of the script not found")
 	case errors.Is(err, fs.ErrPermission):

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -453,5 +454,13 @@ func TestValidate(t *testing.T) {
 		if err := config(t, text).Validate(); err == nil || err.Error() != want {
 			t.Errorf("%s:\ngot  %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// TestNoShell checks the advice where there is no shell, as in the container image without one.
+func TestNoShell(t *testing.T) {
+	err := startError(systemShell, &fs.PathError{Op: "fork/exec", Path: systemShell, Err: fs.ErrNotExist})
+	if want := "there is no shell: in a container, use the image whose tag ends with -shell, or set command in place of shell"; err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -153,10 +153,13 @@ func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.
 	return f.results.JSON(from, whole)
 }
 
+// systemShell runs scripts.
+const systemShell = "/bin/sh"
+
 // program returns the program's name or path.
 func (f *fetcher) program() string {
 	if f.config.Shell != "" {
-		return "/bin/sh"
+		return systemShell
 	}
 	return f.config.Command[0]
 }

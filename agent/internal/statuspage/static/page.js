@@ -92,7 +92,7 @@ function connect() {
 	clearTimeout(retry);
 	source?.close();
 	source = new EventSource("/events?" + new URLSearchParams({ page: page.dataset.page, version: page.dataset.version }));
-	source.onopen = () => { live.textContent = "Live"; page.classList.remove("stale"); };
+	source.onopen = () => { live.textContent = "Live: this page updates itself."; page.classList.remove("stale"); };
 	source.onmessage = (event) => {
 		const change = JSON.parse(event.data);
 		if (change.reload) return again(1000);
