@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"syscall"
@@ -58,11 +59,12 @@ func reap() {
 // value costs the agent a few percent of CPU and saves a quarter of its memory.
 const gcPercent = 50
 
-// saveMemory makes the garbage collector run more often than by default. It does nothing if the environment configures the
-// garbage collector.
+// saveMemory makes the garbage collector run more often than by default, after it has run once. A command that ends early does not get
+// that far: gcPercent applies to the minimum heap size too, so that a collection would begin while the command line is read. It does
+// nothing if the environment configures the garbage collector.
 func saveMemory() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(gcPercent)
+		runtime.AddCleanup(new(any), func(percent int) { debug.SetGCPercent(percent) }, gcPercent)
 	}
 }
 

@@ -210,10 +210,13 @@ func snake(name string) string {
 // withoutSeconds warns if a name does not contain its unit, although the value is certainly in seconds: a difference of two
 // times.
 func withoutSeconds(m *metric.Desc, value string) (what, remedy string) {
+	parts := strings.Split(value, " - ")
+	if len(parts) != 2 {
+		return "", "" // most values, for which nothing is to be compiled
+	}
 	times := regexp.MustCompile(`\b(now|timestamp|fromdate|fromdateiso8601|mktime)\b`)
 	difference := regexp.MustCompile(`^[^-]*\b(now|timestamp|fromdate|fromdateiso8601|mktime)\)?\s+-\s+[^-]*$`)
-	parts := strings.Split(value, " - ")
-	if !difference.MatchString(value) || len(parts) != 2 || !times.MatchString(parts[1]) || strings.ContainsAny(value, "/*<>=?%") || strings.Contains(value, "if ") {
+	if !difference.MatchString(value) || !times.MatchString(parts[1]) || strings.ContainsAny(value, "/*<>=?%") || strings.Contains(value, "if ") {
 		return "", ""
 	}
 	base := strings.TrimSuffix(m.Name, "_total")

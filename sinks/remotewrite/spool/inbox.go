@@ -194,7 +194,7 @@ func (q *Queue) forgetDelivered() {
 	defer q.mu.Unlock()
 	var left []given
 	for _, g := range q.guest.given {
-		if there[g.name] || there[g.label()+suffix] {
+		if there[g.name] || there[string(g.appendLabel(nil))+suffix] {
 			left = append(left, g)
 		}
 	}

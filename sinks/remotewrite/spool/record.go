@@ -104,26 +104,33 @@ func versionOf(file []byte) int {
 	return v
 }
 
-// label returns all fields of m except the ID, each as a letter and a number.
-func (m *Meta) label() string {
+// maxName is the length of most names of files, and of a file's first line, at most.
+const maxName = 160
+
+// appendLabel appends all fields of m except the ID, each as a letter and a number.
+func (m *Meta) appendLabel(text []byte) []byte {
 	fields := [...]int64{
 		int64(m.Shard), int64(m.Protocol), m.Taken, m.Oldest, m.Newest,
 		int64(m.Samples), int64(m.Histograms), int64(m.Exemplars), int64(m.Bytes),
 	}
-	text := make([]byte, 0, 96)
 	for i, n := range fields {
 		if i > 0 {
 			text = append(text, '.')
 		}
 		text = strconv.AppendInt(append(text, letters[i]), n, 10)
 	}
-	return string(text)
+	return text
 }
 
 // name returns the name of the record's file.
-func (m *Meta) name() string {
-	id := strconv.FormatUint(m.ID, 10)
-	return zeros[min(len(zeros), len(id)):] + id + "." + m.label() + suffix
+func (m *Meta) name() string { return string(m.appendName(make([]byte, 0, maxName))) }
+
+// appendName appends the name of the record's file.
+func (m *Meta) appendName(text []byte) []byte {
+	var digits [20]byte
+	id := strconv.AppendUint(digits[:0], m.ID, 10)
+	text = append(append(append(text, zeros[min(len(zeros), len(id)):]...), id...), '.')
+	return append(m.appendLabel(text), suffix...)
 }
 
 // parseName parses the name of a file. It reports whether name is a valid record name, which means that m.name returns it.
@@ -143,17 +150,25 @@ func parseName(name string) (m Meta, ok bool) {
 	m.Shard, m.Protocol = int(fields[0]), int(fields[1])
 	m.Taken, m.Oldest, m.Newest = fields[2], fields[3], fields[4]
 	m.Samples, m.Histograms, m.Exemplars, m.Bytes = int(fields[5]), int(fields[6]), int(fields[7]), int(fields[8])
-	if m.ID == 0 || m.ID >= maxID || m.name() != name {
+	if m.ID == 0 || m.ID >= maxID || string(m.appendName(make([]byte, 0, maxName))) != name {
 		return Meta{}, false
 	}
 	return m, true
 }
 
 // header returns the first line of the record's file.
-func (m *Meta) header() string { return magic + strconv.Itoa(version) + " " + m.label() + "\n" }
+func (m *Meta) header() string { return string(m.appendHeader(make([]byte, 0, maxName))) }
+
+// appendHeader appends the first line of the record's file.
+func (m *Meta) appendHeader(text []byte) []byte {
+	text = append(strconv.AppendInt(append(text, magic...), version, 10), ' ')
+	return append(m.appendLabel(text), '\n')
+}
 
 // size returns the length of the record's file, in bytes.
-func (m *Meta) size() int { return len(m.header()) + m.Bytes + crc32.Size }
+func (m *Meta) size() int {
+	return len(m.appendHeader(make([]byte, 0, maxName))) + m.Bytes + crc32.Size
+}
 
 // encode returns the content of the record's file.
 func (r *Record) encode() []byte {

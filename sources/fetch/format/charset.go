@@ -127,7 +127,11 @@ func charset(contentType string, body []byte) string {
 	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
 		return params["charset"]
 	}
-	if found := xmlDeclaration().FindSubmatch(body[:min(len(body), 200)]); found != nil {
+	begin := body[:min(len(body), 200)]
+	if !bytes.Contains(begin, []byte("<?xml")) {
+		return "" // so that the expression is not compiled for other formats
+	}
+	if found := xmlDeclaration().FindSubmatch(begin); found != nil {
 		return string(found[1])
 	}
 	return ""

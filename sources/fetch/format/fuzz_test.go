@@ -180,6 +180,46 @@ func protocol(list document.Value) string {
 	return b.String()
 }
 
+// FuzzPlainXML compares a document that plain has read with what encoding/xml reads.
+func FuzzPlainXML(f *testing.F) {
+	for _, s := range []string{
+		`<a b="1"><c>x</c><c/>y</a>`, `<m:a xmlns:m="u"><a/><n:a n:b="1"/></m:a>`, `<a>&lt;&amp;<!--c--></a>`, `<?xml version='1.0' encoding="latin1"?> <a> </a >`,
+		`<a ]>b</a>`, `<a>]]></a>`, `<a>]]&gt;</a>`, `<a b='"' c = "&quot;"/>`, `<a b="1"c="<"/>`, "<a>\r</a>", "<a>\x01</a>", `<a:b:c/>`, `<1/>`, `<a:1/>`, `<a></b>`, `<a/><b/>`,
+	} {
+		f.Add([]byte(s))
+	}
+	d := decoder(f, "{format: xml, xml: {lists: [c]}}")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		document := func(read func(*elements) bool) (string, bool) {
+			x := d.elements(text)
+			if !read(x) || x.build() != nil {
+				return "", false
+			}
+			v, err := d.built.Value()
+			return string(v.AppendJSON(nil, math.MaxInt)), err == nil
+		}
+		got, ok := document(func(x *elements) bool { return x.readPlain(text) })
+		want, wellFormed := document(func(x *elements) bool { return x.read(text) == nil })
+		if ok && (!wellFormed || got != want) {
+			t.Errorf("read as %s, want %s, %v", got, want, wellFormed)
+		}
+	})
+}
+
+// TestPlainXML checks which documents are read without encoding/xml.
+func TestPlainXML(t *testing.T) {
+	d := decoder(t, "format: xml")
+	for text, want := range map[string]bool{
+		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- c -->\n<a xmlns=\"u\"><m:b c='1'>x &amp; y</m:b><d/></a>\n": true,
+		"<a>é</a>": true, "<é/>": false, "<a>\r\n</a>": false, "<a><![CDATA[x]]></a>": false, "<!DOCTYPE a><a/>": false, "<a>&#65;</a>": false, "<a>&b;</a>": false,
+		"<a><?p?></a>": false, "<a><!-- -- --></a>": false, "<a></b>": false, "<a b>": false, "<a>\xff</a>": false, "<a>\uFFFF</a>": false, "<a b='<'/>": false, "x<a/>": false,
+	} {
+		if got := d.elements([]byte(text)).readPlain([]byte(text)); got != want {
+			t.Errorf("%q: read %v, want %v", text, got, want)
+		}
+	}
+}
+
 // FuzzXML compares the elements, attributes and texts with those of encoding/xml.
 func FuzzXML(f *testing.F) {
 	for _, s := range []string{`<a b="1"><c>x</c><c/>y</a>`, `<m:a xmlns:m="u"><a/><n:a n:b="1"/></m:a>`, `<a l:="u" :m="v"/>`, `<a>&lt;<![CDATA[x]]><!--c--></a>`, `<!DOCTYPE a><a/>`, `<?xml version="1.0"?><a><b><b/></b></a>`} {

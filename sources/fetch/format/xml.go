@@ -57,14 +57,46 @@ type open struct{ at, last uint32 }
 // attributes and children becomes its text, or null. Children of the same name become a list. White space around texts is
 // removed. Prefixes of names are removed, too, unless the document contains the same name with another prefix or without a prefix.
 func (d *Decoder) xml(body []byte) error {
-	x := &elements{all: make([]element, 1), known: map[xml.Name]int32{}, open: []open{{}}, built: &d.built, lists: d.set.XML.Lists}
+	x := d.elements(body)
+	if !x.readPlain(body) {
+		x = d.elements(body)
+		if err := x.read(body); err != nil {
+			return err
+		}
+	}
+	return x.build()
+}
+
+// build builds the document of all elements.
+func (x *elements) build() error {
+	if len(x.open) > 1 {
+		return fmt.Errorf("unexpected end: <%s> is not closed", x.nameOf(x.open[len(x.open)-1].at))
+	}
+	if x.all[0].first == 0 {
+		return errors.New("is empty")
+	}
+	x.nameKeys()
+	x.children(0)
+	return nil
+}
+
+// elements returns an empty document with memory for the elements of body: most of them have a start tag, a text and an end tag.
+func (d *Decoder) elements(body []byte) *elements {
 	d.built.Reset(0, len(body))
+	return &elements{
+		all:   make([]element, 1, 1+min(bytes.Count(body, []byte("<")), maxElements)),
+		known: map[xml.Name]int32{}, open: []open{{}}, built: &d.built, lists: d.set.XML.Lists,
+	}
+}
+
+// read reads a document with encoding/xml.
+func (x *elements) read(body []byte) error {
 	r := xml.NewDecoder(bytes.NewReader(body))
 	r.CharsetReader = func(_ string, body io.Reader) (io.Reader, error) { return body, nil } // the body is in UTF-8 already
 	for {
 		token, err := r.RawToken()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
 			return xmlError(err)
@@ -77,15 +109,6 @@ func (d *Decoder) xml(body []byte) error {
 			return inLine(line, "%w", err)
 		}
 	}
-	if len(x.open) > 1 {
-		return fmt.Errorf("unexpected end: <%s> is not closed", x.nameOf(x.open[len(x.open)-1].at))
-	}
-	if x.all[0].first == 0 {
-		return errors.New("is empty")
-	}
-	x.nameKeys()
-	x.children(0)
-	return nil
 }
 
 // xmlError returns an error of encoding/xml with the number of the line.
@@ -128,17 +151,13 @@ func (x *elements) token(token xml.Token) error {
 
 // start adds an element and its attributes.
 func (x *elements) start(t xml.StartElement) error {
-	if len(x.open) > document.MaxDepth {
-		return document.ErrDepth
-	}
-	if len(x.open) == 1 && x.all[0].first != 0 {
-		return fmt.Errorf("has a second root element, <%s>", cut(written(t.Name)))
-	}
 	name, err := x.intern(t.Name)
 	if err != nil {
 		return err
 	}
-	x.open = append(x.open, open{at: x.add(element{name: name})})
+	if err := x.begin(name); err != nil {
+		return err
+	}
 	for _, a := range t.Attr {
 		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
 			continue
@@ -147,13 +166,33 @@ func (x *elements) start(t xml.StartElement) error {
 		if name, err = x.intern(a.Name); err != nil {
 			return err
 		}
-		if at := x.open[len(x.open)-1].at; x.parent[name] == at {
-			return fmt.Errorf("duplicate attribute %s", cut(written(a.Name)))
-		} else {
-			x.parent[name] = at
+		if err := x.attribute(name, []byte(a.Value)); err != nil {
+			return err
 		}
-		x.add(element{name: name, value: x.built.Keep([]byte(strings.TrimSpace(a.Value)))})
 	}
+	return nil
+}
+
+// begin adds an element, in which what follows is added.
+func (x *elements) begin(name int32) error {
+	if len(x.open) > document.MaxDepth {
+		return document.ErrDepth
+	}
+	if len(x.open) == 1 && x.all[0].first != 0 {
+		return fmt.Errorf("has a second root element, <%s>", cut(written(x.names[name])))
+	}
+	x.open = append(x.open, open{at: x.add(element{name: name})})
+	return nil
+}
+
+// attribute adds an attribute to the innermost open element.
+func (x *elements) attribute(name int32, value []byte) error {
+	at := x.open[len(x.open)-1].at
+	if x.parent[name] == at {
+		return fmt.Errorf("duplicate attribute %s", cut(written(x.names[name])))
+	}
+	x.parent[name] = at
+	x.add(element{name: name, value: x.built.Keep(bytes.TrimSpace(value))})
 	return nil
 }
 

@@ -1,0 +1,28 @@
+package agent
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"testing"
+	"time"
+)
+
+// TestSaveMemory checks that the garbage collector runs as by default until it has run once, and more often after that.
+func TestSaveMemory(t *testing.T) {
+	t.Setenv("GOGC", "")
+	t.Setenv("GOMEMLIMIT", "")
+	before := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	percent := func() uint64 {
+		sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	saveMemory()
+	for begin := time.Now(); percent() != gcPercent; runtime.GC() {
+		if time.Since(begin) > time.Minute {
+			t.Fatalf("GOGC is %d after a collection, want %d", percent(), gcPercent)
+		}
+	}
+}
