@@ -212,6 +212,9 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 			m.name, m.unit = joinUnit(strings.Join(w, "_"), c.unit.name), c.unit.name
 		}
 	}
+	if c.unit.name == "" {
+		m.name = spanFirst(m.name)
+	}
 	m.help = "The number at " + c.title() + "."
 	switch {
 	case c.counter:
@@ -229,6 +232,23 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 		m.help = "The number at " + c.title() + ", in " + c.unit.name + "."
 	}
 	p.propose(m)
+}
+
+// spanFirst moves a span at the end of a name to the front, as in wh_last_seven_days: a name that ends in days has that unit.
+func spanFirst(name string) string {
+	w := words(name)
+	n := len(w)
+	if n < 3 || !has(w[n-1:], "days", "hours", "minutes", "seconds") {
+		return name
+	}
+	at := slices.IndexFunc(w, func(word string) bool { return has([]string{word}, "last", "past", "previous", "recent", "rolling") })
+	switch {
+	case at > 1:
+		return strings.Join(slices.Concat(w[:1], w[at:], w[1:at]), "_")
+	case at >= 0:
+		return name + "_number"
+	}
+	return name
 }
 
 // gaugeName returns a name without the endings that Prometheus reserves for counters, histograms and summaries.

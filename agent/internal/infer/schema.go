@@ -194,7 +194,7 @@ func (n *node) findFamilies() {
 		if m != all[0] {
 			continue
 		}
-		f := &node{key: found[1], seen: n.seen, names: true, family: "^" + found[1] + found[2] + "[0-9]+$", elem: &node{}, least: len(all), most: len(all)}
+		f := &node{key: found[1], seen: n.seen, names: true, family: "^" + found[1] + found[2] + "[0-9]+$", elem: &node{}, members: all, least: len(all), most: len(all)}
 		f.kinds[document.Object] = n.kinds[document.Object]
 		for _, one := range all {
 			f.elem.merge(one)
