@@ -104,7 +104,11 @@ func (r *report) succeeded(result *ledger.Result) {
 		r.note(now, name+" "+string(d.Reason), name, "readings dropped", string(d.Reason), "first", d.First, "count", d.Count, "of", d.Of)
 	}
 	for _, w := range result.Warnings {
-		r.note(now, w.Metric+" "+w.Text, w.Metric, "metric is probably wrong", w.Text)
+		message := "metric is probably wrong"
+		if w.Limit {
+			message = "close to max_series"
+		}
+		r.note(now, w.Metric+" "+w.Text, w.Metric, message, w.Text)
 	}
 	for key := range r.metrics {
 		if now[key] == "" {
