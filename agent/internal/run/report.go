@@ -104,11 +104,11 @@ func (r *report) succeeded(result *ledger.Result) {
 		r.note(now, name+" "+string(d.Reason), name, "readings dropped", string(d.Reason), "first", d.First, "count", d.Count, "of", d.Of)
 	}
 	for _, w := range result.Warnings {
-		message := "metric is probably wrong"
 		if w.Limit {
-			message = "close to max_series"
+			r.note(now, w.Metric+" "+w.Text, w.Metric, "close to max_series", w.Text)
+			continue
 		}
-		r.note(now, w.Metric+" "+w.Text, w.Metric, message, w.Text)
+		r.note(now, w.Metric+" "+w.Text, w.Metric, "metric is probably wrong", w.Text)
 	}
 	for key := range r.metrics {
 		if now[key] == "" {
