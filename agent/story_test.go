@@ -229,7 +229,8 @@ func newOddAPI(t testing.TB, env *testscript.Env) *oddAPI {
 		"/echo": func(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "key "+r.URL.Query().Get("key"), http.StatusForbidden)
 		},
-		"/sent/": sent,
+		"/sent/":  sent,
+		"/needs/": needs,
 		"/redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, a.other.URL+"/stolen", http.StatusFound)
 		},
@@ -314,6 +315,22 @@ func (a *oddAPI) grows(w http.ResponseWriter, _ *http.Request) {
 		incidents = append(incidents, fmt.Sprintf(`{"id": %d}`, i+1))
 	}
 	fmt.Fprintf(w, `{"total": %d, "incidents": [%s]}`, 10*n, strings.Join(incidents, ", "))
+}
+
+// needs answers only to requests with the credentials of the scheme that the path names.
+func needs(w http.ResponseWriter, r *http.Request) {
+	user, password, _ := r.BasicAuth()
+	ok := map[string]bool{
+		"/needs/header/items": r.Header.Get("X-Api-Key") == "s3cr3t-key",
+		"/needs/basic/items":  user == "ops" && password == "b4sic-pass",
+		"/needs/bearer/items": r.Header.Get("Authorization") == "Bearer t0k3n-of-mine",
+	}
+	if !ok[r.URL.Path] {
+		http.Error(w, "no such credentials", http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"items": [{"name": "a", "size": 1}, {"name": "b", "size": 2}]}`)
 }
 
 // sent answers only to the request that the stories about references mean to send: total is 3 for all of it.

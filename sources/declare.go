@@ -131,7 +131,7 @@ func (d *Declaration) checkName(name string) error {
 	case d.Type == metric.Unknown:
 		return setting.Bad("type", "is required: gauge, counter, histogram or summary")
 	case d.Type == metric.Counter && !strings.HasSuffix(name, "_total"):
-		return setting.Bad("", "a counter's name ends in _total: call it %s_total", name)
+		return setting.Bad("", "a counter's name ends in _total: call it %s_total, or make it a gauge if its value can fall", name)
 	case name == "_total":
 		return setting.Bad("", "the name needs a word before _total")
 	case d.Unit != "" && !strings.HasSuffix(base, "_"+d.Unit):

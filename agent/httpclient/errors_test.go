@@ -69,7 +69,7 @@ func TestErrorsOfOtherOrigin(t *testing.T) {
 func TestNamesSecret(t *testing.T) {
 	for name, want := range map[string]bool{
 		"X-Api-Key": true, "apikey": true, "Authorization": true, "X-Auth": true, "access_token": true, "Cookie": true, "X-Password": true,
-		"client_secret": true, "X-Amz-Signature": true, "page": false, "Accept": false, "X-Scope-OrgID": false, "User-Agent": false, "": false,
+		"client_secret": true, "X-Amz-Signature": true, "page": false, "keywords": false, "metricKeys": false, "author": false, "Accept": false, "X-Scope-OrgID": false, "User-Agent": false, "": false,
 	} {
 		if NamesSecret(name) != want {
 			t.Errorf("%q: got %v", name, !want)

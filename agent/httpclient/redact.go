@@ -19,6 +19,11 @@ const blank = "<secret>"
 // NamesSecret reports whether a header or parameter of this name is likely to hold a secret.
 func NamesSecret(name string) bool {
 	name = strings.ToLower(name)
+	for _, word := range []string{"keywords", "keyword", "metrickeys", "issuekeys", "authors", "author"} {
+		if name == word {
+			return false // words with key or auth in them that hold none
+		}
+	}
 	for _, part := range []string{
 		"auth", "key", "token", "secret", "cookie", "passw", "pwd", "credential", "signature", "session",
 	} {

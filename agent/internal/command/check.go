@@ -8,6 +8,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/legacy"
+	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -15,7 +16,7 @@ import (
 
 type checkCmd struct {
 	shardFlag
-	Connect bool   `help:"Also check that each sink can reach its receiver. Sends no metrics."`
+	Connect bool   `help:"Also check that each secret can be read, and that each sink can reach its receiver. Sends no metrics."`
 	Strict  bool   `help:"Make warnings errors: exit with 1 if there is one."`
 	JSON    bool   `name:"json" help:"Print what was found as JSON."`
 	JUnit   string `name:"junit" help:"Write what was found to this file too, as JUnit XML for a CI system." placeholder:"FILE"`
@@ -173,6 +174,10 @@ func inFiles(plan *config.Plan) string {
 // connect checks whether jobs and sinks can use the files that their settings name, and whether each sink can deliver.
 func connect(ctx context.Context, a *App, plan *config.Plan, fault func(string, error), say func(string, ...any)) error {
 	code := exitOK
+	for _, p := range plan.Unresolved(a.canRead) {
+		code = exitConfig
+		fault(p.Path, fmt.Errorf("%s (%s:%d)", p.Text, p.File, p.Line))
+	}
 	unusable := map[string]error{}
 	b := &assembly{App: a, unready: func(place string, err error) { unusable[place] = err }}
 	built, err := b.build(plan)
@@ -204,6 +209,12 @@ func connect(ctx context.Context, a *App, plan *config.Plan, fault func(string, 
 		return &exitError{code: code}
 	}
 	return nil
+}
+
+// canRead returns the error of reading a reference to a secret, or nil.
+func (a *App) canRead(reference string) error {
+	_, err := a.vault.Secret(setting.Secret(reference))
+	return err
 }
 
 // checkEnv returns the environment with which the settings of a job are checked.

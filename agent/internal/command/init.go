@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/infer"
@@ -27,6 +28,8 @@ import (
 
 type initCmd struct {
 	asking
+	Output string        `short:"o" placeholder:"FILE" help:"Write the configuration to this file instead of standard output, once it is complete."`
+	Force  bool          `help:"With --output, replace a file that exists."`
 	Source string        `arg:"" optional:"" name:"url" help:"The URL of an API; or a file with an answer, - for standard input."`
 	Once   bool          `help:"Ask once. Two answers show what changes."`
 	Wait   time.Duration `default:"3s" help:"How long to wait between the two requests."`
@@ -45,11 +48,15 @@ const maxAnswer = 64 << 20
 
 // Run asks the API and proposes a configuration.
 func (c *initCmd) Run(ctx context.Context, a *App, g *globals) error {
+	if err := c.checkOutput(); err != nil {
+		return err
+	}
 	i, err := newInquiry(a, g, &c.asking, c.Source)
 	if err != nil {
 		return err
 	}
 	defer i.close()
+	i.output = c
 	if err := i.ask(ctx); err != nil {
 		return err
 	}
@@ -62,10 +69,44 @@ func (c *initCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return i.propose(ctx)
 }
 
+// checkOutput returns an error if the file for the configuration cannot be written, before the API is asked.
+func (c *initCmd) checkOutput() error {
+	switch {
+	case c.Output == "" && c.Force:
+		return errors.New("--force is for --output FILE")
+	case c.Output == "":
+		return nil
+	}
+	if _, err := os.Lstat(c.Output); err == nil && !c.Force {
+		return fmt.Errorf("--output: %s exists: choose another name, or replace it with --force", c.Output)
+	}
+	if err := durable.CheckReplace(c.Output); err != nil {
+		return fmt.Errorf("--output: %w", err)
+	}
+	return nil
+}
+
+// write writes the configuration, without secrets, to standard output or to the file of --output. The file is complete or not
+// there.
+func (i *inquiry) write(text []byte) error {
+	if i.output.Output == "" {
+		_, err := scrubber{i.Out, i.vault}.Write(text)
+		return err
+	}
+	if err := i.output.checkOutput(); err != nil { // the file may have been made while the API was asked
+		return err
+	}
+	if err := durable.ReplaceFile(i.output.Output, []byte(i.vault.Scrub(string(text)))); err != nil {
+		return fmt.Errorf("--output: %w", err)
+	}
+	return nil
+}
+
 // inquiry is a request to an API whose answer is analysed.
 type inquiry struct {
 	*App
 	flags    *globals
+	output   *initCmd // where the configuration is written
 	asked    infer.Asking
 	request  infer.Request
 	recorder *recorder
@@ -78,7 +119,7 @@ type inquiry struct {
 
 // newInquiry returns the inquiry that the command line describes.
 func newInquiry(a *App, g *globals, c *asking, source string) (*inquiry, error) {
-	i := &inquiry{App: a, flags: g, recorder: &recorder{}}
+	i := &inquiry{App: a, flags: g, output: &initCmd{}, recorder: &recorder{}}
 	if c.Curl != "" {
 		if source != "" {
 			return nil, errors.New("give either a URL or --curl, not both")
@@ -396,7 +437,7 @@ func (i *inquiry) propose(ctx context.Context) error {
 			}
 		}
 	}
-	if _, err := (scrubber{i.Out, i.vault}).Write(draft.YAML()); err != nil {
+	if err := i.write(draft.YAML()); err != nil {
 		return err
 	}
 	i.summary(draft, series)
@@ -450,7 +491,14 @@ func (i *inquiry) next(job string) {
 	for _, name := range slices.Sorted(slices.Values(i.asked.Order)) {
 		variables += name + "=… "
 	}
-	i.say("next, with this in cton.yaml: %scton try %s; then: %scton run", variables, job, variables)
+	where, flag := "next, with this in cton.yaml:", ""
+	if file := i.output.Output; file != "" {
+		where = "wrote " + file + "; next:"
+		if file != "cton.yaml" {
+			flag = " -c " + file
+		}
+	}
+	i.say("%s %scton try %s%s; then: %scton run%s", where, variables, job, flag, variables, flag)
 	i.say("Prometheus: add to scrape_configs:\n  - {job_name: cton, honor_labels: true, static_configs: [{targets: [\"localhost:8000\"]}]}")
 }
 
@@ -460,7 +508,7 @@ func (i *inquiry) scrape(ctx context.Context) error {
 	if _, err := config.Load("the proposal", text, i.Catalogue); err != nil {
 		return fmt.Errorf("the proposal does not pass the check: %w", err)
 	}
-	if _, err := (scrubber{i.Out, i.vault}).Write(text); err != nil {
+	if err := i.write(text); err != nil {
 		return err
 	}
 	i.say("asked once: %d, Prometheus text, %s: a scrape passes it on as it is", i.first.status, size(i.first.body))

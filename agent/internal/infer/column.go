@@ -55,6 +55,7 @@ type column struct {
 	numbers     []float64   // by row; NaN where there is no number
 	distinct    map[string]int
 	order       []string // the distinct texts, in the order in which they first occur
+	words       []string // distinct texts among the numbers of a measure, such as on and off
 	absent      int      // number of values that are null or missing
 	counter     bool
 	moved       bool
@@ -65,6 +66,13 @@ type column struct {
 func (c *column) name() []string {
 	var out []string
 	for i, key := range c.keys {
+		if i < len(c.keys)-1 && has([]string{strings.ToLower(key)}, "labels", "tags") {
+			continue
+		}
+		if i == len(c.keys)-2 && has([]string{strings.ToLower(key)}, "docs", "documents", "objects", "records", "nodes", "pages") && has(words(c.keys[i+1]), "count", "total", "deleted", "failed", "size") {
+			out = append(out, words(key)...) // what is counted
+			continue
+		}
 		if isGeneric(key) && (i < len(c.keys)-1 || i > 0 && has(words(key), "value", "values")) || i < len(c.keys)-3 {
 			continue
 		}
@@ -77,7 +85,11 @@ func (c *column) name() []string {
 // key above it that is not.
 func (c *column) last() []string {
 	for i := len(c.keys) - 1; i >= 0; i-- {
-		if w := words(c.keys[i]); len(w) > 0 && (!isGeneric(c.keys[i]) || i == 0) {
+		w := words(c.keys[i])
+		if i > 0 && len(w) == 1 && w[0] == "text" && isStateName(words(c.keys[i-1])) {
+			continue
+		}
+		if len(w) > 0 && (!isGeneric(c.keys[i]) || i == 0 || isStateName(w)) {
 			return w
 		}
 	}
@@ -129,6 +141,60 @@ func (f *frame) load(roots []document.Value) {
 	for _, c := range f.columns {
 		c.classify()
 	}
+	f.moving()
+	f.spans()
+}
+
+// moving makes the places measures if one of them has changed from one answer to the next: the things move.
+func (f *frame) moving() {
+	if !slices.ContainsFunc(f.columns, func(c *column) bool { return c.role == place && c.hasMoved() }) {
+		return
+	}
+	for _, c := range f.columns {
+		if c.role != place || !isPlace(c.last()) {
+			continue
+		}
+		c.role, c.expr, c.why = measure, c.path, ""
+		if c.absent > 0 {
+			c.guard = c.path + " != null"
+		}
+		c.readNumbers()
+	}
+}
+
+// spans joins numbers that together are one duration, as in {"days": 2, "hours": 3}.
+func (f *frame) spans() {
+	parts := map[string][]*column{}
+	for _, c := range f.columns {
+		if n := len(c.keys); n > 1 && c.role == measure && c.absent == 0 && c.expr == c.path && has([]string{strings.ToLower(c.keys[n-1])}, "days", "hours", "minutes", "seconds") {
+			parent := strings.Join(c.keys[:n-1], "\x00")
+			parts[parent] = append(parts[parent], c)
+		}
+	}
+	for _, columns := range parts {
+		if len(columns) < 2 {
+			continue
+		}
+		whole := columns[0]
+		var terms []string
+		for i, c := range columns {
+			terms = append(terms, c.path+c.unit.factor)
+			for row, n := range c.numbers {
+				if n *= factorOf(c.unit.factor); i == 0 {
+					whole.numbers[row] = n
+				} else {
+					whole.numbers[row] += n
+				}
+			}
+			if i > 0 {
+				c.role, c.why = nothing, "a part of a duration"
+			}
+		}
+		last := len(whole.keys) - 1
+		whole.path = strings.TrimSuffix(whole.path, "."+whole.keys[last])
+		whole.keys = whole.keys[:last]
+		whole.expr, whole.unit, whole.counter = strings.Join(terms, " + "), unit{name: "seconds"}, false
+	}
 }
 
 // classify sets the role of a column.
@@ -171,10 +237,15 @@ func (c *column) classify() {
 	}
 }
 
+// hasMoved reports whether values differ between the two answers.
+func (c *column) hasMoved() bool {
+	return len(c.then) == len(c.cells) && !slices.Equal(c.then, c.cells)
+}
+
 // classifyNumbers decides whether numbers are times, ids, codes or numbers to measure.
 func (c *column) classifyNumbers() {
 	w := c.last()
-	if (namesTime(w) || c.unnamed && len(c.order) == len(c.cells) && len(c.cells) > 1) && c.timesOfNumbers() {
+	if (namesTime(w) || c.inTime() || c.unnamed && len(c.order) == len(c.cells) && len(c.cells) > 1) && c.timesOfNumbers() {
 		return
 	}
 	integers := !slices.ContainsFunc(c.order, func(s string) bool { return strings.ContainsAny(s, ".eE") })
@@ -197,6 +268,12 @@ func (c *column) classifyNumbers() {
 			c.guard = c.path + " != null"
 		}
 	}
+}
+
+// inTime reports whether a key such as absolute stands below a key that names a time.
+func (c *column) inTime() bool {
+	n := len(c.keys)
+	return n > 1 && has(words(c.keys[n-1]), "absolute", "unix", "epoch", "raw") && namesTime(words(c.keys[n-2]))
 }
 
 // timesOfNumbers reads numbers as Unix times. It reports whether all values are Unix times.
@@ -240,6 +317,9 @@ func (c *column) classifyTexts() {
 		if isRandom(text) {
 			machine++
 		}
+		if elapsed().MatchString(text) {
+			spaces++ // it changes all the time
+		}
 	}
 	most := func(n int) bool { return 2*n > len(c.order) }
 	present := len(c.cells) - c.absent
@@ -249,7 +329,9 @@ func (c *column) classifyTexts() {
 		c.role = naming
 	case looksIP().MatchString(c.order[0]):
 		c.role, c.why = naming, "addresses"
-	case most(addresses) || has(w, "url", "uri", "href", "link", "avatar", "email", "sha", "hash", "md5", "etag", "path"):
+	case has(w, "platform", "gate", "bits", "bitmask", "functionbitmask") && !slices.ContainsFunc(c.order, func(text string) bool { return !isNumber(text) }):
+		c.role, c.why = nothing, "fixed"
+	case most(addresses) || has(w, "url", "uri", "href", "link", "avatar", "email", "sha", "hash", "md5", "etag", "path", "icon", "logo"):
 		c.role, c.why = address, "addresses"
 	case isID(w) && !few || most(machine):
 		c.role, c.why = identity, "ids"
@@ -274,10 +356,15 @@ func (c *column) numbersInTexts(w []string) bool {
 		case isNone(text):
 			none++
 		default:
-			return false
+			c.words = append(c.words, text)
 		}
 	}
-	if numbers == 0 || isID(w) || isVersion(w) || isCodeName(w) || c.isKey || isProse(w) {
+	if len(c.words) > 0 && (numbers < 2 || 3*numbers < len(c.order) || !has(w, "state", "value", "reading", "measurement")) {
+		c.words = nil
+		return false
+	}
+	none += len(c.words)
+	if isFixed(w) && !slices.ContainsFunc(c.order, func(s string) bool { return strings.Contains(s, ".") }) || numbers == 0 || isID(w) || isVersion(w) || isCodeName(w) || c.isKey || isProse(w) {
 		return false
 	}
 	if namesTime(w) && none == 0 && c.timesOfNumbers() {
@@ -321,7 +408,13 @@ func (c *column) timesInTexts() bool {
 
 // amountsInTexts reports whether all texts are numbers with the same unit, such as "-53 dBm", or durations such as "3d 4h".
 func (c *column) amountsInTexts(w []string) bool {
-	if isID(w) || isVersion(w) || isProse(w) || c.isKey {
+	if isID(w) || isVersion(w) || isProse(w) || c.isKey || has(w, "icon", "image") {
+		return false
+	}
+	if c.cores() {
+		return true
+	}
+	if isFixed(w) && !slices.ContainsFunc(c.order, func(text string) bool { return !isNumber(text) }) {
 		return false
 	}
 	allSpans, allAmounts, some, none, plain := true, true, 0, 0, true
@@ -333,7 +426,7 @@ func (c *column) amountsInTexts(w []string) bool {
 		}
 		allSpans = allSpans && spans().MatchString(strings.ToLower(text))
 		m := amount().FindStringSubmatch(text)
-		if m == nil || some > 0 && base != m[1]+baseUnit(m[3]) {
+		if m == nil || some > 0 && base != m[1]+baseUnit(m[3]) || !isUnit(text, m[3]) {
 			allAmounts = false
 		} else {
 			base = m[1] + baseUnit(m[3])
@@ -347,6 +440,9 @@ func (c *column) amountsInTexts(w []string) bool {
 	case allSpans, allAmounts && base == timeUnit:
 		c.expr = c.path + " | duration"
 		c.unit = unit{name: "seconds"}
+	case allAmounts && base == smallBytes && has(w, "size", "store", "memory", "mem", "disk", "heap", "bytes", "used", "free", "cache", "swap", "storage"):
+		c.expr = c.path + ` | ascii_upcase | quantity("B"; 1024)`
+		c.unit = unit{name: "bytes"}
 	case allAmounts && base == binaryPrefix:
 		c.expr = c.path + ` | quantity("")`
 		c.unit = unit{name: "bytes"}
@@ -369,6 +465,18 @@ func (c *column) amountsInTexts(w []string) bool {
 	return true
 }
 
+// cores reports whether all texts are numbers of processors as Kubernetes writes them, such as "250m" and "2".
+func (c *column) cores() bool {
+	if !has(c.name(), "cpu", "cpus", "cores") || slices.ContainsFunc(c.order, func(text string) bool { return !coreCount().MatchString(text) }) {
+		return false
+	}
+	c.role, c.expr = measure, c.path+` | quantity("")`
+	if c.absent > 0 {
+		c.guard = c.path + " != null"
+	}
+	return true
+}
+
 // readNumbers reads the numbers, and decides from their changes between two answers whether they are a counter.
 func (c *column) readNumbers() {
 	c.numbers = numbersOf(c.cells)
@@ -385,16 +493,19 @@ func (c *column) readNumbers() {
 		}
 	}
 	c.moved = rose+fell > 0
-	whole := true
+	whole, negative := true, false
 	for _, n := range c.numbers {
 		if n < 0 || n != math.Trunc(n) {
 			whole = whole && math.IsNaN(n)
 		}
+		negative = negative || n < 0
 	}
 	w := c.name()
 	switch {
+	case rose > 0 && fell == 0 && !negative && isEnergyTotal(w) && !isGaugeName(w):
+		c.counter, c.why = true, "its name is that of a total, and it only rose from one answer to the next"
 	case !whole || fell > 0 || isGaugeName(w):
-	case isCounterName(w):
+	case isCounterName(w) && (rose > 0 || !has(w, "download", "upload")):
 		c.counter, c.why = true, "its name is that of a counter"
 	case rose > 0 && has(c.last(), "total"):
 		c.counter, c.why = true, "its name ends in total, and it only rose from one answer to the next"
@@ -409,6 +520,9 @@ func (c *column) readNumbers() {
 func numbersOf(cells []cell) []float64 {
 	out := make([]float64, len(cells))
 	for i, v := range cells {
+		if coreCount().MatchString(v.text) && v.kind == document.String {
+			v.text = strings.TrimRight(v.text, "mun")
+		}
 		n, ok := document.ParseNumber(strings.TrimSpace(v.text))
 		if m := amount().FindStringSubmatch(v.text); !ok && m != nil {
 			n, ok = document.ParseNumber(strings.ReplaceAll(m[2], ",", ""))

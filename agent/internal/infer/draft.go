@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/collectington/collectington/agent/document"
 )
 
 // Limits for the proposed metrics.
@@ -57,6 +59,7 @@ type plan struct {
 	notes   []string // printed on standard error
 	names   map[string]bool
 	root    *frame
+	answers []document.Value
 	clock   time.Time
 }
 

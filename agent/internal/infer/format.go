@@ -38,6 +38,7 @@ func (f Format) String() string {
 var (
 	sampleLine = pattern.OnUse(`^[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?[ \t]+[-+]?([0-9.]+([eE][-+]?[0-9]+)?|Inf|NaN)([ \t]+-?[0-9]+)?$`)
 	yamlLine   = pattern.OnUse(`(?m)^\s*(- )?[A-Za-z_][A-Za-z0-9_. -]*:(\s|$)`)
+	pairsLine  = pattern.OnUse(`(?m)^\s*[A-Za-z][^:=\n]*[:=]\s*[0-9.]+[ \t]+[A-Za-z][^:=\n]*[:=]\s*[0-9.]+[ \t]*`)
 	pairLine   = pattern.OnUse(`(?m)^\s*([^:=\n]+?)\s*[:=]\s*([-+]?[0-9]+(?:\.[0-9]+)?)\b`)
 )
 
@@ -71,7 +72,7 @@ func Sniff(contentType string, text []byte) (Format, error) {
 		}
 	}
 	if len(pairLine().FindAll(begin, 3)) >= 2 {
-		return pairs()
+		return pairs(begin)
 	}
 	var p document.Parser
 	if _, err := p.Parse(text); err == nil {
@@ -86,9 +87,12 @@ func named(name format.Name, setting string) Format {
 	return f
 }
 
-// pairs returns the format for lines such as "active connections: 3".
-func pairs() (Format, error) {
-	const pattern = `(?m)^\s*(?P<name>[^:=\n]+?)\s*[:=]\s*(?P<value>[-+]?[0-9]+(?:\.[0-9]+)?)\b`
+// pairs returns the format for lines such as "active connections: 3", or for lines with several of them.
+func pairs(text []byte) (Format, error) {
+	pattern := `(?m)^\s*(?P<name>[^:=\n]+?)\s*[:=]\s*(?P<value>[-+]?[0-9]+(?:\.[0-9]+)?)(?:[ \t]*%|[ \t]+[A-Za-z]\S{0,7})?[ \t\r]*$`
+	if pairsLine().Match(text) {
+		pattern = `(?P<name>[A-Za-z_][^:=\n]*?)\s*[:=]\s*(?P<value>[-+]?[0-9]+(?:\.[0-9]+)?)(?:[ \t\r]|\n|$)`
+	}
 	f := named(format.PlainText, "text: {pattern: "+yamlText(pattern)+"}")
 	return f, f.settings.Text.Pattern.UnmarshalText([]byte(pattern))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // frame is the document itself, or a list in it. A metric has its readings from the items of one frame; the document is one
@@ -103,6 +104,8 @@ func (d *finder) fields(f *frame, n *node, keys []string) {
 			key := []string{"time", "value"}[i]
 			f.add(&column{keys: append(slices.Clone(keys), key), path: path, cell: func(r *row) cell { return cellOf(item(follow(r.v, keys), i)) }})
 		}
+	case kind == document.Array && one && f.items != "" && n.elem != nil && n.least == 1 && n.most == 1 && n.kinds[document.Null] == 0 && n.elem.is(document.String):
+		f.add(&column{keys: append(slices.Clone(keys[:len(keys)-1]), singular(keys[len(keys)-1])), path: pathOf(f.self, keys) + "[0]", cell: func(r *row) cell { return cellOf(item(follow(r.v, keys), 0)) }})
 	case kind == document.Object && one && n.names, kind == document.Array && one:
 		d.sub(f, n, keys)
 	case kind == document.Object && one:
@@ -168,9 +171,12 @@ func (d *finder) sub(f *frame, n *node, keys []string) {
 	if f.items != "" {
 		g.outer = f
 	}
+	if n.family != "" {
+		keys = keys[:len(keys)-1] // the members are those of the object around them
+	}
 	path := pathOf(f.self, keys)
 	g.compose(f, path, n)
-	g.walk(f, keys, n.names)
+	g.walk(f, keys, n)
 	if n.names {
 		g.add(&column{keys: []string{g.noun}, path: g.key(), isKey: true, cell: func(r *row) cell { return cell{document.String, r.key} }})
 	}
@@ -227,9 +233,15 @@ func (g *frame) compose(f *frame, path string, n *node) {
 	if n.names {
 		each = path + " | to_entries[]" + question
 	}
+	if n.family != "" {
+		each += " | select(.key | test(" + quote(n.family) + "))"
+	}
 	if g.outer == nil {
 		g.items = each
 		g.list = path
+		if n.family != "" {
+			g.list = "[" + each + "]"
+		}
 		if n.names {
 			g.self = ".value"
 		}
@@ -259,7 +271,12 @@ func (g *frame) compose(f *frame, path string, n *node) {
 func (g *frame) key() string { return strings.TrimSuffix(g.self, ".value") + ".key" }
 
 // walk sets the function each, which finds the items in a document.
-func (g *frame) walk(f *frame, keys []string, names bool) {
+func (g *frame) walk(f *frame, keys []string, list *node) {
+	names := list.names
+	meant := func(string) bool { return true }
+	if list.family != "" {
+		meant = pattern.OnUse(list.family)().MatchString
+	}
 	g.each = func(root document.Value, yield func(*row) bool) {
 		n := 0
 		f.each(root, func(outer *row) bool {
@@ -276,7 +293,7 @@ func (g *frame) walk(f *frame, keys []string, names bool) {
 			list, at := follow(outer.v, keys), 0
 			if names {
 				for key, v := range list.Members {
-					if !emit(strings.Clone(key), v, at) {
+					if meant(key) && !emit(strings.Clone(key), v, at) {
 						break
 					}
 					at++
@@ -297,8 +314,8 @@ func (g *frame) walk(f *frame, keys []string, names bool) {
 func (d *finder) nounOf(g, f *frame) string {
 	for i := len(g.keys) - 1; i >= 0; i-- {
 		if w := words(g.keys[i]); !isGeneric(g.keys[i]) && len(w) > 0 {
-			if by := slices.Index(w, "by"); by >= 0 && by+1 < len(w) {
-				g.by = strings.Join(w[by+1:], "_") // the words after "by" say what the keys are
+			if by := slices.IndexFunc(w, func(word string) bool { return word == "by" || word == "per" }); by >= 0 && by+1 < len(w) {
+				g.by = strings.Join(w[by+1:], "_") // the words after "by" or "per" say what the keys are
 				if w = w[:by]; by == 0 {
 					continue
 				}

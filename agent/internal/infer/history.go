@@ -4,12 +4,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/collectington/collectington/agent/document"
 )
 
 // over reports whether the list has values over time. If regular is true, the times must be at regular distances. Otherwise
 // it is enough that they only increase or only decrease.
 func (l *listing) over(regular bool) bool {
-	if !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == measure || c.role == flag }) || l.frame.outer != nil && l.frame.outer.n != 1 {
+	if len(l.frame.subs) == 0 && !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == measure || c.role == flag }) || l.frame.outer != nil && l.frame.outer.n != 1 {
 		return false
 	}
 	for _, c := range l.columns {
@@ -79,8 +81,6 @@ func even(times []time.Time) bool {
 
 // history proposes metrics of the newest values that are not in the future.
 func (l *listing) history() {
-	seconds := l.when.form.of(l.when.path)
-	any := slices.ContainsFunc(l.when.times, func(t time.Time) bool { return !t.After(l.now()) })
 	shown := 0
 	for _, c := range l.columns {
 		if c.role != measure && c.role != flag || c == l.when {
@@ -90,10 +90,7 @@ func (l *listing) history() {
 			l.leaveOut("%s of %s: a number more", c.path, l.items)
 			continue
 		}
-		condition, pickOne := seconds+" <= now", "max_by"+argument(seconds)
-		if !any {
-			condition, pickOne = "", "min_by"+argument(seconds)
-		}
+		condition, pickOne := l.newest()
 		if c.guard != "" {
 			condition = strings.TrimPrefix(condition+" and "+c.guard, " and ")
 		}
@@ -117,8 +114,57 @@ func (l *listing) history() {
 		l.metrics[len(l.metrics)-1].help = "The newest number at " + c.title() + " that is not in the future."
 		l.metrics[len(l.metrics)-1].why = ""
 	}
-	if !any {
+	if condition, _ := l.newest(); condition == "" {
 		l.note("  all times of %s are in the future: the first one is taken", l.items)
+	}
+}
+
+// newest returns the condition for items that are not in the future, and the function that picks the newest of them. If all
+// are in the future, the condition is empty and the function picks the first one.
+func (l *listing) newest() (condition, pickOne string) {
+	seconds := l.when.form.of(l.when.path)
+	if slices.ContainsFunc(l.when.times, func(t time.Time) bool { return !t.After(l.now()) }) {
+		return seconds + " <= now", "max_by" + argument(seconds)
+	}
+	return "", "min_by" + argument(seconds)
+}
+
+// inNewest restricts the lists within the items to those of the newest item. It reports whether it can.
+func (l *listing) inNewest() bool {
+	if l.kind != history || len(l.groups) > 0 || l.frame.outer != nil && l.frame.outer.n != 1 {
+		return false
+	}
+	condition, pickOne := l.newest()
+	best := -1
+	for i, t := range l.when.times {
+		switch {
+		case condition != "" && t.After(l.now()):
+		case best < 0, condition != "" && t.After(l.when.times[best]), condition == "" && t.Before(l.when.times[best]):
+			best = i
+		}
+	}
+	l.within(l.items, "["+guarded(l.items, condition)+"] | "+pickOne+" // empty")
+	text := l.when.cells[best].text
+	for _, sub := range l.frame.subs {
+		every := sub.each
+		sub.each = func(root document.Value, yield func(*row) bool) {
+			every(root, func(r *row) bool {
+				return r.outer == nil || l.when.cell(r.outer).text != text || yield(r)
+			})
+		}
+		sub.reload(l.answers)
+	}
+	return true
+}
+
+// reload reads the values of the columns, and of the lists within the items, again.
+func (f *frame) reload(roots []document.Value) {
+	for _, c := range f.columns {
+		*c = column{keys: c.keys, around: c.around, path: c.path, cell: c.cell, isKey: c.isKey, top: c.top, unnamed: c.unnamed}
+	}
+	f.load(roots)
+	for _, sub := range f.subs {
+		sub.reload(roots)
 	}
 }
 

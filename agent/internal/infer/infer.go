@@ -49,7 +49,7 @@ type Draft struct {
 // change.
 func New(r Request, now time.Time, answers ...document.Value) *Draft {
 	d := &Draft{Job: jobName(r), request: r, answers: len(answers)}
-	p := &plan{job: d.Job, clock: now}
+	p := &plan{job: d.Job, clock: now, answers: answers}
 	d.plan = p
 	find := &finder{job: singularOf(d.Job)}
 	root := find.documentFrame(tree(answers...))

@@ -19,9 +19,12 @@ func jobName(r Request) string {
 	}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	for i := len(parts) - 1; i >= 0; i-- {
-		part, _, _ := strings.Cut(parts[i], ".")
+		part := parts[i]
+		if end := strings.IndexAny(part, ".;"); end >= 0 {
+			part = part[:end]
+		}
 		w := words(part)
-		if len(w) == 0 || version().MatchString(part) || isRandom(part) || isCode(part) || part[0] >= '0' && part[0] <= '9' || has(w, "api", "rest", "json", "graphql", "query", "search", "index", "all", "list", "get", "data", "latest", "current", "summary", "status", "public", "info", "stats", "metrics", "file", "php") && len(w) == 1 {
+		if len(w) == 0 || version().MatchString(part) || isRandom(part) || isCode(part) || part[0] >= '0' && part[0] <= '9' || has(w, "api", "rest", "json", "graphql", "query", "search", "index", "all", "list", "get", "any", "data", "latest", "current", "summary", "status", "public", "info", "stats", "metrics", "file", "php") && len(w) == 1 {
 			continue
 		}
 		return safeName(part)

@@ -3,7 +3,9 @@ package infer
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,11 +47,15 @@ func (l *listing) recognize() {
 		l.kind = history
 	case l.id != nil && l.hasBirth():
 		l.kind = events
-	case l.id != nil && l.n <= maxOfOne && !slices.ContainsFunc(l.id.order, func(s string) bool { return isRandom(s) || isNumber(s) }):
+	case l.id != nil && l.n <= maxOfOne && l.humanID() != nil:
+		l.kind, l.identity = things, []*column{l.humanID()}
+	case l.id != nil && l.n == 1 && !isRandom(l.id.order[0]) && !isNumber(l.id.order[0]):
 		l.kind, l.identity = things, []*column{l.id}
 	case l.n <= maxOfOne && l.combined():
 		l.kind = things
 	case l.n <= maxOfOne && l.ordinal():
+		l.kind = things
+	case l.positional():
 		l.kind = things
 	default:
 		l.kind = sums
@@ -89,7 +95,7 @@ func machine(names []string) bool {
 // own reports whether a column describes the item itself, and not a thing within the item.
 func (c *column) own() bool {
 	for _, key := range c.keys[:max(len(c.keys)-1, 0)] {
-		if !isGeneric(key) && !has([]string{strings.ToLower(key)}, "info", "device", "spec", "details", "general", "metric", "tags", "labels") {
+		if !isGeneric(key) && !has([]string{strings.ToLower(key)}, "info", "device", "spec", "details", "general", "metric", "tags", "labels", "dimensions", "period", "timeperiod", "timeinterval") {
 			return false
 		}
 	}
@@ -112,7 +118,7 @@ func (l *listing) named() *column {
 		if c.role != naming && c.role != label || !l.distinguishes([]*column{c}) || !c.own() || isProse(c.last()) {
 			continue
 		}
-		if rank(c) == nameRank(nil) && (c.hasAmounts() || c.role != naming && scopeRank(c.scope()) == len(scopes()) || isStateName(c.last()) || l.hasBirth()) {
+		if rank(c) == nameRank(nil) && (l.n == 1 && c.role != naming || l.humanID() != nil || c.hasAmounts() || c.role != naming && scopeRank(c.scope()) == len(scopes()) || isStateName(c.last()) || l.hasBirth()) {
 			continue
 		}
 		if best == nil || rank(c) < rank(best) {
@@ -120,6 +126,17 @@ func (l *listing) named() *column {
 		}
 	}
 	return best
+}
+
+// humanID returns a column of ids that people use, such as WEB-1A, or nil if there is none.
+func (l *listing) humanID() *column {
+	for _, c := range l.columns {
+		made := slices.ContainsFunc(c.order, func(s string) bool { return isRandom(s) || isNumber(s) })
+		if c.role == identity && !made && len(c.order) > 1 && len(c.keys) == 1 && l.distinguishes([]*column{c}) && !has(c.last(), "slug", "hash", "sha", "etag", "token", "ref") {
+			return c
+		}
+	}
+	return nil
 }
 
 // distinguishes reports whether these columns identify the items: no two items have the same values in all of them. If the
@@ -184,6 +201,51 @@ func (l *listing) ordinal() bool {
 		}
 	}
 	return false
+}
+
+// maxPlaces is the maximum number of items that are told apart by their position.
+const maxPlaces = 8
+
+// positional uses the position of an item as its name, for a short list whose items have only numbers and states, such as the
+// meters of a switch. An item has the member position then.
+func (l *listing) positional() bool {
+	if l.frame.outer != nil || l.n > maxPlaces || l.elem == nil || !l.elem.is(document.Object) || l.id != nil || l.hasBirth() || !strings.HasSuffix(strings.TrimSuffix(l.items, "?"), "[]") || l.elem.byKey["position"] != nil || l.self != "" {
+		return false
+	}
+	measures := 0
+	for _, c := range l.columns {
+		switch {
+		case len(c.then) > 0 && len(c.then) != len(c.cells):
+			return false
+		case c.role == measure || c.role == flag || c.state:
+			measures++
+		case (c.role == label || c.role == naming || c.role == prose) && len(c.order) > 1:
+			return false
+		}
+	}
+	if measures == 0 {
+		return false
+	}
+	before := l.items
+	l.items = l.list + " | to_entries[]" + strings.TrimPrefix(before, strings.TrimSuffix(before, "?")) + " | {position: .key} + .value"
+	l.within(before, l.items)
+	c := &column{keys: []string{l.noun}, path: ".position", isKey: true, role: naming}
+	for i := range l.n {
+		c.cells, c.order = append(c.cells, cell{document.Number, strconv.Itoa(i)}), append(c.order, strconv.Itoa(i))
+	}
+	l.columns = append(l.columns, c)
+	l.identity = []*column{c}
+	return true
+}
+
+// within replaces the expression of the outer items in the expressions of all lists within them.
+func (f *frame) within(before, after string) {
+	for _, sub := range f.subs {
+		if rest, ok := strings.CutPrefix(sub.items, before); ok {
+			sub.items = after + rest
+		}
+		sub.within(before, after)
+	}
 }
 
 // hasBirth reports whether the items have a time at which they were created or happened.
@@ -273,13 +335,15 @@ func (l *listing) labelName(c *column) string {
 	if n := len(w); n > 1 && has(w[n-1:], "name", "id", "key", "title", "label", "login") {
 		w = w[:n-1]
 	}
-	if slices.Contains(l.identity, c) && c.own() && (has(c.last(), "name", "id", "key", "uid", "uuid", "label") || c.isKey) {
+	if slices.Contains(l.identity, c) && c.own() && (has(c.last(), "name", "shortname", "displayname", "id", "key", "uid", "uuid", "label") || c.isKey) {
 		switch {
+		case isStateName([]string{l.noun}):
+			return "name"
 		case c.keys[0] == "index":
 			return "index"
 		case l.frame.by != "":
 			return l.frame.by
-		case l.onlyValues() && c.isKey && !slices.ContainsFunc(c.order, func(s string) bool { return len(s) != 3 || !isCode(s) }):
+		case l.onlyValues() && c.isKey && !slices.ContainsFunc(c.order, func(s string) bool { return len(s) != 3 || !isCode(s) || strings.ContainsAny(s, "0123456789") }):
 			return "currency"
 		case l.onlyValues():
 			return "name"
@@ -377,13 +441,12 @@ func sameText(a, b *column) bool {
 	return true
 }
 
-// count proposes the number of items, separately for each value of their labels.
-func (l *listing) count(score int) {
+// count proposes the number of items, separately for each value of the columns.
+func (l *listing) count(score int, columns []*column) {
 	name := join(pluralOf(l.noun))
 	if l.frame.outer != nil {
 		name = join(l.outerNoun(), pluralOf(l.noun))
 	}
-	columns := l.counting()
 	m := &drafted{name: name, kind: "gauge", help: "How many there are.", score: score, series: max(1, l.combinations(columns)) * max(1, l.outerRows())}
 	if len(columns) == 0 && l.frame.outer == nil && l.list != "" {
 		m.value = l.list + " | length"
@@ -415,6 +478,9 @@ func (l *listing) columnName(c *column) string {
 		return join(l.outerNoun(), l.noun)
 	}
 	w := c.name()
+	if len(w) == 1 && w[0] == "count" {
+		w = []string{"counted"} // the name with count is that of the number of items
+	}
 	if len(w) == 1 && has(w, "value", "values", "data", "number", "result") {
 		w = nil
 	}
@@ -434,6 +500,9 @@ func (l *listing) things() {
 		case measure:
 			if shown++; shown <= maxPerList {
 				l.number(c, l.items, name, labels, "", score, l.n)
+				if len(c.words) > 0 {
+					l.wordsOf(c, name, labels)
+				}
 			} else {
 				l.leaveOut("%s of %s: a number more", c.path, l.items)
 			}
@@ -447,15 +516,37 @@ func (l *listing) things() {
 			}
 		}
 	}
-	if len(l.counting()) > 0 || shown == 0 {
-		l.count(score + 4)
+	if columns := l.overview(); len(columns) > 0 || shown == 0 {
+		l.count(score+4, columns)
 	}
+}
+
+// wordsOf proposes a state of the texts of a column that otherwise has numbers.
+func (l *listing) wordsOf(c *column, name string, labels []pick) {
+	state := *c
+	state.order, state.absent = slices.DeleteFunc(slices.Clone(c.words), isNone), 0
+	if len(state.order) > 0 {
+		l.stateOf(&state, guarded(l.items, "["+c.path+" | tonumber?] == []"), name, labels, l.n)
+	}
+}
+
+// overview returns the labels by which things are counted. Each thing has its own series, so further labels that tell all of
+// them apart say nothing new.
+func (l *listing) overview() []*column {
+	columns := l.counting()
+	for len(columns) > 1 && l.combinations(columns) == l.n {
+		columns = columns[:len(columns)-1]
+	}
+	if len(columns) == 1 && slices.Contains(l.identity, columns[0]) {
+		return nil
+	}
+	return columns
 }
 
 // counted proposes the number of items, the sums of their numbers, and the durations of events.
 func (l *listing) counted() {
-	l.count(90 - 10*(l.depth-1))
 	columns := l.counting()
+	l.count(90-10*(l.depth-1), columns)
 	labels := l.labels(columns...)
 	if l.to != nil && l.id != nil && l.kind == events {
 		l.duration()
@@ -468,8 +559,12 @@ func (l *listing) counted() {
 		}
 		name := l.columnName(c)
 		switch {
+		case l.kind == events && l.sequence(c):
+			l.propose(&drafted{name: name, kind: "gauge", help: "The largest number at " + c.title() + ".", value: "[" + l.items + " | " + c.path + "] | max", score: 64, series: 1})
 		case few01(c):
 			l.number(c, l.items, join(pluralOf(l.noun), strings.Join(c.name(), "_")), labels, "sum", 50, l.combinations(columns))
+		case l.n > 2 && len(c.order) == 1 && l.id != nil && l.kind == events && !isAdditive(c.last()):
+			l.leaveOut("%s of %s: the same in each", c.path, l.items)
 		case c.unit.name == "seconds" && l.id != nil || l.id != nil && !isAdditive(c.last()) && l.kind == events:
 			l.observed(c, name)
 		case isAdditive(c.last()) || c.unit.name == "bytes":
@@ -538,6 +633,20 @@ func (l *listing) observed(c *column, name string) {
 		l.metrics = l.metrics[:before]
 		l.leaveOut("%s of %s: a number of events", c.path, l.items)
 	}
+}
+
+// sequence reports whether the numbers count the items, such as the heights of blocks.
+func (l *listing) sequence(c *column) bool {
+	if c.absent > 0 || l.n < 5 || l.frame.outer != nil || c.expr != c.path || allTexts(c) || isAdditive(c.last()) {
+		return false
+	}
+	step := c.numbers[1] - c.numbers[0]
+	for i := 1; i < len(c.numbers); i++ {
+		if c.numbers[i]-c.numbers[i-1] != step || math.Abs(step) != 1 {
+			return false
+		}
+	}
+	return c.numbers[0] > float64(l.n)
 }
 
 // few01 reports whether all numbers are 0 or 1 and at least one is 0.

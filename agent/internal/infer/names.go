@@ -1,6 +1,9 @@
 package infer
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // maxValues is the maximum number of values of a label.
 const maxValues = 12
@@ -10,7 +13,7 @@ func isID(w []string) bool {
 		return false
 	}
 	last := w[len(w)-1]
-	return has([]string{last}, "id", "ids", "uuid", "guid", "uid", "key", "iid", "serial", "sn", "mac", "hash", "sha", "token", "etag", "last4", "fingerprint", "digest", "oid", "pk", "cursor", "nonce", "slug", "incidentnumber") ||
+	return has([]string{last}, "id", "ids", "uuid", "guid", "uid", "key", "iid", "serial", "sn", "mac", "hash", "sha", "rid", "vmid", "token", "etag", "last4", "fingerprint", "digest", "oid", "pk", "cursor", "nonce", "slug", "incidentnumber") ||
 		last == "number" && !has(w, "of") || last == "no" && len(w) > 1 || has(w, "uuid", "guid")
 }
 
@@ -36,15 +39,15 @@ func isPaging(keys []string) bool {
 }
 
 func isCodeName(w []string) bool {
-	return has(w, "code", "priority", "severity", "level", "class", "category", "version", "tier", "grade", "httpstatus") && !has(w, "percent", "battery", "fuel", "water", "signal", "noise", "sound", "tank")
+	return has(w, "code", "priority", "severity", "level", "class", "category", "version", "tier", "grade", "httpstatus", "statuscode") && !has(w, "percent", "battery", "fuel", "water", "signal", "noise", "sound", "tank", "sea", "ground", "grnd")
 }
 
 func isVersion(w []string) bool {
-	return has(w, "version", "firmware", "build", "release", "phone", "zip", "postcode", "postal", "vlan", "asn")
+	return slices.ContainsFunc(w, func(word string) bool { return strings.HasSuffix(word, "version") }) || has(w, "firmware", "build", "release", "phone", "zip", "postcode", "postal", "vlan", "asn")
 }
 
 func isFixed(w []string) bool {
-	return has(w, "port", "pid", "year", "index", "position", "order", "sort", "seed", "version", "generation", "weekday", "interval", "generationtime", "ttl") && !has(w, "ports")
+	return has(w, "port", "pid", "year", "index", "position", "order", "sort", "seed", "version", "generation", "weekday", "interval", "generationtime", "ttl", "platform", "gate", "bits", "bitmask", "functionbitmask") && !has(w, "ports")
 }
 
 func isProse(w []string) bool {
@@ -52,7 +55,7 @@ func isProse(w []string) bool {
 }
 
 func isStateName(w []string) bool {
-	return has(w, "status", "state", "health", "phase", "condition", "indicator", "availability", "conclusion", "outcome", "result", "mode", "stage")
+	return has(w, "status", "state", "health", "phase", "condition", "indicator", "availability", "conclusion", "outcome", "result", "mode", "stage", "color", "colour")
 }
 
 func isLabelName(w []string) bool {
@@ -80,7 +83,7 @@ func scopeRank(w []string) int {
 
 // nameRank returns how well a field names an item; smaller numbers are better.
 func nameRank(w []string) int {
-	order := []string{"name", "hostname", "host", "fqdn", "instance", "symbol", "label", "device", "node", "interface", "sensor", "station", "region", "currency", "country", "city", "code", "slug", "mount", "mountpoint", "filesystem", "channel", "serial", "ip", "address"}
+	order := []string{"name", "shortname", "displayname", "fullname", "hostname", "host", "fqdn", "instance", "symbol", "label", "device", "node", "interface", "sensor", "station", "location", "region", "currency", "country", "city", "code", "slug", "mount", "mountpoint", "filesystem", "channel", "serial", "ip", "address"}
 	if len(w) == 0 {
 		return len(order)
 	}
@@ -96,17 +99,36 @@ func isCounterName(w []string) bool {
 	if len(w) == 0 {
 		return false
 	}
+	w = beforeUnit(w)
+	if has(w, "mem", "memory", "heap", "ram", "swap") {
+		return false // an amount that is there, not one that passes
+	}
 	total := w[len(w)-1] == "total" || w[0] == "total" || has(w, "total", "lifetime", "cumulative")
 	moves := has(w, "rx", "tx", "in", "out", "sent", "received", "recv", "transmitted", "transmit", "receive", "input", "output", "ifin", "ifout", "read", "written", "upload", "download", "uploaded", "downloaded")
 	what := has(w, "bytes", "octets", "packets", "pkts", "frames", "drops", "dropped", "discards", "datagrams", "segments", "messages")
 	return moves && what && !has(w, "rate", "per", "bps", "speed", "utilization", "free", "size") || total && isEventName(w) && !has(w, "available")
 }
 
+// beforeUnit returns the words without the "in" of a unit, as in size_in_bytes: it does not mean that bytes come in.
+func beforeUnit(w []string) []string {
+	if n := len(w); n > 2 && w[n-2] == "in" && unitOfName(w).name != "" {
+		return append(slices.Clone(w[:n-2]), w[n-1])
+	}
+	return w
+}
+
+// isEnergyTotal reports whether a name is that of a total that can have fractions, such as the energy or the distance since a
+// device was installed.
+func isEnergyTotal(w []string) bool {
+	total := has(w, "total", "lifetime", "cumulative", "import", "imported", "export", "exported", "increasing")
+	return has(w, "odometer") || total && has(w, "energy", "aenergy", "kwh", "wh", "mwh", "varh", "consumption", "production", "generation", "yield", "distance", "mileage", "volume", "gas", "water", "rain") && !has(w, "price", "cost", "tax", "amount")
+}
+
 // isEventName reports whether a name is one of things that happen and are counted.
 func isEventName(w []string) bool {
 	return has(w, "requests", "reqs", "request", "hits", "misses", "errors", "error", "failures", "restarts", "restart", "retries", "drops", "dropped", "sent", "received", "processed", "served", "completed", "failed", "succeeded",
 		"handled", "accepts", "accepted", "evictions", "evicted", "connections", "commands", "queries", "reads", "writes", "bytes", "packets", "octets", "messages", "events", "published", "delivered", "acked", "ack", "deliver", "publish",
-		"interrupts", "switches", "faults", "cycles", "rounds", "calls", "invocations", "operations", "ops", "kwh", "wh", "energy", "consumption", "odometer", "downloads", "visits", "logins", "transactions", "clicks", "impressions", "expired", "rejected", "created", "slow")
+		"interrupts", "switches", "faults", "cycles", "rounds", "calls", "invocations", "operations", "ops", "kwh", "wh", "energy", "consumption", "odometer", "downloads", "visits", "logins", "transactions", "clicks", "impressions", "expired", "rejected", "created", "slow", "pings", "reboots", "crashes", "resets", "netin", "netout", "diskread", "diskwrite")
 }
 
 // isGaugeName reports whether a name shows that a number can decrease.
@@ -117,6 +139,9 @@ func isGaugeName(w []string) bool {
 
 // isAdditive reports whether it makes sense to add this number over several items.
 func isAdditive(w []string) bool {
+	if has(w, "avg", "average", "mean", "median", "min", "max", "percent", "percentage", "pct", "ratio", "rate", "price", "p50", "p90", "p95", "p99") {
+		return false
+	}
 	return has(w, "amount", "count", "bytes", "size", "quantity", "qty", "cost", "costs", "points", "total", "fee", "fees", "tax", "revenue", "refunded", "paid", "comments", "items", "hours", "lines", "additions", "deletions", "energy", "kwh", "clicks", "views", "likes", "downloads", "requests", "errors", "stars", "forks", "restarts", "used", "capacity", "votes", "weight", "estimate", "spent", "net", "gross")
 }
 

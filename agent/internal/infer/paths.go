@@ -55,6 +55,10 @@ func (p *paths) show(n *node, path string) {
 		p.show(n.elem, path+"[]")
 	}
 	for _, m := range n.members {
+		if m.family != "" {
+			p.show(m.elem, member(path, m.members[0].key)) // the first one shows what all have
+			continue
+		}
 		p.show(m, member(path, m.key))
 	}
 }

@@ -65,7 +65,7 @@ func (a *Asking) SetURL(text string) error {
 		rawName, rawValue, _ := strings.Cut(pair, "=")
 		name, err1 := url.QueryUnescape(rawName)
 		value, err2 := url.QueryUnescape(rawValue)
-		if err1 == nil && err2 == nil && value != "" && isSecretParameter(name) {
+		if err1 == nil && err2 == nil && value != "" && isSecretParameter(name, value) {
 			a.Query = append(a.Query, Pair{name, a.secret(secretName(name), value)})
 		} else if pair != "" {
 			kept = append(kept, pair)
@@ -76,10 +76,13 @@ func (a *Asking) SetURL(text string) error {
 	return nil
 }
 
-// isSecretParameter reports whether a parameter of a URL is a secret. Parameters for pages are not secrets, although their
-// names can contain token or key.
-func isSecretParameter(name string) bool {
+// isSecretParameter reports whether a parameter of a URL is a secret. Parameters for pages and short numbers are not secrets,
+// although their names can contain token or key.
+func isSecretParameter(name, value string) bool {
 	w := words(name)
+	if has(w, "id", "appid", "key", "k") && isNumber(value) && len(value) < 8 {
+		return false // appid=730
+	}
 	if has(w, "page", "next", "sort", "keyword", "keywords", "cursor", "continuation", "order") {
 		return false
 	}

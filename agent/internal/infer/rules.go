@@ -67,8 +67,9 @@ func (p *plan) frame(f *frame, outer []pick, outerSeries int) {
 			p.leaveOut("%s of %s: %s%s", c.path, f.items, c.why, c.about())
 		}
 	}
+	newest := l.inNewest()
 	for _, sub := range f.subs {
-		if f.n != 1 && (l.kind != things || len(l.identity) == 0) {
+		if !newest && f.n != 1 && (l.kind != things || len(l.identity) == 0) {
 			p.leaveOut("%s: a list in a list whose items have no name", sub.items)
 			continue
 		}
@@ -118,12 +119,17 @@ func singularOf(name string) string {
 }
 
 func pluralOf(noun string) string {
+	for _, pair := range irregulars() {
+		if before, ok := strings.CutSuffix(noun, pair[0]); ok && (before == "" || strings.HasSuffix(before, "_")) {
+			return before + pair[1]
+		}
+	}
 	switch {
 	case strings.HasSuffix(noun, "s"), strings.HasSuffix(noun, "data"):
 		return noun
 	case strings.HasSuffix(noun, "y") && len(noun) > 2 && !strings.ContainsAny(noun[len(noun)-2:len(noun)-1], "aeiou"):
 		return noun[:len(noun)-1] + "ies"
-	case strings.HasSuffix(noun, "x"), strings.HasSuffix(noun, "ch"), strings.HasSuffix(noun, "sh"):
+	case strings.HasSuffix(noun, "x") && !strings.HasSuffix("_"+noun, "_tx") && !strings.HasSuffix("_"+noun, "_rx"), strings.HasSuffix(noun, "ch"), strings.HasSuffix(noun, "sh"):
 		return noun + "es"
 	}
 	return noun + "s"
@@ -134,7 +140,7 @@ func (p *plan) document(f *frame) {
 	p.parallelUnits(f)
 	for _, c := range f.columns {
 		name := join(append([]string{p.job}, c.name()...)...)
-		if text := join(c.keys[max(len(c.keys)-1, 0):]...); len(f.subs) > 0 && c.role == measure && has([]string{text}, "total", "count", "total_count", "total_elements", "total_results", "total_items", "total_records", "totalcount", "num_found", "number_of_results") {
+		if text := join(c.keys[max(len(c.keys)-1, 0):]...); len(f.subs) > 0 && c.role == measure && has([]string{text}, "total", "count", "total_count", "total_elements", "total_results", "total_items", "total_records", "totalcount", "num_found", "number_of_results") && p.isLength(f, c) {
 			name = p.allName(f)
 		}
 		switch {
@@ -144,7 +150,7 @@ func (p *plan) document(f *frame) {
 			p.propose(&drafted{name: name, kind: "gauge", help: "1 if " + c.path + " is true, else 0.", items: guarded("", c.guard), value: c.path, score: 60, series: 1})
 		case c.role == moment:
 			p.age(c, f.items, name, nil, 1)
-		case len(c.order) > 0 && isStateName(c.last()) && c.role != prose:
+		case len(c.order) > 0 && isStateName(c.last()) && c.role != prose && c.cells[0].kind == document.String && c.order[0] != "":
 			p.stateOf(c, f.items, name, nil, 1)
 		case c.role == paging, c.role == unitName, c.role == nothing:
 		default:
@@ -156,15 +162,26 @@ func (p *plan) document(f *frame) {
 	}
 }
 
-// allName returns the metric name for the total number of items on all pages.
-func (p *plan) allName(f *frame) string {
+// isLength reports whether a number can be the length of the longest list on all pages.
+func (p *plan) isLength(f *frame, c *column) bool {
+	n := longestOf(f).n
+	return !slices.ContainsFunc(c.numbers, func(x float64) bool { return x != math.Trunc(x) || x < float64(n) })
+}
+
+// longestOf returns the longest list of a document.
+func longestOf(f *frame) *frame {
 	longest := f.subs[0]
 	for _, sub := range f.subs {
 		if sub.n > longest.n {
 			longest = sub
 		}
 	}
-	return join(pluralOf(cmp.Or(longest.noun, p.job)), "all")
+	return longest
+}
+
+// allName returns the metric name for the total number of items on all pages.
+func (p *plan) allName(f *frame) string {
+	return join(pluralOf(cmp.Or(longestOf(f).noun, p.job)), "all")
 }
 
 // number proposes a metric of a number. It is a gauge, or if c.counter is true, a counter.
@@ -186,11 +203,17 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 				w = w[:n-1]
 			}
 		}
+		if n := len(w); n > 1 && w[n-1] == "in" {
+			w = w[:n-1]
+		}
 		if n := len(w); n > 0 && w[n-1] == "per" {
 			m.value, m.name = c.expr, name // a price for a unit of something has another unit
 		} else {
 			m.name, m.unit = joinUnit(strings.Join(w, "_"), c.unit.name), c.unit.name
 		}
+	}
+	if c.unit.name == "" {
+		m.name = spanFirst(m.name)
 	}
 	m.help = "The number at " + c.title() + "."
 	switch {
@@ -199,6 +222,8 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 		m.score += 5
 	case c.moved:
 		m.score += 5
+	case c.unit.name == "celsius" && slices.ContainsFunc(c.numbers, func(n float64) bool { return n > 150 && n == math.Trunc(n) }):
+		m.why = "so hot? If the API counts in tenths of a degree, divide by 10"
 	}
 	if c.unit.name != "" {
 		m.score += 2
@@ -207,6 +232,23 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 		m.help = "The number at " + c.title() + ", in " + c.unit.name + "."
 	}
 	p.propose(m)
+}
+
+// spanFirst moves a span at the end of a name to the front, as in wh_last_seven_days: a name that ends in days has that unit.
+func spanFirst(name string) string {
+	w := words(name)
+	n := len(w)
+	if n < 3 || !has(w[n-1:], "days", "hours", "minutes", "seconds") {
+		return name
+	}
+	at := slices.IndexFunc(w, func(word string) bool { return has([]string{word}, "last", "past", "previous", "recent", "rolling") })
+	switch {
+	case at > 1:
+		return strings.Join(slices.Concat(w[:1], w[at:], w[1:at]), "_")
+	case at >= 0:
+		return name + "_number"
+	}
+	return name
 }
 
 // gaugeName returns a name without the endings that Prometheus reserves for counters, histograms and summaries.
@@ -224,6 +266,9 @@ func gaugeName(name string) string {
 		}
 		return strings.Join(slices.Insert(w[:n-1], n-2, "total"), "_")
 	case "count", "sum", "bucket":
+		if has(w[n-2:n-1], "active", "inactive", "open", "closed", "running", "pending", "failed", "queued", "waiting", "idle", "online", "offline", "connected", "unread") {
+			return strings.Join(w[:n-1], "_")
+		}
 		if w[n-2] == "total" {
 			return gaugeName(strings.Join(w[:n-1], "_"))
 		}
@@ -258,7 +303,7 @@ func (p *plan) age(c *column, items, name string, labels []pick, series int) {
 		}
 	}
 	seconds := c.form.of(c.path)
-	if latest.After(p.now()) || has(w, "expires", "expiry", "expiration", "deadline", "due", "until") && !has(w, "last") {
+	if latest.After(p.now()) || has(w, "expires", "expiry", "expiration", "deadline", "due", "until", "next", "eta") && !has(w, "last") {
 		m.name, m.value, m.help = name+"_remaining_seconds", seconds+" - now", "Seconds until "+c.title()+"."
 	} else {
 		m.name, m.value, m.help = name+"_age_seconds", "now - "+seconds, "Seconds since "+c.title()+"."
@@ -287,7 +332,7 @@ func (p *plan) stateOf(c *column, items, name string, labels []pick, series int)
 	if c.absent > 0 {
 		m.items = guarded(items, c.path+" != null")
 	}
-	all := len(c.order) <= maxValues
+	all := len(c.order) <= maxValues && !has(c.last(), "mode")
 	for _, text := range c.order {
 		good, known := isGood(text)
 		all = all && known
@@ -345,7 +390,7 @@ func (p *plan) parallelUnits(f *frame) {
 		}
 		tries = append(tries, with(before, key+"_unit"), with(before, key+"_units"), with(before, key+"Unit"), with(before, "units", key), with(before, "unit", key))
 		if measures == 1 || isGeneric(key) || len(before) > 0 && has(words(key), "value", "reading", "current", "measurement") {
-			tries = append(tries, with(before, "unit"), with(before, "units"), with(before, "uom"), with(before, "unit_of_measurement"), with(before, "unitCode"))
+			tries = append(tries, with(before, "unit"), with(before, "Unit"), with(before, "@unit"), with(before, "units"), with(before, "uom"), with(before, "unit_of_measurement"), with(before, "unitCode"))
 		}
 		for _, try := range tries {
 			text, found := units[strings.Join(try, "\x00")]

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // Limits for what is examined of a document. What exceeds them is reported, or only counted.
@@ -29,7 +30,8 @@ type node struct {
 	distinct map[string]int
 	more     bool // there are more distinct values or members than are kept
 	order    []string
-	names    bool // this is an object whose keys are names; elem is the node of its values
+	family   string // regular expression of the keys, if only some members of the object are meant; they are named by their keys
+	names    bool   // this is an object whose keys are names; elem is the node of its values
 }
 
 // schema builds the tree of nodes for documents.
@@ -146,6 +148,10 @@ func (n *node) findNames() {
 	if n.elem != nil {
 		n.elem.findNames()
 	}
+	if n.family != "" {
+		n.elem.findNames()
+		return
+	}
 	if n.is(document.Object) && keysAreNames(n) {
 		n.names = true
 		n.elem = &node{}
@@ -156,9 +162,46 @@ func (n *node) findNames() {
 		n.elem.findNames()
 		return
 	}
+	n.findFamilies()
 	for _, m := range n.members {
 		m.findNames()
 	}
+}
+
+var numbered = pattern.OnUse(`^([A-Za-z][A-Za-z_-]*[A-Za-z])([:_-]?)[0-9]+$`)
+
+// findFamilies merges members that are similar objects and differ in the number at the end of their key, such as switch:0 and
+// switch:1. A single one is enough if a colon stands before the number.
+func (n *node) findFamilies() {
+	families := map[string][]*node{}
+	for _, m := range n.members {
+		if found := numbered().FindStringSubmatch(m.key); found != nil && m.is(document.Object) {
+			families[found[1]+found[2]] = append(families[found[1]+found[2]], m)
+		}
+	}
+	var members []*node
+	for _, m := range n.members {
+		found := numbered().FindStringSubmatch(m.key)
+		if found == nil || families[found[1]+found[2]] == nil {
+			members = append(members, m)
+			continue
+		}
+		all := families[found[1]+found[2]]
+		if !(len(all) > 1 && alike(all)) && found[2] != ":" {
+			members = append(members, m)
+			continue
+		}
+		if m != all[0] {
+			continue
+		}
+		f := &node{key: found[1], seen: n.seen, names: true, family: "^" + found[1] + found[2] + "[0-9]+$", elem: &node{}, members: all, least: len(all), most: len(all)}
+		f.kinds[document.Object] = n.kinds[document.Object]
+		for _, one := range all {
+			f.elem.merge(one)
+		}
+		members = append(members, f)
+	}
+	n.members = members
 }
 
 // merge adds everything that is known about another node.
@@ -195,6 +238,10 @@ func (n *node) merge(o *node) {
 
 // keysAreNames reports whether the keys of an object are names of similar things, as in {"EUR": {…}, "USD": {…}}.
 func keysAreNames(n *node) bool {
+	if len(n.members) == 1 && n.members[0].is(document.Object) {
+		key := n.members[0].key
+		return isPlural(n.key) && (isNumber(key) || isRandom(key))
+	}
 	if len(n.members) < 2 {
 		return false
 	}
@@ -235,6 +282,11 @@ func alike(objects []*node) bool {
 
 // namesOfNumbers reports whether the keys of an object of numbers are names instead of fields.
 func namesOfNumbers(n *node) bool {
+	for _, m := range n.members {
+		if has(words(m.key), "total", "num", "count", "number", "failed", "max", "min", "avg", "last") {
+			return oddKeys(n.members) // the names of fields
+		}
+	}
 	plural := len(n.members) >= 3 && isPlural(n.key) || strings.HasPrefix(strings.ToLower(n.key), "by") && len(n.key) > 2
 	return oddKeys(n.members) || plural || len(n.members) > 40
 }

@@ -100,7 +100,7 @@ func valuesOf(shown string) string {
 		if strings.HasPrefix(line, "# HELP") || strings.HasPrefix(line, "# UNIT") {
 			continue
 		}
-		if i := strings.LastIndexByte(line, ' '); (strings.Contains(line, "_age_seconds") || strings.Contains(line, "scrape_duration")) && line[0] != '#' {
+		if i := strings.LastIndexByte(line, ' '); (strings.Contains(line, "_age_seconds") || strings.Contains(line, "_remaining_seconds") || strings.Contains(line, "scrape_duration")) && line[0] != '#' {
 			line = line[:i] + " AGE\n"
 		}
 		b.WriteString(line)

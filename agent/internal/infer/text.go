@@ -96,7 +96,10 @@ func namesTime(w []string) bool {
 		return false
 	}
 	last := w[len(w)-1]
-	return has([]string{last}, "at", "on", "time", "timestamp", "ts", "date", "datetime", "epoch", "dt", "created", "updated", "modified", "started", "finished", "ended", "begin", "begins",
+	if len(w) > 1 && last == "of" && w[len(w)-2] == "as" {
+		return true
+	}
+	return has([]string{last}, "unixtime", "at", "on", "time", "timestamp", "ts", "date", "datetime", "epoch", "dt", "created", "updated", "modified", "started", "finished", "ended", "begin", "begins",
 		"expires", "expiry", "expiration", "since", "until", "seen", "start", "end", "from", "to", "closed", "opened", "resolved", "completed", "deadline", "due", "heartbeat", "checkin", "after", "before", "sunrise", "sunset", "utc", "published", "lastrun", "timems", "millis", "unix", "generated", "mtime", "ctime", "sync", "boot", "check") ||
 		has(w, "timestamp", "created", "updated", "epoch", "expires", "datetime") || w[0] == "last" && last != "count" || last == "ms" && has(w, "time", "timestamp", "at")
 }
@@ -107,8 +110,9 @@ var (
 	looksUUID = pattern.OnUse(`(?i)^\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?$`)
 	looksHash = pattern.OnUse(`^(sha[0-9]*:)?([0-9a-f]{7,}|[0-9A-F]{16,})$`)
 	longDigit = pattern.OnUse(`[0-9]{6,}`)
-	amount    = pattern.OnUse(`^\s*([$€£¥]?)\s*([-+]?[0-9][0-9,]*(?:\.[0-9]+)?|[-+]?\.[0-9]+)\s*([^\s0-9.,:;/-][^0-9:,;]{0,11})?$`)
+	amount    = pattern.OnUse(`^\s*([$€£¥]?)\s*([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|[-+]?\.[0-9]+)\s*([^\s0-9.,:;/-][^0-9:,;]{0,11})?$`)
 	spans     = pattern.OnUse(`^(?:[0-9]+(?:\.[0-9]+)?\s*(?:days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)[\s,]*)+$`)
+	elapsed   = pattern.OnUse(`(?i)\b[0-9]+ (?:second|minute|hour|day|week|month|year)s?\b|\babout an? (?:minute|hour)\b`)
 	random    = pattern.OnUse(`^[A-Za-z]{1,8}[_-][A-Za-z0-9]{10,}$|^[A-Za-z0-9_-]{20,}$`)
 )
 

@@ -31,6 +31,8 @@ func unitOfName(w []string) unit {
 		return of("seconds", " / 1000000000")
 	case is("seconds", "secs", "sec", "second") || is("s") && len(w) > 1:
 		return of("seconds", "")
+	case has(w[:len(w)-1], "last", "past", "previous", "recent", "rolling"):
+		// as in last_seven_days: how far back it counts, not what
 	case is("minutes", "mins"):
 		return of("seconds", " * 60")
 	case is("hours", "hrs"):
@@ -68,7 +70,25 @@ var plainUnit = pattern.OnUse(`^[a-z][a-z0-9_]{0,24}$`)
 // unitOfText returns the unit that a text such as °C or km/h names. Only times and binary multiples of bytes are converted.
 func unitOfText(text string) unit {
 	text = strings.TrimSpace(text)
-	known := map[string]unit{
+	known := knownUnits()
+	if u, ok := known[text]; ok {
+		return u
+	}
+	if name := strings.ToLower(strings.ReplaceAll(text, "/", "_per_")); plainUnit().MatchString(name) && !has([]string{name}, "iso8601", "unixtime", "unit", "none", "count", "n") {
+		return unit{name: name}
+	}
+	return unit{}
+}
+
+// isKnownUnit reports whether a text is a unit that unitOfText knows.
+func isKnownUnit(text string) bool {
+	_, ok := knownUnits()[text]
+	return ok
+}
+
+// knownUnits returns units by how they are written.
+func knownUnits() map[string]unit {
+	return map[string]unit{
 		"°C": {name: "celsius"}, "C": {name: "celsius"}, "ºC": {name: "celsius"}, "°F": {name: "fahrenheit"}, "F": {name: "fahrenheit"}, "K": {name: "kelvin"},
 		"%": {name: "percent"}, "°": {name: "degrees"}, "ms": {name: "seconds", factor: " / 1000"}, "s": {name: "seconds"}, "sec": {name: "seconds"}, "seconds": {name: "seconds"},
 		"min": {name: "seconds", factor: " * 60"}, "h": {name: "seconds", factor: " * 3600"}, "µs": {name: "seconds", factor: " / 1000000"}, "us": {name: "seconds", factor: " / 1000000"},
@@ -79,20 +99,25 @@ func unitOfText(text string) unit {
 		"KB": {name: "kilobytes"}, "kB": {name: "kilobytes"}, "MB": {name: "megabytes"}, "GB": {name: "gigabytes"}, "TB": {name: "terabytes"},
 		"W/m²": {name: "watts_per_square_meter"}, "μg/m³": {name: "micrograms_per_cubic_meter"}, "µg/m³": {name: "micrograms_per_cubic_meter"}, "m³": {name: "cubic_meters"}, "$": {name: "usd"}, "€": {name: "eur"}, "£": {name: "gbp"},
 	}
-	if u, ok := known[text]; ok {
-		return u
-	}
-	if name := strings.ToLower(strings.ReplaceAll(text, "/", "_per_")); plainUnit().MatchString(name) && !has([]string{name}, "iso8601", "unixtime", "unit", "none", "count", "n") {
-		return unit{name: name}
-	}
-	return unit{}
 }
 
-// What baseUnit returns for every unit of time, and for every binary prefix without a unit, as in 128Mi.
+// What baseUnit returns for every unit of time, for every binary prefix without a unit, as in 128Mi, and for every unit of bytes
+// in small letters, as in 72.1kb.
 const (
 	timeUnit     = "s"
 	binaryPrefix = "Ki"
+	smallBytes   = "kb"
 )
+
+var coreCount = pattern.OnUse(`^[0-9]+(?:\.[0-9]+)?[mun]?$`)
+
+// isUnit reports whether the letters after a number are its unit. Letters that follow directly, as in 256QAM, must be a known
+// unit.
+func isUnit(text, letters string) bool {
+	before, ok := strings.CutSuffix(strings.TrimSpace(text), strings.TrimSpace(letters))
+	letters = strings.TrimSpace(letters)
+	return letters == "" || !ok || strings.HasSuffix(before, " ") || baseUnit(letters) != letters || unitOfName([]string{strings.ToLower(letters)}).name != "" || isKnownUnit(letters)
+}
 
 var prefixed = pattern.OnUse(`^(?:[kKMGTPE]i?|m|u|µ)?(B|Hz|W|Wh|V|VA|A|bps|B/s|l|L|g)$`)
 
@@ -105,6 +130,8 @@ func baseUnit(text string) string {
 	switch text {
 	case "Ki", "Mi", "Gi", "Ti":
 		return binaryPrefix
+	case "b", "kb", "mb", "gb", "tb":
+		return smallBytes
 	case "µs", "us", "ms", "s", "sec", "seconds", "min", "h":
 		return timeUnit
 	}

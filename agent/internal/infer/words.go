@@ -10,6 +10,7 @@ import (
 
 var (
 	identifier = pattern.OnUse(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	ordinal    = pattern.OnUse(`^[0-9]{1,2}[.)] `) // as in "1. open"
 	code       = pattern.OnUse(`^[A-Z][A-Z0-9]{1,5}$`)
 )
 
@@ -72,7 +73,7 @@ func words(key string) []string {
 			word = word[:0]
 		}
 	}
-	runes := []rune(units.Replace(key))
+	runes := []rune(units.Replace(ordinal().ReplaceAllString(key, "")))
 	for i, r := range runes {
 		if r == '%' {
 			flush()
@@ -117,8 +118,11 @@ func lastWord(key string) string {
 
 // singular returns the singular of an English word. It only looks at the end of the word.
 func singular(word string) string {
+	if one, ok := irregular(word); ok {
+		return one
+	}
 	switch {
-	case len(word) < 4, strings.HasSuffix(word, "ss"), strings.HasSuffix(word, "us"), strings.HasSuffix(word, "is"), word == "series", word == "news":
+	case strings.HasSuffix(word, "series"), len(word) < 4, strings.HasSuffix(word, "ss"), strings.HasSuffix(word, "us"), strings.HasSuffix(word, "is"), word == "news":
 		return word
 	case strings.HasSuffix(word, "statuses"):
 		return strings.TrimSuffix(word, "es")
@@ -130,6 +134,20 @@ func singular(word string) string {
 		return word[:len(word)-1]
 	}
 	return word
+}
+
+// irregular returns the singular of a plural that does not end as others do.
+func irregular(word string) (string, bool) {
+	for _, pair := range irregulars() {
+		if word == pair[1] {
+			return pair[0], true
+		}
+	}
+	return word, false
+}
+
+func irregulars() [][2]string {
+	return [][2]string{{"person", "people"}, {"index", "indices"}, {"vertex", "vertices"}, {"matrix", "matrices"}, {"child", "children"}}
 }
 
 // isPlural reports whether the last word of a key is a plural, so that the keys below it can be names. Examples are rates,

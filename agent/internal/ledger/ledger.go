@@ -37,6 +37,7 @@ type Ledger struct {
 	journal   *journal // nil = the ledger writes no records
 	exact     bool     // the restored records have the last values of all series
 	resume    int64    // start timestamp of running totals that are new in the first tick, Unix milliseconds; 0 = unknown
+	near      bool     // the job is close to maxSeries
 	seen      int64    // the time at which events of the current tick count as seen, Unix milliseconds
 }
 
@@ -48,7 +49,7 @@ type Until func(measured time.Time) time.Time
 func For(d time.Duration) Until { return func(measured time.Time) time.Time { return measured.Add(d) } }
 
 // New returns an empty ledger. A metric that cannot be measured keeps its last values until the time that until returns. A
-// tick with more than maxSeries series is refused.
+// metric with which the job would have more than maxSeries series is not measured.
 func New(until Until, maxSeries int) *Ledger {
 	return &Ledger{validUntil: until, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}, sets: newLabelSets()}
 }
@@ -81,6 +82,7 @@ type Drop struct {
 // Warning describes something about one metric that is probably not intended, although its readings are used.
 type Warning struct {
 	Metric, Text string
+	Limit        bool // the metric is not wrong; the job is close to its maximum of series
 }
 
 // Apply applies a tick's readings. If the tick is refused, it returns an error and changes nothing.
@@ -102,11 +104,12 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 	for i := range readings {
 		l.match(at, &readings[i], r)
 	}
-	if n := l.series() + r.Series; n > l.maxSeries {
-		return nil, fmt.Errorf("%d series are more than max_series (%d)%s: use labels with fewer values, or raise max_series", n, l.maxSeries, l.largest())
+	if n := l.limit(r); n > l.maxSeries {
+		return nil, fmt.Errorf("%d series are more than max_series (%d)%s: use labels with fewer values, or raise max_series", n, l.maxSeries, l.mostOf())
 	}
 	step = committing
 	l.show(at, l.commit(at, r))
+	l.warn(r)
 	step = done
 	return r, nil
 }
@@ -148,7 +151,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 		r.Drops = append(r.Drops, Drop{m.Desc.Name, of, d})
 	}
 	for _, text := range m.Warnings {
-		r.Warnings = append(r.Warnings, Warning{m.Desc.Name, text})
+		r.Warnings = append(r.Warnings, Warning{Metric: m.Desc.Name, Text: text})
 	}
 	if m.Series != nil || m.ByName {
 		r.pass(m)
@@ -194,19 +197,74 @@ func (l *Ledger) series() int {
 	return n
 }
 
-// largest returns the name of the metric with most series, and their number, for an error; "" if all series are of one metric.
-func (l *Ledger) largest() string {
+// limit leaves out the metrics that have grown most in this tick, until the job has at most maxSeries series. It returns the
+// number of series; if that is still too large, no metric of this tick is the cause.
+func (l *Ledger) limit(r *Result) int {
+	for {
+		n := l.series() + r.Series
+		t := l.grown()
+		if n <= l.maxSeries || t == nil {
+			return n
+		}
+		err := fmt.Errorf("has %d series, and with them the job has %d, more than max_series (%d): use labels with fewer values, or raise max_series", t.remaining(l.tick), n, l.maxSeries)
+		t.rollback()
+		t.failing = true
+		r.Problems = append(r.Problems, Problem{t.desc.Name, err})
+	}
+}
+
+// grown returns the table that has gained most series in this tick, or nil if none has. Of equal tables it returns the one
+// whose metric is first by name.
+func (l *Ledger) grown() *table {
 	var of *table
 	most := 0
 	for _, t := range l.order {
-		if n := t.remaining(l.tick); n > most {
+		if t.failing {
+			continue
+		}
+		n := t.remaining(l.tick) - t.lasting()
+		if n > most || n == most && of != nil && t.desc.Name < of.desc.Name {
 			of, most = t, n
 		}
 	}
+	return of
+}
+
+// largest returns the table with most series, and their number.
+func (l *Ledger) largest() (of *table, series int) {
+	for _, t := range l.order {
+		if n := t.remaining(l.tick); n > series {
+			of, series = t, n
+		}
+	}
+	return of, series
+}
+
+// mostOf returns the name of the metric with most series, and their number, for an error; "" if all series are of one metric.
+func (l *Ledger) mostOf() string {
+	of, most := l.largest()
 	if len(l.order) < 2 || of == nil {
 		return ""
 	}
 	return fmt.Sprintf(", %d of them of %s", most, of.desc.Name)
+}
+
+// A job is warned of when its series reach nearFrom percent of max_series, until they are fewer than nearUntil percent.
+const (
+	nearFrom  = 80
+	nearUntil = 75
+)
+
+// warn adds a warning if the job is close to its maximum of series. The text stays the same while it is.
+func (l *Ledger) warn(r *Result) {
+	used := 100 * r.Series / l.maxSeries
+	l.near = used >= nearFrom || l.near && used >= nearUntil
+	of, _ := l.largest()
+	if !l.near || of == nil || l.maxSeries < 10 {
+		return
+	}
+	r.Warnings = append(r.Warnings, Warning{Metric: of.desc.Name, Limit: true, Text: fmt.Sprintf(
+		"the job has more than %d%% of max_series (%d), most of them of this metric; a metric that goes beyond is not measured: use labels with fewer values, or raise max_series", nearUntil, l.maxSeries)})
 }
 
 // commit returns the commit of the current tick. Running totals that begin in this tick count as zero at the last tick, or

@@ -47,8 +47,8 @@ func TestSummaryWindowIsBounded(t *testing.T) {
 	}
 }
 
-// TestRefusedTickFreesItsMemory holds that the new series of a refused tick take no memory afterwards.
-func TestRefusedTickFreesItsMemory(t *testing.T) {
+// TestRefusedMetricFreesItsMemory holds that the new series of a metric that has too many take no memory afterwards.
+func TestRefusedMetricFreesItsMemory(t *testing.T) {
 	d := &metric.Desc{Name: "hits", Type: metric.Counter, From: metric.Events, LabelNames: []string{"x"}, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
 	l := New(For(time.Minute), 10)
 	mustApply(t, l, epoch(), metric.Measured{Desc: d, Rows: []metric.Reading{{Labels: []string{"a"}, Value: 1, Event: "e"}}})
@@ -56,12 +56,39 @@ func TestRefusedTickFreesItsMemory(t *testing.T) {
 	for i := range 10_000 {
 		flood.Rows = append(flood.Rows, metric.Reading{Labels: []string{fmt.Sprint(i)}, Value: 1, Event: fmt.Sprint(i)})
 	}
-	if _, err := apply(l, epoch().Add(time.Minute), metric.Readings{flood}); err == nil {
+	if r, err := apply(l, epoch().Add(time.Minute), metric.Readings{flood}); err != nil || len(r.Problems) != 1 {
 		t.Fatal("10,000 series were taken, max_series is 10")
 	}
 	table := l.tables[d]
 	if cap(table.entries) > 100 || len(table.slots) > 100 || len(table.events.known) != 1 {
 		t.Errorf("kept room for %d entries, %d slots, and %d event ids", cap(table.entries), len(table.slots), len(table.events.known))
+	}
+}
+
+// TestCloseToMaxSeries holds that a job is warned of from 80 percent of max_series until it has fewer than 75, always with the
+// same text, and that a tick whose series the source has made is refused.
+func TestCloseToMaxSeries(t *testing.T) {
+	few, many := hostGauge("few"), hostGauge("many")
+	l := New(For(time.Hour), 100)
+	texts := map[string]bool{}
+	for tick, step := range []struct {
+		series int
+		warns  bool
+	}{{50, false}, {78, false}, {79, true}, {76, true}, {90, true}, {73, false}, {78, false}} {
+		r := mustApply(t, l, epoch().Add(time.Duration(tick)*time.Minute), hostRows(few, 0, 1), hostRows(many, 0, step.series))
+		if len(r.Warnings) > 0 != step.warns {
+			t.Errorf("%d series: %v", step.series+1, r.Warnings)
+		}
+		for _, w := range r.Warnings {
+			texts[w.Metric+": "+w.Text] = w.Limit
+		}
+	}
+	if len(texts) != 1 || !texts["many: the job has more than 75% of max_series (100), most of them of this metric; a metric that goes beyond is not measured: use labels with fewer values, or raise max_series"] {
+		t.Errorf("got %v", texts)
+	}
+	passed := metric.Measured{Desc: &metric.Desc{Name: "scraped"}, Series: make([]metric.Series, 101)}
+	if r, err := apply(l, epoch().Add(time.Hour), metric.Readings{passed}); err == nil {
+		t.Errorf("101 series were taken, max_series is 100: %v", r.Series)
 	}
 }
 

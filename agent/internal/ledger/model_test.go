@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -111,7 +112,7 @@ func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelRes
 		}
 	}
 	if held > m.maxSeries {
-		return m, nil
+		return m.without(m.grown(next, measured, failed), at, readings)
 	}
 	next.last = at.UnixMilli()
 	for d, x := range next.metrics {
@@ -126,6 +127,43 @@ func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelRes
 	}
 	slices.Sort(r.problems)
 	return next, r
+}
+
+// grown returns the metric that was measured and has gained most series, or nil if none has.
+func (m *model) grown(next *model, measured, failed map[*metric.Desc]bool) (of *metric.Desc) {
+	held := func(x *modelMetric) (n int) {
+		if x == nil {
+			return 0
+		}
+		for _, s := range x.series {
+			if !s.gone {
+				n++
+			}
+		}
+		return n
+	}
+	most := 0
+	for d, x := range next.metrics {
+		n := held(x) - held(m.metrics[d])
+		if measured[d] && !failed[d] && (n > most || n == most && of != nil && d.Name < of.Name) {
+			of, most = d, n
+		}
+	}
+	return of
+}
+
+// without applies a tick in which one metric, which has too many series, is not measured. Without such a metric it is refused.
+func (m *model) without(d *metric.Desc, at time.Time, readings metric.Readings) (*model, *modelResult) {
+	if d == nil {
+		return m, nil
+	}
+	readings = slices.Clone(readings)
+	for i := range readings {
+		if readings[i].Desc == d {
+			readings[i].Err = errors.New("too many series")
+		}
+	}
+	return m.apply(at, readings)
 }
 
 // measure applies the readings of one metric and reports whether the metric was measured.

@@ -569,6 +569,17 @@ func (t *table) remaining(tick uint32) int {
 	return n
 }
 
+// lasting returns the number of series that there were before the tick.
+func (t *table) lasting() int {
+	n := 0
+	for i := range t.entries[:t.live] {
+		if !t.entries[i].gone {
+			n++
+		}
+	}
+	return n
+}
+
 // family returns the series that the metric shows.
 func (t *table) family(c *commit) metric.Family {
 	f := metric.Family{Desc: t.desc, Series: make([]metric.Series, 0, len(t.entries)), Earlier: t.earlier}

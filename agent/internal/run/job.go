@@ -175,7 +175,11 @@ func (j *job) tick(ctx context.Context) (more bool) {
 		return false
 	case err != nil:
 		took := j.keepTime().Elapsed - began
-		j.status.fail(err, took)
+		var validUntil time.Time
+		if j.showing {
+			validUntil = j.ValidUntil(j.delivered)
+		}
+		j.status.fail(err, took, validUntil)
 		j.agent.watch.Ran(Ended{Job: j.Name, Start: at, Took: took, Waited: j.waited, Result: Failed, Error: err.Error()})
 		j.report.failed("run failed", wholeRun, err)
 		j.expireAt = j.ValidUntil(j.delivered)

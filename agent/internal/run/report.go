@@ -104,6 +104,10 @@ func (r *report) succeeded(result *ledger.Result) {
 		r.note(now, name+" "+string(d.Reason), name, "readings dropped", string(d.Reason), "first", d.First, "count", d.Count, "of", d.Of)
 	}
 	for _, w := range result.Warnings {
+		if w.Limit {
+			r.note(now, w.Metric+" "+w.Text, w.Metric, "close to max_series", w.Text)
+			continue
+		}
 		r.note(now, w.Metric+" "+w.Text, w.Metric, "metric is probably wrong", w.Text)
 	}
 	for key := range r.metrics {

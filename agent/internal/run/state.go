@@ -35,6 +35,7 @@ type JobState struct {
 	Paused      bool // a user has paused the job: it does not run when it is due
 	LastStart   time.Time
 	LastSuccess time.Time
+	ValidUntil  time.Time // when the job's series end if no tick succeeds before; zero after a tick that succeeded
 	NextRun     time.Time
 	Duration    time.Duration // duration of the last tick
 	Error       string        // why the last tick failed, or its first problem; empty if there was none
@@ -172,8 +173,9 @@ func (s *jobStatus) skip(n int) {
 	s.change(func(j *JobState) { j.Ticks[Skipped] += int64(n) })
 }
 
-func (s *jobStatus) fail(err error, took time.Duration) {
+func (s *jobStatus) fail(err error, took time.Duration, validUntil time.Time) {
 	s.change(func(j *JobState) {
+		j.ValidUntil = validUntil
 		j.Up, j.Error, j.Duration = false, err.Error(), took
 		j.Ticks[Failed]++
 	})
@@ -182,6 +184,7 @@ func (s *jobStatus) fail(err error, took time.Duration) {
 func (s *jobStatus) succeed(r *ledger.Result, took time.Duration) {
 	s.change(func(j *JobState) {
 		j.Up, j.Error, j.Duration = true, first(r), took
+		j.ValidUntil = time.Time{}
 		j.LastSuccess, j.Readings, j.Series, j.Unmeasured = j.LastStart, r.Readings, r.Series, len(r.Problems)
 		j.Resets += int64(r.Resets)
 		for _, d := range r.Drops {

@@ -145,7 +145,7 @@ func rank(state string) int {
 func jobOf(s *run.JobState, h *jobHistory, strip int, now time.Time) Job {
 	j := Job{
 		Name: s.Name, State: stateOf(s, now), Running: s.Running, LastStart: utc(s.LastStart), LastSuccess: utc(s.LastSuccess),
-		NextRun: utc(s.NextRun), Duration: s.Duration.Seconds(), Readings: s.Readings, Series: s.Series, Error: s.Error, Results: s.Ticks,
+		ValidUntil: utc(s.ValidUntil), NextRun: utc(s.NextRun), Duration: s.Duration.Seconds(), Readings: s.Readings, Series: s.Series, Error: s.Error, Results: s.Ticks,
 		Dropped: counts(s.Drops),
 	}
 	if s.Windowed {

@@ -171,6 +171,21 @@ func TestWrongComesFirst(t *testing.T) {
 	}
 }
 
+// TestLastValues checks that the problem of a failed job says until when its last values are shown.
+func TestLastValues(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	j := Job{Name: "a", State: JobFailed, LastSuccess: now.Add(-time.Minute), Series: 3, ValidUntil: now.Add(time.Minute)}
+	for _, want := range []string{"Its last values are shown until 2026-03-01 12:01:00 UTC (valid_for). See", "Its last values have ended (valid_for). See", "It has not measured anything yet. See"} {
+		if p, _ := jobProblem(&j, now); !strings.HasPrefix(p.Do, want) {
+			t.Errorf("got %q, want %q", p.Do, want)
+		}
+		if j.ValidUntil.IsZero() {
+			j.LastSuccess = time.Time{}
+		}
+		j.ValidUntil, j.Series = time.Time{}, 0
+	}
+}
+
 const hostile = `"><script>alert(1)</script><img src=x onerror=alert(1)>'&{{.}}`
 
 // furnish gives a stage with a text in every place that comes from outside.

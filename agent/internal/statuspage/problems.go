@@ -41,7 +41,7 @@ func problems(s *Status) []Problem {
 		all = append(all, sinkProblems(&s.Sinks[i], s.Now)...)
 	}
 	for i := range s.Jobs {
-		if p, wrong := jobProblem(&s.Jobs[i]); wrong {
+		if p, wrong := jobProblem(&s.Jobs[i], s.Now); wrong {
 			all = append(all, p)
 		}
 	}
@@ -51,13 +51,17 @@ func problems(s *Status) []Problem {
 	return all
 }
 
-func jobProblem(j *Job) (Problem, bool) {
+func jobProblem(j *Job, now time.Time) (Problem, bool) {
 	p := Problem{Level: levelError, Kind: "job", Name: j.Name, Text: j.Error, Since: j.Since}
 	switch j.State {
 	case JobFailed:
 		p.Do = "See one run in detail with: cton try " + j.Name
 		if j.LastSuccess.IsZero() {
 			p.Do = "It has not measured anything yet. " + p.Do
+		} else if until := j.ValidUntil; !until.IsZero() && now.Before(until) {
+			p.Do = "Its last values are shown until " + until.UTC().Format("2006-01-02 15:04:05 UTC") + " (valid_for). " + p.Do
+		} else if j.Series == 0 {
+			p.Do = "Its last values have ended (valid_for). " + p.Do
 		}
 	case JobPartial:
 		p.Level = levelWarning

@@ -33,7 +33,7 @@ func TestValidate(t *testing.T) {
 	f(`x: {value: .v}`, "x.type: is required: gauge, counter, histogram or summary")
 	f(`x:`, "x: needs at least a type and a value")
 	f(`{}`, "is empty: declare at least one metric, by its name")
-	f(`x: {type: counter, value: .v}`, "x: a counter's name ends in _total: call it x_total")
+	f(`x: {type: counter, value: .v}`, "x: a counter's name ends in _total: call it x_total, or make it a gauge if its value can fall")
 	f(`x_total: {type: gauge, value: .v}`, "")
 	f(`x_seconds_total: {type: gauge, value: .v, unit: seconds}`, "x_seconds_total.unit: the name of a metric with this unit")
 	f(`"": {type: gauge, value: .v}`, `"" is not a valid metric name`)

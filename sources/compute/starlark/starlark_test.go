@@ -10,7 +10,7 @@ func TestValidate(t *testing.T) {
 		"":               "metrics: is empty: declare at least one metric, by its name",
 		"metrics: {x: }": "metrics.x: needs at least a type, such as {type: gauge}",
 		"metrics: {x: {type: gauge, labels: [a, a]}}":            "metrics.x.labels.1: a is listed twice: remove one",
-		"metrics: {x: {type: counter}}":                          "metrics.x: a counter's name ends in _total: call it x_total",
+		"metrics: {x: {type: counter}}":                          "metrics.x: a counter's name ends in _total: call it x_total, or make it a gauge if its value can fall",
 		"metrics: {x: {type: gauge, once_by: id}}":               "metrics.x.once_by: is only valid for a counter, a histogram or a summary",
 		"metrics: {x: {type: summary, once_by: a, labels: [a]}}": "metrics.x.once_by: a is in labels too, where each event would make a series: remove it from labels",
 		"max_memory: 1kB\nmetrics: {x: {type: gauge}}":           "max_memory: want at least 1MiB",
