@@ -156,7 +156,7 @@ func (r *rig) wantDropped(reason metric.Reason, want int64) {
 // wantNothingPending checks that the queue is empty.
 func (r *rig) wantNothingPending() {
 	r.Helper()
-	if p := r.stats.Pending(); p != (sinks.Pending{}) {
+	if p := r.stats.Pending(); p.Samples != 0 || p.Bytes != 0 || !p.Oldest.IsZero() {
 		r.Errorf("still pending: %+v", p)
 	}
 }

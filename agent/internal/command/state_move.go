@@ -82,13 +82,16 @@ func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := appendAll(file, here); err != nil {
 		return err
 	}
-	if len(there) == 0 {
-		fmt.Fprintln(a.Err, "exported no job: the state file has no job of another shard that was not exported before")
-		return nil
-	}
-	exported := slices.Sorted(maps.Keys(there))
-	fmt.Fprintf(a.Err, "exported %s: %s\n", text.Count(len(exported), "job"), named(exported))
+	fmt.Fprintln(a.Err, exported(slices.Sorted(maps.Keys(there))))
 	return nil
+}
+
+// exported returns which jobs were exported, as text.
+func exported(jobs []string) string {
+	if len(jobs) == 0 {
+		return "exported no job: the state file has no job of another shard that was not exported before"
+	}
+	return fmt.Sprintf("exported %s: %s", text.Count(len(jobs), "job"), named(jobs))
 }
 
 // writeExport writes sections to the output in the format of a state file.
