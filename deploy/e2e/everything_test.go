@@ -218,6 +218,10 @@ func (f *fickle) serve(rw http.ResponseWriter, r *http.Request, place int) {
 	case redirect:
 		http.Redirect(rw, r, "/login", http.StatusFound)
 	case tooLarge:
+		if f.seen != nil {
+			f.store(rw, r) // which looks whether it has the samples
+			return
+		}
 		http.Error(rw, "too large", http.StatusRequestEntityTooLarge)
 	case hanging:
 		select {
@@ -269,6 +273,8 @@ func (f *fickle) write(rw http.ResponseWriter, r *http.Request) {
 	case known: // an answer was lost: what was stored must not be refused
 	case f.mood == refuseAll:
 		stored, code = nil, http.StatusBadRequest
+	case f.mood == tooLarge:
+		stored, code = nil, http.StatusRequestEntityTooLarge
 	case f.mood == refuseSome:
 		maps.DeleteFunc(stored, func(key string, _ int64) bool { return strings.Contains(key, " s3 ") })
 		if len(stored) < len(all) {
