@@ -14,7 +14,7 @@ import (
 // Logout is the settings of a request that ends the session of a Login. The request carries the token in the same place as all other
 // requests. In the path of its URL and in its headers, {{ .name }} is replaced by a value of a step of the login.
 type Logout struct {
-	URL     setting.URL             `yaml:"url"`
+	URL     setting.URL             `yaml:"url" setting:"template"`
 	Method  string                  `yaml:"method"` // "" = POST
 	Headers map[string]setting.Text `yaml:"headers"`
 }

@@ -22,7 +22,7 @@ import (
 // request is a request of a login. In the path of its URL, its query, headers, body and form, {{ .name }} is replaced by a value of an
 // earlier step.
 type request struct {
-	URL     setting.URL             `yaml:"url"`
+	URL     setting.URL             `yaml:"url" setting:"template"`
 	Method  string                  `yaml:"method"` // "" = POST for the login itself or with a body, else GET
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"`
