@@ -54,6 +54,27 @@ func (s *SecretStore) Secret(ref Secret) (string, error) {
 	return value, nil
 }
 
+// Content is as [SecretStore.Secret], but does not remove the line breaks at the end of a file.
+func (s *SecretStore) Content(ref Secret) (string, error) {
+	path, isFile := strings.CutPrefix(string(ref), "file:")
+	if s == nil {
+		s = &SecretStore{}
+	}
+	if !isFile || strings.Contains(path, "#") || s.StandIns != nil {
+		return s.Secret(ref)
+	}
+	data, err := s.readFile(path)
+	if err == nil && len(data) == 0 {
+		err = fmt.Errorf("%s is empty", path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("secret %s: %w", ref, err)
+	}
+	s.rememberRead(string(data))
+	s.rememberRead(string(bytes.TrimRight(data, "\r\n")))
+	return string(data), nil
+}
+
 // Text returns the text, or the secret to which it refers. References inside the text are replaced by the secrets, without any
 // escaping.
 func (s *SecretStore) Text(t Text) (string, error) {

@@ -48,6 +48,8 @@ type Config struct {
 	Body    string                  `yaml:"body" setting:"verbatim,text"` // a template
 	Form    map[string]setting.Text `yaml:"form"`                         // the body is these fields (application/x-www-form-urlencoded)
 
+	Multipart Multipart `yaml:"multipart"`
+
 	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // accepted statuses; other statuses make the tick fail
 	Document         DocumentKind           `yaml:"document"`
 
@@ -106,7 +108,7 @@ func (c *Config) client(host *httpclient.Host) (*httpclient.Client, error) {
 // literals returns the values, by name, that the settings contain as plain text. Some of them may be API keys.
 func (c *Config) literals() url.Values {
 	all := c.URL.Query()
-	for _, given := range []map[string]setting.Text{c.Query, c.Headers, c.Form} {
+	for _, given := range []map[string]setting.Text{c.Query, c.Headers, c.Form, c.Multipart.Fields} {
 		for name, value := range given {
 			if !value.HasSecret() {
 				all.Add(name, string(value))
@@ -121,6 +123,9 @@ func (c *Config) Identity() string {
 	request := fmt.Sprint(c.method(), " ", c.URL.String(), " ", c.Query, " ", c.Body)
 	if len(c.Form) > 0 {
 		request += fmt.Sprint(" form ", c.Form)
+	}
+	if !c.Multipart.isZero() {
+		request += fmt.Sprint(" multipart ", c.Multipart.Fields, c.Multipart.Files)
 	}
 	if c.ForEach != nil {
 		request += fmt.Sprint(" for ", c.ForEach.Items, " of ", c.ForEach.URL)
@@ -180,6 +185,9 @@ func (c *Config) validateMethod() error {
 	if c.Body != "" && len(c.Form) > 0 {
 		problems = append(problems, setting.Bad("form", "body is set too: set only one of them"))
 	}
+	if !c.Multipart.isZero() && (c.Body != "" || len(c.Form) > 0) {
+		problems = append(problems, setting.Bad("multipart", "body or form is set too: set only one of them"))
+	}
 	if c.URL.socket != "" && c.RequestPolicy != (httpclient.RequestPolicy{}) {
 		problems = append(problems, setting.Bad("url", "a unix socket has no rate_limit and no cache_for: leave them out"))
 	}
@@ -222,6 +230,8 @@ func (c *Config) validateHeaders() error {
 			bad("want the name of a host, such as app.example.com")
 		case canonical == "Content-Type" && len(c.Form) > 0:
 			bad("is set by form: leave it out")
+		case canonical == "Content-Type" && !c.Multipart.isZero():
+			bad("is set by multipart: leave it out")
 		case canonical == "Authorization" && c.Authenticates():
 			bad("is set by auth, basic_auth, digest_auth, authorization, oauth2 or sigv4: set only one way to authenticate")
 		case twice:

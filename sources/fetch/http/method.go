@@ -23,7 +23,7 @@ func checkMethod(method string) string {
 }
 
 // hasBody reports whether the settings have a body for a request.
-func (c *Config) hasBody() bool { return c.Body != "" || len(c.Form) > 0 }
+func (c *Config) hasBody() bool { return c.Body != "" || len(c.Form) > 0 || !c.Multipart.isZero() }
 
 // method returns the method of the settings' request.
 func (c *Config) method() string {

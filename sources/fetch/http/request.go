@@ -84,20 +84,17 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	if plan.page.param != "" {
 		query.Set(plan.page.param, plan.page.value)
 	}
-	text, err := b.bodyOf(tick, plan)
+	body, err := b.bodyOf(tick, plan)
 	if err != nil {
 		return nil, err
 	}
-	req, err := httpclient.NewRequest(ctx, plan.method, plan.target, query, text)
+	req, err := httpclient.NewRequest(ctx, plan.method, plan.target, query, body.text)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", b.set.Decoding.Format.Accept())
-	if text != "" {
-		req.Header.Set("Content-Type", contentType([]byte(text)))
-		if len(b.set.Form) > 0 && plan.Body == nil {
-			req.Header.Set("Content-Type", formType)
-		}
+	if body.text != "" {
+		req.Header.Set("Content-Type", cmp.Or(body.mediaType, contentType([]byte(body.text))))
 	}
 	if plan.own {
 		if err := b.setHeaders(req, tick); err != nil {
@@ -107,22 +104,25 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	return req, addHeaders(req, plan.Headers)
 }
 
+// content is the body of a request. An empty media type is that of contentType.
+type content struct{ text, mediaType string }
+
 // bodyOf returns the body of a request, including the part that selects the page.
-func (b *requestBuilder) bodyOf(tick sources.Tick, plan *plannedRequest) (text string, err error) {
+func (b *requestBuilder) bodyOf(tick sources.Tick, plan *plannedRequest) (body content, err error) {
 	switch {
 	case plan.Body != nil:
-		text = *plan.Body
+		body.text = *plan.Body
 	case plan.plain && b.set.sendsBody(plan.method):
-		if text, err = b.bodyFor(tick, nil); err != nil {
-			return "", err
+		if body, err = b.bodyFor(tick, nil); err != nil {
+			return content{}, err
 		}
 	}
 	if plan.page.body != nil {
-		if text, err = plan.page.body.set(text, plan.page.json()); err != nil {
-			return "", fmt.Errorf("body: %w", err)
+		if body.text, err = plan.page.body.set(body.text, plan.page.json()); err != nil {
+			return content{}, fmt.Errorf("body: %w", err)
 		}
 	}
-	return text, nil
+	return body, nil
 }
 
 // addHeaders checks and sets headers that do not come from the settings, for instance from a script.
@@ -194,13 +194,13 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 		headers = append(headers, sources.Parameter{Name: h.name, Value: value})
 	}
 	if r.Body == nil && b.set.hasBody() && b.set.sendsBody(r.Method) {
-		text, err := b.bodyFor(tick, i)
+		body, err := b.bodyFor(tick, i)
 		if err != nil {
 			return r, err
 		}
-		r.Body = &text
-		if len(b.set.Form) > 0 {
-			headers = append(headers, sources.Parameter{Name: "Content-Type", Value: formType})
+		r.Body = &body.text
+		if body.mediaType != "" {
+			headers = append(headers, sources.Parameter{Name: "Content-Type", Value: body.mediaType})
 		}
 	}
 	r.Headers = append(headers, r.Headers...)
@@ -226,32 +226,35 @@ func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
 }
 
 // bodyFor returns the settings' body for a tick and an item.
-func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (string, error) {
-	if len(b.set.Form) > 0 {
+func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (content, error) {
+	switch whole := setting.Text(b.set.Body); {
+	case len(b.set.Form) > 0:
 		return b.formFor(tick, i)
-	}
-	if whole := setting.Text(b.set.Body); whole.IsReference() {
-		return b.host.Secrets.Text(whole)
+	case !b.set.Multipart.isZero():
+		return b.multipartFor(tick, i)
+	case whole.IsReference():
+		text, err := b.host.Secrets.Text(whole)
+		return content{text: text}, err
 	}
 	text, err := b.templates.body.execute(tick, i, b.host.Secrets.Secret, b.templates.escape)
 	if err != nil {
-		return "", fmt.Errorf("body: %w", err)
+		return content{}, fmt.Errorf("body: %w", err)
 	}
-	return text, nil
+	return content{text: text}, nil
 }
 
 // formFor returns the body that the setting form describes.
-func (b *requestBuilder) formFor(tick sources.Tick, i *item) (string, error) {
+func (b *requestBuilder) formFor(tick sources.Tick, i *item) (content, error) {
 	form := url.Values{}
 	for _, p := range b.templates.form {
 		value, err := b.valueOf(p, tick, i)
 		if err != nil {
-			return "", fmt.Errorf("form.%s: %w", p.name, err)
+			return content{}, fmt.Errorf("form.%s: %w", p.name, err)
 		}
 		b.host.RememberNamed(p.name, value)
 		form.Set(p.name, value)
 	}
-	return form.Encode(), nil
+	return content{form.Encode(), formType}, nil
 }
 
 // setHeaders sets the settings' headers, except the headers that name an item, which forItem adds.

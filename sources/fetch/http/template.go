@@ -20,6 +20,7 @@ type templates struct {
 	query   []parameter
 	headers []parameter
 	form    []parameter
+	parts   []parameter // fields of multipart
 	body    itemTemplate
 
 	escape func(string) (string, error) // escapes values that are filled into the body
@@ -57,7 +58,7 @@ func (c *Config) templates() (*templates, error) {
 		t.path = parse("url", path)
 	}
 	t.query, t.headers = parameters("query", c.Query), parameters("headers", c.Headers)
-	t.form = parameters("form", c.Form)
+	t.form, t.parts = parameters("form", c.Form), parameters("multipart.fields", c.Multipart.Fields)
 	t.body = parse("body", c.Body)
 	t.escape = c.bodyEscape()
 	return t, errors.Join(problems...)
@@ -83,7 +84,7 @@ func (c *Config) bodyEscape() func(string) (string, error) {
 
 // any reports whether is returns true for at least one template.
 func (t *templates) any(is func(itemTemplate) bool) bool {
-	for _, p := range slices.Concat(t.query, t.headers, t.form) {
+	for _, p := range slices.Concat(t.query, t.headers, t.form, t.parts) {
 		if is(p.text) {
 			return true
 		}
