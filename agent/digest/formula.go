@@ -17,15 +17,18 @@ import (
 const (
 	maxFormula = 4 << 10  // bytes
 	maxResult  = 64 << 10 // bytes
-	maxDerives = 4        // calls of pbkdf2
+	MaxDerives = 4        // calls of pbkdf2
 )
 
 // Formula is a template whose functions compute a text from other values and from secrets, such as
 // {{ hmac "sha256" (secret "env:KEY") .nonce }}.
 type Formula struct {
 	text    string
-	names   []string // names of the values that the formula uses
-	secrets []string // references to secrets that the formula uses
+	tree    *parse.Tree
+	more    template.FuncMap // functions in addition to those of this package
+	names   []string         // names of the values that the formula uses
+	secrets []string         // references to secrets that the formula uses
+	derives int              // calls of pbkdf2
 }
 
 // Verbatim implements setting.Verbatim.
@@ -40,27 +43,47 @@ func (f Formula) Names() []string { return f.names }
 // Secrets returns the references to secrets that the formula uses.
 func (f Formula) Secrets() []string { return f.secrets }
 
-// UnmarshalText compiles a formula.
+// Derives returns the number of calls of pbkdf2, which are slow.
+func (f Formula) Derives() int { return f.derives }
+
+// UnmarshalText compiles a formula. The names of its values are single words, such as .nonce.
 func (f *Formula) UnmarshalText(text []byte) error {
-	*f = Formula{text: string(text)}
-	if len(text) > maxFormula {
-		return fmt.Errorf("want at most %d KiB", maxFormula>>10)
+	parsed, err := ParseFormula(string(text), nil, func(names []string) error {
+		if len(names) > 1 {
+			return fmt.Errorf(".%s: want one name, such as .nonce", strings.Join(names, "."))
+		}
+		return nil
+	})
+	if err == nil {
+		*f = *parsed
 	}
-	none := functions(func(string) (string, error) { return "", nil }, func(s string, _ ...string) string { return s })
-	t, err := template.New("").Funcs(none).Parse(f.text)
-	if err != nil {
-		return formulaError(err)
-	}
-	if len(t.Templates()) > 1 || t.Tree == nil {
-		return errors.New("want a text with values in {{ }}, without define and block")
-	}
-	w := &walk{formula: f, functions: none}
-	return w.node(t.Tree.Root)
+	return err
 }
 
-// formulaError removes the prefix of an error of text/template, which names the template and a position. If a function does not exist,
-// it adds the functions that do.
-func formulaError(err error) error {
+// ParseFormula compiles a formula. The functions in more are allowed too. Known returns an error if there is no value with a name;
+// the name of .Window.Start is [Window Start] for it, and Window.Start in the values of Compute.
+func ParseFormula(text string, more template.FuncMap, known func(name []string) error) (*Formula, error) {
+	if len(text) > maxFormula {
+		return nil, fmt.Errorf("want at most %d KiB", maxFormula>>10)
+	}
+	f := &Formula{text: text, more: more}
+	none := functions(func(string) (string, error) { return "", nil }, func(s string, _ ...string) string { return s })
+	t, err := template.New("").Funcs(none).Funcs(more).Parse(text)
+	if err != nil {
+		return nil, f.explain(err)
+	}
+	if len(t.Templates()) > 1 || t.Tree == nil {
+		return nil, errors.New("want a text with values in {{ }}, without define and block")
+	}
+	maps.Copy(none, more)
+	w := &walk{formula: f, functions: none, known: known}
+	f.tree = t.Tree
+	return f, w.node(t.Tree.Root)
+}
+
+// explain removes the prefix of an error of text/template, which names the template and a position. If a function does not exist, it
+// adds the functions that do.
+func (f *Formula) explain(err error) error {
 	text := err.Error()
 	if i := strings.LastIndex(text, ">: "); i >= 0 {
 		text = text[i+len(">: "):]
@@ -69,7 +92,9 @@ func formulaError(err error) error {
 	}
 	text = strings.TrimPrefix(text, "error calling ")
 	if strings.HasPrefix(text, "function ") {
-		text += ": there are " + strings.Join(slices.Sorted(maps.Keys(functions(nil, nil))), ", ")
+		all := functions(nil, nil)
+		maps.Copy(all, f.more)
+		text += ": there are " + strings.Join(slices.Sorted(maps.Keys(all)), ", ")
 	}
 	return errors.New(text)
 }
@@ -78,7 +103,7 @@ func formulaError(err error) error {
 type walk struct {
 	formula   *Formula
 	functions template.FuncMap
-	derives   int
+	known     func(name []string) error
 }
 
 func (w *walk) nodes(all []parse.Node) error {
@@ -107,16 +132,18 @@ func (w *walk) node(node parse.Node) error {
 		}
 		return nil
 	case *parse.FieldNode:
-		if len(n.Ident) > 1 {
-			return fmt.Errorf("%s: want one name, such as .nonce", n)
+		name := strings.Join(n.Ident, ".")
+		if err := w.known(n.Ident); err != nil {
+			return err
 		}
-		w.formula.names = append(w.formula.names, n.Ident[0])
+		w.formula.names = append(w.formula.names, name)
+		n.Ident = []string{name} // the key in the values of Compute
 		return nil
 	case *parse.IdentifierNode:
 		if _, ours := w.functions[n.Ident]; ours {
 			return nil
 		}
-		return formulaError(fmt.Errorf("function %q is not allowed", n.Ident))
+		return w.formula.explain(fmt.Errorf("function %q is not allowed", n.Ident))
 	case *parse.TextNode, *parse.StringNode, *parse.NumberNode, *parse.CommentNode:
 		return nil
 	}
@@ -138,8 +165,8 @@ func (w *walk) command(c *parse.CommandNode) error {
 			}
 			w.formula.secrets = append(w.formula.secrets, reference.Text)
 		case "pbkdf2":
-			if w.derives++; w.derives > maxDerives {
-				return fmt.Errorf("more than %d calls of pbkdf2", maxDerives)
+			if w.formula.derives++; w.formula.derives > MaxDerives {
+				return ErrDerives
 			}
 		}
 	}
@@ -148,9 +175,12 @@ func (w *walk) command(c *parse.CommandNode) error {
 
 var errSecret = errors.New(`want (secret "env:NAME"), (secret "file:/path") or (secret "file:/path#KEY")`)
 
-// Compute evaluates the formula with values. Each result that is computed from a secret is remembered as a secret. Errors do not show
-// secrets.
-func (f Formula) Compute(values map[string]string, vault *setting.SecretStore) (string, error) {
+// ErrDerives is the error for a text that calls pbkdf2 too often.
+var ErrDerives = fmt.Errorf("more than %d calls of pbkdf2", MaxDerives)
+
+// Compute evaluates the formula with values, a map by name. Each result that is computed from a secret is remembered as a secret.
+// Errors do not show secrets.
+func (f Formula) Compute(values any, vault *setting.SecretStore) (string, error) {
 	keep := func(result string, of ...string) string {
 		for _, text := range of {
 			if result != "" && vault.Scrub(text) != text {
@@ -161,13 +191,13 @@ func (f Formula) Compute(values map[string]string, vault *setting.SecretStore) (
 		return result
 	}
 	read := func(reference string) (string, error) { return vault.Secret(setting.Secret(reference)) }
-	t, err := template.New("").Funcs(functions(read, keep)).Option("missingkey=error").Parse(f.text)
+	t, err := template.New("").Funcs(functions(read, keep)).Funcs(f.more).Option("missingkey=error").AddParseTree("", f.tree)
 	if err != nil {
-		return "", formulaError(err)
+		return "", err
 	}
 	var out bounded
 	if err := t.Execute(&out, values); err != nil {
-		return "", errors.New(vault.Scrub(formulaError(err).Error()))
+		return "", errors.New(vault.Scrub(f.explain(err).Error()))
 	}
 	return out.String(), nil
 }

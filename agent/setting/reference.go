@@ -22,8 +22,22 @@ func (Secret) Verbatim() {}
 // Verbatim implements [Verbatim]: the reference is read at each use.
 func (Text) Verbatim() {}
 
+// Verbatim implements [Verbatim]: references are read at each use.
+func (Template) Verbatim() {}
+
 // action matches {{ secret "env:NAME" }} and {{ "letters" }}.
 var action = pattern.OnUse(`\{\{\s*(secret\s+)?("(?:[^"\\\n]|\\.)*"|` + "`[^`]*`" + `)\s*\}\}`)
+
+// argument matches (secret "env:NAME"), the argument of a function.
+var argument = pattern.OnUse(`\(\s*secret\s+("(?:[^"\\\n]|\\.)*"|` + "`[^`]*`" + `)\s*\)`)
+
+// withoutArguments returns a text without the references to secrets that are arguments of functions.
+func withoutArguments(text string) string {
+	if !strings.Contains(text, "secret") {
+		return text
+	}
+	return argument().ReplaceAllString(text, `("")`)
+}
 
 // Piece is a part of a text: either letters, or a reference to a secret.
 type Piece struct {
@@ -49,8 +63,16 @@ func Pieces(text string) ([]Piece, error) {
 	return append(all, Piece{Letters: text[from:]}), nil
 }
 
-// MapReferences replaces the reference in each {{ secret "env:NAME" }} of a text by the result of to.
+// MapReferences replaces the reference in each {{ secret "env:NAME" }} of a text by the result of to, and in each
+// (secret "env:NAME") that is the argument of a function.
 func MapReferences(text string, to func(reference string) string) string {
+	text = argument().ReplaceAllStringFunc(text, func(found string) string {
+		reference, err := strconv.Unquote(argument().FindStringSubmatch(found)[1])
+		if err != nil || !IsReference(reference) || to(reference) == reference {
+			return found
+		}
+		return "(secret " + strconv.Quote(to(reference)) + ")"
+	})
 	return action().ReplaceAllStringFunc(text, func(found string) string {
 		parts := action().FindStringSubmatch(found)
 		reference, err := strconv.Unquote(parts[2])

@@ -66,6 +66,33 @@ func (t Text) HasSecret() bool {
 	return err == nil && len(pieces) > 1
 }
 
+// Template is a text as [Text] in which the arguments of functions may be secrets too, such as
+// {{ base64 "ops:" (secret "env:KEY") }}. Whoever uses it evaluates the functions.
+type Template string
+
+// UnmarshalText implements encoding.TextUnmarshaler. It checks the text as [CheckTemplate] does.
+func (t *Template) UnmarshalText(text []byte) error {
+	if err := CheckTemplate(string(text)); err != nil {
+		return err
+	}
+	*t = Template(text)
+	return nil
+}
+
+// CheckTemplate returns an error for a text that is not a valid [Template].
+func CheckTemplate(s string) error { return CheckText(withoutArguments(s)) }
+
+// IsReference reports whether the whole text is a reference to a secret.
+func (t Template) IsReference() bool { return IsReference(string(t)) }
+
+// HasSecret reports whether the text is a reference or contains one.
+func (t Template) HasSecret() bool {
+	return Text(t).HasSecret() || withoutArguments(string(t)) != string(t)
+}
+
+// LogValue is that of [Text].
+func (t Template) LogValue() slog.Value { return Text(t).LogValue() }
+
 // LogValue returns a reference unchanged, and "<text>" for any other text, since it may be a key.
 func (t Text) LogValue() slog.Value {
 	if t.IsReference() {

@@ -23,8 +23,8 @@ import (
 type Step struct {
 	request `yaml:",inline"`
 
-	Take    map[string]jq.Expression   `yaml:"take"`    // values taken from {status, headers, body} of the response
-	Compute map[string]*digest.Formula `yaml:"compute"` // values computed from other values and secrets, in the order of their names
+	Take    map[string]jq.Expression   `yaml:"take"`                       // values taken from {status, headers, body} of the response
+	Compute map[string]*digest.Formula `yaml:"compute" setting:"template"` // values computed from other values and secrets, in the order of their names
 }
 
 var validName = pattern.OnUse(`^[A-Za-z_]\w{0,39}$`)

@@ -87,7 +87,7 @@ func (r *relocator) value(n *yaml.Node, t reflect.Type, tag string) {
 	if prefix == "" || r.moved[n] || n.Value == "" {
 		return
 	}
-	value, isText := n.Value, hasTag(tag, "text") || t == reflect.TypeFor[setting.Secret]() || t == reflect.TypeFor[setting.Text]()
+	value, isText := n.Value, hasTag(tag, "text") || t == reflect.TypeFor[setting.Secret]() || t == reflect.TypeFor[setting.Text]() || t == reflect.TypeFor[setting.Template]()
 	switch {
 	case setting.IsReference(value):
 		if isText || !hasTag(tag, "verbatim") && !isVerbatim(t) && t.Kind() != reflect.Interface {

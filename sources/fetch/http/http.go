@@ -43,10 +43,10 @@ type Config struct {
 	Method string  `yaml:"method"`                 // "" = POST with a body or form, else GET
 
 	// Query is added to the query of the URL. A value is a template or a reference to a secret, also in Headers and Form.
-	Query   map[string]setting.Text `yaml:"query"`
-	Headers map[string]setting.Text `yaml:"headers"`
-	Body    string                  `yaml:"body" setting:"verbatim,text"` // a template
-	Form    map[string]setting.Text `yaml:"form"`                         // the body is these fields (application/x-www-form-urlencoded)
+	Query   map[string]setting.Template `yaml:"query"`
+	Headers map[string]setting.Template `yaml:"headers"`
+	Body    string                      `yaml:"body" setting:"verbatim,text"` // a template
+	Form    map[string]setting.Template `yaml:"form"`                         // the body is these fields (application/x-www-form-urlencoded)
 
 	Multipart Multipart `yaml:"multipart"`
 
@@ -108,7 +108,7 @@ func (c *Config) client(host *httpclient.Host) (*httpclient.Client, error) {
 // literals returns the values, by name, that the settings contain as plain text. Some of them may be API keys.
 func (c *Config) literals() url.Values {
 	all := c.URL.Query()
-	for _, given := range []map[string]setting.Text{c.Query, c.Headers, c.Form, c.Multipart.Fields} {
+	for _, given := range []map[string]setting.Template{c.Query, c.Headers, c.Form, c.Multipart.Fields} {
 		for name, value := range given {
 			if !value.HasSecret() {
 				all.Add(name, string(value))
@@ -200,7 +200,7 @@ func (c *Config) checkBody() error {
 	if graphQL().MatchString(c.Body) {
 		return nil
 	}
-	if err := setting.CheckText(c.Body); err != nil {
+	if err := setting.CheckTemplate(c.Body); err != nil {
 		return setting.Bad("body", "%v", err)
 	}
 	return nil
@@ -221,7 +221,7 @@ func (c *Config) validateHeaders() error {
 		seen[canonical] = name
 		problem := ""
 		if canonical != "Host" {
-			problem = httpclient.CheckHeader(name, c.Headers[name])
+			problem = httpclient.CheckHeader(name, setting.Text(c.Headers[name]))
 		}
 		switch {
 		case problem != "":
@@ -241,4 +241,4 @@ func (c *Config) validateHeaders() error {
 	return errors.Join(problems...)
 }
 
-func sorted(m map[string]setting.Text) []string { return slices.Sorted(maps.Keys(m)) }
+func sorted(m map[string]setting.Template) []string { return slices.Sorted(maps.Keys(m)) }

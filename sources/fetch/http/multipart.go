@@ -18,8 +18,8 @@ import (
 
 // Multipart is the settings of a body of fields and files (multipart/form-data, RFC 7578).
 type Multipart struct {
-	Fields map[string]setting.Text   `yaml:"fields"` // a value is a template or a reference to a secret
-	Files  map[string]setting.Secret `yaml:"files"`  // a value is a reference to the content
+	Fields map[string]setting.Template `yaml:"fields"` // a value is a template or a reference to a secret
+	Files  map[string]setting.Secret   `yaml:"files"`  // a value is a reference to the content
 }
 
 // maxMultipart is the maximum size of a multipart body, in bytes. A file in it has at most 1 MiB, as every file that is referred to.

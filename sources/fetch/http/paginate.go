@@ -125,8 +125,7 @@ func (p PageParameter) validate(c *Config, way string) error {
 		return nil
 	}
 	tick := sources.Tick{Time: time.Unix(0, 0), Start: time.Unix(0, 0), End: time.Unix(0, 0)}
-	anySecret := func(setting.Secret) (string, error) { return "secret", nil }
-	text, err := templates.body.execute(tick, nil, anySecret, templates.escape)
+	text, err := templates.body.execute(tick, nil, anySecrets(), templates.escape)
 	if err == nil {
 		_, err = p.Body.set(text, "0")
 	}

@@ -174,7 +174,7 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 			if p.text == nil || p.text.hasSecret() && !p.text.namesItem() {
 				continue // queryOf adds it
 			}
-			value, err := p.text.execute(tick, i, b.host.Secrets.Secret, noEscape)
+			value, err := p.text.execute(tick, i, b.host.Secrets, noEscape)
 			if err != nil {
 				return r, fmt.Errorf("query.%s: %w", p.name, err)
 			}
@@ -186,7 +186,7 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 		if !h.text.namesItem() {
 			continue
 		}
-		value, err := h.text.execute(tick, i, b.host.Secrets.Secret, noEscape)
+		value, err := h.text.execute(tick, i, b.host.Secrets, noEscape)
 		if err != nil {
 			return r, fmt.Errorf("headers.%s: %w", h.name, err)
 		}
@@ -213,7 +213,7 @@ func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
 	if b.templates.path == nil || i == nil && b.templates.path.namesItem() {
 		return &base, nil
 	}
-	path, err := b.templates.path.execute(tick, i, b.host.Secrets.Secret, escapePath)
+	path, err := b.templates.path.execute(tick, i, b.host.Secrets, escapePath)
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
@@ -236,7 +236,7 @@ func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (content, error) {
 		text, err := b.host.Secrets.Text(whole)
 		return content{text: text}, err
 	}
-	text, err := b.templates.body.execute(tick, i, b.host.Secrets.Secret, b.templates.escape)
+	text, err := b.templates.body.execute(tick, i, b.host.Secrets, b.templates.escape)
 	if err != nil {
 		return content{}, fmt.Errorf("body: %w", err)
 	}
@@ -294,9 +294,9 @@ func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Value
 // valueOf returns the value of a parameter, with the current secrets. The item may be nil if the parameter names none.
 func (b *requestBuilder) valueOf(p parameter, tick sources.Tick, i *item) (string, error) {
 	if p.text == nil {
-		return b.host.Secrets.Text(p.value)
+		return b.host.Secrets.Text(setting.Text(p.value))
 	}
-	return p.text.execute(tick, i, b.host.Secrets.Secret, noEscape)
+	return p.text.execute(tick, i, b.host.Secrets, noEscape)
 }
 
 // maxShown is how much of a response an error shows, in bytes.

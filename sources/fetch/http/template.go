@@ -29,7 +29,7 @@ type templates struct {
 // parameter is a query parameter, a header or a field of a form. Text is nil if the value is a reference.
 type parameter struct {
 	name  string
-	value setting.Text
+	value setting.Template
 	text  itemTemplate
 }
 
@@ -44,7 +44,7 @@ func (c *Config) templates() (*templates, error) {
 		}
 		return parsed
 	}
-	parameters := func(under string, given map[string]setting.Text) (all []parameter) {
+	parameters := func(under string, given map[string]setting.Template) (all []parameter) {
 		for _, name := range sorted(given) {
 			p := parameter{name: name, value: given[name]}
 			if !p.value.IsReference() {
@@ -104,14 +104,16 @@ func (c *Config) writtenPath() string {
 	return path
 }
 
-// itemTemplate is a text that can contain times of a tick, fields of an item and secrets. It is a sequence of parts.
+// itemTemplate is a text that can contain times of a tick, fields of an item, secrets, and values that are computed from these. It is
+// a sequence of parts.
 type itemTemplate []templatePart
 
-// templatePart is a text with times of a tick, followed by a field of an item, a secret or nothing.
+// templatePart is a text with times of a tick, followed by a field of an item, a secret, a computed value or nothing.
 type templatePart struct {
-	text   *template.Template
-	field  []string       // path of the item's field; nil = no field follows
-	secret setting.Secret // "" = no secret follows
+	text    *template.Template
+	field   []string       // path of the item's field; nil = no field follows
+	secret  setting.Secret // "" = no secret follows
+	formula *formula       // nil = no computed value follows
 }
 
 // itemField matches a field of an item, such as {{ .Item.id }}.
@@ -136,7 +138,7 @@ func parseTemplate(text string, items bool) (itemTemplate, error) {
 		}
 		parts = append(parts, more...)
 	}
-	return parts, nil
+	return parts, parts.checkCost()
 }
 
 // parseItems compiles a text without secrets.
@@ -151,39 +153,38 @@ func parseItems(text string, items bool) (itemTemplate, error) {
 		if at != nil {
 			end = at[0]
 		}
-		compiled, err := template.Parse(text[:end])
+		more, err := parseFormulas(text[:end], items)
 		if err != nil {
 			return nil, err
 		}
-		part := templatePart{text: compiled}
+		parts = append(parts, more...)
 		if at == nil {
-			return append(parts, part), nil
+			return parts, nil
 		}
-		part.field = strings.Split(text[at[2]:at[3]], ".")[1:]
-		parts = append(parts, part)
+		parts[len(parts)-1].field = strings.Split(text[at[2]:at[3]], ".")[1:]
 		text = text[at[1]:]
 	}
 }
 
 // namesItem reports whether the text contains an item field.
 func (t itemTemplate) namesItem() bool {
-	return slices.ContainsFunc(t, func(p templatePart) bool { return p.field != nil })
+	return slices.ContainsFunc(t, func(p templatePart) bool { return p.field != nil || p.formula.namesItem() })
 }
 
 // hasSecret reports whether the text contains a secret.
 func (t itemTemplate) hasSecret() bool {
-	return slices.ContainsFunc(t, func(p templatePart) bool { return p.secret != "" })
+	return slices.ContainsFunc(t, func(p templatePart) bool { return p.secret != "" || p.formula.hasSecret() })
 }
 
 // varies reports whether the text depends on the tick.
 func (t itemTemplate) varies() bool {
-	return slices.ContainsFunc(t, func(p templatePart) bool { return p.text.Varies() })
+	return slices.ContainsFunc(t, func(p templatePart) bool { return p.text.Varies() || p.formula.hasTime() })
 }
 
 // execute returns the text with everything filled in. The item may be nil if the text names none. Escape is applied to the value of
-// each field and secret.
+// each field, secret and formula.
 func (t itemTemplate) execute(
-	tick sources.Tick, i *item, read func(setting.Secret) (string, error), escape func(string) (string, error),
+	tick sources.Tick, i *item, vault *setting.SecretStore, escape func(string) (string, error),
 ) (string, error) {
 	var out strings.Builder
 	for _, part := range t {
@@ -197,7 +198,9 @@ func (t itemTemplate) execute(
 		case part.field != nil:
 			value, err = i.field(part.field)
 		case part.secret != "":
-			value, err = read(part.secret)
+			value, err = vault.Secret(part.secret)
+		case part.formula != nil:
+			value, err = part.formula.compute(tick, i, vault)
 		default:
 			continue
 		}

@@ -18,8 +18,10 @@ import (
 // maxTemplate is the maximum size of a template and of its result, in bytes.
 const maxTemplate = 64 << 10
 
+// ErrNoValue says which values a template has.
+var ErrNoValue = errors.New("there are .Window.Start, .Window.End and .Now")
+
 var (
-	errNoValue  = errors.New("there are .Window.Start, .Window.End and .Now")
 	errNoFunc   = errors.New("there are rfc3339, unix, unixms, date, before and truncate")
 	errNotATime = errors.New("wants a time: .Window.Start, .Window.End or .Now")
 	errTooLong  = fmt.Errorf("gives more than %d KiB", maxTemplate>>10)
@@ -40,13 +42,21 @@ func valuesOf(tick sources.Tick) (v values) {
 	return v
 }
 
+// Values returns the times of a tick by the names that a template has for them, such as Window.Start. The functions of [Functions]
+// take them as arguments.
+func Values(tick sources.Tick) map[string]any {
+	v := valuesOf(tick)
+	return map[string]any{"Window.Start": v.Window.Start, "Window.End": v.Window.End, "Now": v.Now}
+}
+
 // moment is a time in the time zone of the tick. Its text is in the format of RFC 3339, in UTC and truncated to seconds. The end of a
 // window and the start of the next window are truncated in the same way, so that there is no gap between them.
 type moment struct{ time time.Time }
 
 func (m moment) String() string { return m.time.UTC().Format(time.RFC3339) }
 
-func functions() template.FuncMap {
+// Functions returns the functions of times, by name.
+func Functions() template.FuncMap {
 	ofTime := func(f func(time.Time) string) func(any) (string, error) {
 		return func(arg any) (string, error) {
 			m, ok := arg.(moment)
@@ -107,7 +117,7 @@ func Parse(text string) (*Template, error) {
 	if len(text) > maxTemplate {
 		return nil, errTooLong
 	}
-	t, err := template.New("").Funcs(functions()).Parse(text)
+	t, err := template.New("").Funcs(Functions()).Parse(text)
 	if err != nil {
 		return nil, parseError(err)
 	}
@@ -177,15 +187,15 @@ func allowed(node parse.Node) error {
 	case *parse.FieldNode:
 		name := "." + strings.Join(n.Ident, ".")
 		if name != ".Window.Start" && name != ".Window.End" && name != ".Now" {
-			return fmt.Errorf("no value %s: %w", name, errNoValue)
+			return fmt.Errorf("no value %s: %w", name, ErrNoValue)
 		}
 	case *parse.IdentifierNode:
-		if _, ours := functions()[n.Ident]; !ours {
+		if _, ours := Functions()[n.Ident]; !ours {
 			return fmt.Errorf("no function %s: %w", n.Ident, errNoFunc)
 		}
 	case *parse.TextNode, *parse.StringNode, *parse.CommentNode:
 	default:
-		return fmt.Errorf("%s is not allowed in a template: %w", node, errNoValue)
+		return fmt.Errorf("%s is not allowed in a template: %w", node, ErrNoValue)
 	}
 	return nil
 }
