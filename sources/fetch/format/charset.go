@@ -10,6 +10,10 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/traditionalchinese"
 	"golang.org/x/text/encoding/unicode"
 )
 
@@ -29,7 +33,7 @@ func (c *Charset) UnmarshalText(text []byte) error {
 }
 
 // charsets is the list of charsets in messages.
-const charsets = "utf-8, utf-16, utf-16le, iso-8859-1, iso-8859-2, iso-8859-5, iso-8859-15, windows-1250, windows-1251, windows-1252, koi8-r, cp437 or cp850"
+const charsets = "utf-8, utf-16, utf-16le, iso-8859-1, iso-8859-2, iso-8859-5, iso-8859-15, windows-1250, windows-1251, windows-1252, koi8-r, cp437, cp850, shift_jis, euc-jp, iso-2022-jp, gbk, gb18030, big5 or euc-kr"
 
 // encoding returns the encoding of a charset, nil for UTF-8. It returns false if the charset is not supported.
 func (c Charset) encoding() (encoding.Encoding, bool) {
@@ -58,6 +62,25 @@ func (c Charset) encoding() (encoding.Encoding, bool) {
 		return charmap.CodePage437, true
 	case "cp850", "ibm850":
 		return charmap.CodePage850, true
+	}
+	return c.eastAsian()
+}
+
+// eastAsian is encoding for the charsets of East Asia, by their names in the WHATWG Encoding standard and in Windows.
+func (c Charset) eastAsian() (encoding.Encoding, bool) {
+	switch c {
+	case "shift_jis", "shift-jis", "sjis", "windows-31j", "cp932":
+		return japanese.ShiftJIS, true
+	case "euc-jp":
+		return japanese.EUCJP, true
+	case "iso-2022-jp":
+		return japanese.ISO2022JP, true
+	case "gb18030", "gbk", "gb2312", "cp936":
+		return simplifiedchinese.GB18030, true // GBK and GB 2312 are parts of it
+	case "big5", "big5-hkscs", "cp950":
+		return traditionalchinese.Big5, true
+	case "euc-kr", "ks_c_5601-1987", "windows-949", "cp949":
+		return korean.EUCKR, true
 	}
 	return nil, false
 }

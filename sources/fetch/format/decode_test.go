@@ -241,6 +241,8 @@ func TestInflux(t *testing.T) {
 func TestCharsetOfSettings(t *testing.T) {
 	for settings, want := range map[string]string{
 		"charset: windows-1252": "\xc4\x80|Ä€", "charset: ISO-8859-5": "\xb0|А", "charset: cp437": "\x81|ü", "charset: koi8-r": "\xc1|а",
+		"charset: Shift_JIS": "\x8e\xba\x89\xb7|室温", "charset: euc-jp": "\xbc\xbc\xb2\xb9|室温", "charset: iso-2022-jp": "\x1b\x24\x42\x3c\x3c\x32\x39\x1b\x28\x42|室温",
+		"charset: gbk": "\xce\xc2\xb6\xc8|温度", "charset: GB18030": "\xce\xc2\xb6\xc8\xa2\xe3\x94\x39\xfc\x36|温度€😀", "charset: big5": "\xb7\xc5\xab\xd7|溫度", "charset: euc-kr": "\xbf\xc2\xb5\xb5|온도",
 		"charset: utf-8": "\xc3\xa4|ä", "charset: windows-1250": "\xef\xbb\xbfä|ä", "{}": "\xe4|\xe4",
 	} {
 		body, text, _ := strings.Cut(want, "|")

@@ -436,6 +436,8 @@ func FuzzText(f *testing.F) {
 func FuzzUTF8(f *testing.F) {
 	f.Add("text/xml; charset=iso-8859-1", []byte("\xe9"))
 	f.Add("", []byte("<?xml version='1.0' encoding='windows-1252'?>\x80"))
+	f.Add("text/plain; charset=gb18030", []byte("\x94\x39\xfc"))
+	f.Add("text/plain; charset=iso-2022-jp", []byte("\x1b$B<"))
 	f.Add("text/plain; charset=utf-16", []byte("\xff\xfea\x00"))
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
 		text, err := UTF8(contentType, body)

@@ -93,7 +93,7 @@ func TestValidate(t *testing.T) {
 		url + "body: x":                           "",
 		url + "form: {a: '{{ .X }}'}":             "form.a: no value .X: there are .Window.Start, .Window.End and .Now",
 		url + "max_body: 0":                       "max_body: want more than 0, such as 64MiB",
-		url + "query: {b: '{{', a: '{{ x }}'}":    "query.a: function \"x\" not defined: there are rfc3339, unix, unixms, date, before and truncate\nquery.b: unclosed action",
+		url + "query: {b: '{{', a: '{{ x }}'}":    "query.a: function \"x\" not defined: there are base64, base64url, before, date, hex, hmac, md5, now, pbkdf2, random, rfc3339, secret, sha1, sha256, sha512, truncate, unbase64, unhex, unix, unixms, upper, urlquery, utf16le\nquery.b: unclosed action",
 		url + "method: POST\nbody: '{{ .X }}'":    "body: no value .X: there are .Window.Start, .Window.End and .Now",
 		url + "headers: {'a b': x, '': y}":        "headers.: not a valid header name: use letters, digits and hyphens\nheaders.a b: not a valid header name: use letters, digits and hyphens",
 		url + "headers: {host: x, Content-Length: '1', transfer-encoding: x}": "headers.Content-Length: is set by the agent and cannot be set here\n" +
