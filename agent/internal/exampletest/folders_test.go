@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -33,8 +34,20 @@ func TestFolders(t *testing.T) {
 			if len(tests) == 0 {
 				t.Fatal("there is no test of it: write down what its API answers, as cton explain test shows")
 			}
+			touch(t, files(t, folder, "textfile/*.prom"))
 			cton(t, append([]string{"test", "-c", main}, tests...)...)
 		})
+	}
+}
+
+// touch sets the time of files whose time is measured, since a checkout does not keep it.
+func touch(t *testing.T, files []string) {
+	t.Helper()
+	for _, file := range files {
+		at := time.Date(2026, 3, 1, 11, 58, 0, 0, time.UTC)
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -87,7 +100,8 @@ func queries(text string) (all []string) {
 	return all
 }
 
-// declared are the names of the series that a configuration measures.
+// declared are the names of the series that a configuration measures. Those of files that are passed on whole are what the example's
+// tests expect.
 func declared(t *testing.T, file string, text []byte) (all []string) {
 	t.Helper()
 	plan, err := config.Load(file, text, agent.Catalogue())
@@ -95,8 +109,27 @@ func declared(t *testing.T, file string, text []byte) (all []string) {
 		t.Fatal(err)
 	}
 	for _, job := range plan.Jobs {
-		for _, d := range job.SourceConfig.(sources.Declarer).Declares() {
+		declarer, ok := job.SourceConfig.(sources.Declarer)
+		if !ok {
+			return tested(t, filepath.Dir(file))
+		}
+		for _, d := range declarer.Declares() {
 			all = append(all, d.Name, d.Name+"_bucket", d.Name+"_sum", d.Name+"_count")
+		}
+	}
+	return all
+}
+
+// tested are the names of the metrics that the tests of an example expect.
+func tested(t *testing.T, folder string) (all []string) {
+	t.Helper()
+	for _, file := range files(t, folder, "*.txtar") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllSubmatch(text, -1) {
+			all = append(all, string(found[1]))
 		}
 	}
 	return all
