@@ -86,15 +86,7 @@ func convertedPage(ctx context.Context, a *App, text []byte) (*convert.Page, err
 	if err != nil {
 		return nil, err
 	}
-	plan.External, plan.Sinks = nil, nil
-	for _, k := range a.Catalogue.Sinks {
-		if k.Name == "print" {
-			plan.Sinks = []config.Sink{{Name: "print", Kind: k, Config: k.Defaults(), Key: "print"}}
-		}
-	}
-	for i := range plan.Jobs {
-		plan.Jobs[i].Sinks = nil
-	}
+	a.onlyPrint(plan)
 	var out bytes.Buffer
 	shown := a.Out
 	a.Out = &out // the print sink writes there
@@ -115,6 +107,19 @@ func convertedPage(ctx context.Context, a *App, text []byte) (*convert.Page, err
 	}
 	page := convert.NewPage()
 	return page, readBlocks(page, out.Bytes())
+}
+
+// onlyPrint replaces the sinks of a plan by one that prints.
+func (a *App) onlyPrint(plan *config.Plan) {
+	plan.External, plan.Sinks = nil, nil
+	for _, k := range a.Catalogue.Sinks {
+		if k.Name == "print" {
+			plan.Sinks = []config.Sink{{Name: "print", Kind: k, Config: k.Defaults(), Key: "print"}}
+		}
+	}
+	for i := range plan.Jobs {
+		plan.Jobs[i].Sinks = nil
+	}
 }
 
 // readBlocks reads the output of the print sink, which has a block for each job.

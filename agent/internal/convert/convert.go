@@ -30,10 +30,14 @@ type File struct {
 // Options are what a conversion needs in addition to the files.
 type Options struct {
 	Answers     map[string][]byte // answers of the APIs, by job name
+	Ask         Ask               // asks for answers that are not in Answers; nil = nothing is asked
 	RemoteWrite string            // URL of a remote_write sink to add; "" = none
 	Catalogue   config.Catalogue  // used to check the result
 	Files       Files
 }
+
+// Ask runs the only job of a configuration once and returns the text of its answer.
+type Ask func(configuration []byte) (answer []byte, err error)
 
 // Result is a converted configuration.
 type Result struct {

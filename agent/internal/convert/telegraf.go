@@ -146,10 +146,13 @@ func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 	job := &j
 	job.name, job.named = t.out.unused(job.name), true
 	r := reading{t: t, n: n, job: job, answer: t.options.Answers[job.name]}
+	if r.answer == nil {
+		r.answer = t.ask(n, job)
+	}
 	for _, b := range r.blocks() {
 		b.line = cmp.Or(b.line, n.line)
 		if b.needs != "" {
-			t.out.lose(&job.notes, b.line, "data_format", "%s: add --answer %s=FILE with an answer of the source", b.needs, word(job.name))
+			t.out.lose(&job.notes, b.line, "data_format", "%s: add --answer %s=FILE with an answer of the source, or --ask", b.needs, word(job.name))
 		}
 		t.block(plugin, n, job, b, tags)
 	}

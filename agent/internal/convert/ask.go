@@ -1,0 +1,80 @@
+package convert
+
+import (
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// askedPattern makes a document of a whole text.
+const askedPattern = `(?s)(?P<answer>.+)`
+
+// ask asks the source of a job for an answer, if the names of the fields are those of the data. It returns nil if they are not, if
+// Options do not allow it, or if there is no answer, which a note then says.
+func (t *telegraf) ask(n *node, j *job) []byte {
+	if t.options.Ask == nil {
+		return nil
+	}
+	tried, before := *j, *t.out
+	tried.settings = withSettings(j.settings)
+	r := reading{t: t, n: n, job: &tried}
+	needed := slices.ContainsFunc(r.blocks(), func(b *block) bool { return b.needs != "" })
+	*t.out = before // the notes are made again with the answer
+	if !needed {
+		return nil
+	}
+	text, err := question(j)
+	if err != nil {
+		return nil
+	}
+	answer, err := t.options.Ask(text)
+	if err != nil {
+		t.out.lose(&j.notes, n.line, "--ask", "there is no answer: %v", err)
+	}
+	return answer
+}
+
+// question returns a configuration with one job, whose document is the text of the source's answer.
+func question(j *job) ([]byte, error) {
+	q := &job{name: j.name, schedule: j.schedule, timeout: j.timeout, kind: j.kind, metrics: []*metricOut{{name: "asked", kind: "gauge", value: "1"}}}
+	q.settings = withSettings(j.settings, "format", "text", "text", object("pattern", askedPattern))
+	o := output{jobs: []*job{q}}
+	o.defaultSink()
+	return o.YAML()
+}
+
+// withSettings returns a copy of a mapping with more pairs.
+func withSettings(n *yaml.Node, more ...any) *yaml.Node {
+	c := object()
+	if n != nil {
+		*c = *n
+		c.Content = slices.Clone(n.Content)
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		put(c, more[i].(string), more[i+1])
+	}
+	return c
+}
+
+// Answer returns the text of the first answer in the document of a job that was asked, and false if it has none. With several URLs
+// or files, the document is a list.
+func Answer(document any) (string, bool) {
+	switch v := document.(type) {
+	case []any:
+		for _, item := range v {
+			if text, ok := Answer(item); ok {
+				return text, true
+			}
+		}
+	case map[string]any:
+		if text, ok := v["answer"].(string); ok {
+			return text, true
+		}
+		for _, name := range []string{"body", "document"} {
+			if text, ok := Answer(v[name]); ok {
+				return text, true
+			}
+		}
+	}
+	return "", false
+}
