@@ -36,7 +36,7 @@ func TestPlugin(t *testing.T) {
 	dir := module(t)
 	execute(t, dir, 0, "go", "build", "-mod=mod", "-o", "cton", ".")
 
-	suites := execute(t, dir, 0, "go", "test", "-mod=mod", "-v", "./environment", "./textfile")
+	suites := execute(t, dir, 0, "go", "test", "-mod=mod", "-v", "./database", "./environment", "./textfile")
 	for _, name := range []string{"leaves_no_trace_of_a_failed_fetch", "replaces_the_previous_batch"} {
 		if !strings.Contains(suites, "--- PASS: TestSuite/"+name) {
 			t.Errorf("the suites have not run %s:\n%s", name, suites)
@@ -44,7 +44,7 @@ func TestPlugin(t *testing.T) {
 	}
 
 	kinds := execute(t, dir, 0, "./cton", "explain")
-	for _, kind := range []string{"environment", "textfile"} {
+	for _, kind := range []string{"database", "environment", "textfile"} {
 		first, _, _ := strings.Cut(read(t, filepath.Join(example, kind, "example.yaml")), "\n")
 		if want := fmt.Sprintf("\n%-14s %s\n", kind, strings.TrimPrefix(first, "# ")); !strings.Contains(kinds, want) {
 			t.Errorf("cton explain does not show %q:\n%s", want, kinds)
