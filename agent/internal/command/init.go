@@ -228,11 +228,11 @@ func (i *inquiry) login(name string) error {
 		Auth map[string]yaml.Node `yaml:"auth"`
 	}
 	if err := doc.Root.Decode(&all); err != nil {
-		return fmt.Errorf("read %s: its auth is not valid; run: cton check", i.flags.Config)
+		return fmt.Errorf("read %s: its auth is not valid; run: cton check", i.flags.name())
 	}
 	node, ok := all.Auth[name]
 	if !ok {
-		return fmt.Errorf("%s has no login %s under auth", i.flags.Config, name)
+		return fmt.Errorf("%s has no login %s under auth", i.flags.name(), name)
 	}
 	text, err := yaml.Marshal(map[string]map[string]yaml.Node{"auth": {name: node}})
 	if err != nil {
