@@ -31,7 +31,7 @@ else
 		rm -rf "$root/scripts"
 		mkdir "$root/scripts"
 		tar --warning=no-unknown-keyword -xzf "$root$1" -C "$root/scripts"
-		! [ -e "$root/scripts/.pre-$phase" ] || copy "/scripts/.pre-$phase" 1
+		! [ -e "$root/scripts/.pre-$phase" ] || copy "/scripts/.pre-$phase" 0.0.1-r0
 		rm -f "$root/usr/bin/cton" # apk renames files into place
 		for config in etc/cton/cton.yaml etc/conf.d/cton; do
 			[ ! -e "$root/$config" ] || cp -p "$root/$config" "$root/$config.kept"
@@ -40,12 +40,12 @@ else
 		for config in etc/cton/cton.yaml etc/conf.d/cton; do
 			[ ! -e "$root/$config.kept" ] || mv "$root/$config.kept" "$root/$config"
 		done
-		! [ -e "$root/scripts/.post-$phase" ] || copy "/scripts/.post-$phase" 1
+		! [ -e "$root/scripts/.post-$phase" ] || copy "/scripts/.post-$phase" 0.0.1-r0
 	}
 	del() {
-		copy /scripts/.pre-deinstall 1
+		copy /scripts/.pre-deinstall 0.0.1-r0
 		(cd "$root/scripts" && find . -type f ! -name '.[A-Zp]*' ! -path './etc/*') | (cd "$root" && xargs rm -f)
-		! [ -e "$root/scripts/.post-deinstall" ] || copy /scripts/.post-deinstall 1
+		! [ -e "$root/scripts/.post-deinstall" ] || copy /scripts/.post-deinstall 0.0.1-r0
 		rm -f "$root/etc/init.d/cton"
 	}
 fi

@@ -3,7 +3,7 @@
 # number of versions that stay installed. apk does not run this script for an upgrade.
 set -e
 case "${1-}" in upgrade | failed-upgrade | 1) exit 0 ;; esac
-if command -v systemctl >/dev/null; then
+if [ -e /usr/lib/systemd/system/cton.service ] && command -v systemctl >/dev/null; then
 	now=
 	[ ! -d /run/systemd/system ] || now=--now
 	systemctl disable $now cton.service cton-once.timer
