@@ -1,0 +1,395 @@
+// Package lease lets one of several processes run jobs, by a Lease of Kubernetes (coordination.k8s.io/v1).
+//
+// The process that has the lease, the holder, renews it. The others read it every two seconds. If it has not changed for Duration,
+// they try to take it. The API server compares the resource version at each write, so only one of them gets it.
+//
+// No process compares its clock with the clock of another process. The holder counts from the moment at which it has sent the last
+// renewal that succeeded. The others count from the moment at which they have first received it, which is later. So the jobs of the
+// holder have stopped before another process can take the lease, even if all clocks are wrong:
+//
+//	0 s            7 s                 9.5 s                11 s
+//	renewed ─────▶ lost: jobs stop ──▶ the process ends, ──▶ another process
+//	                                   if a job still works  can take the lease
+package lease
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/collectington/collectington/agent/clock"
+	"github.com/collectington/collectington/agent/httpclient"
+)
+
+// Duration is how long a lease must not have changed before another process takes it.
+const Duration = 11 * time.Second
+
+// The holder stops its jobs when it has not renewed the lease for stopAfter, and ends when a job then still works after endAfter.
+const (
+	stopAfter = 7 * time.Second
+	endAfter  = 9500 * time.Millisecond
+
+	stopAtLeast = time.Second // how long jobs may take to stop in any case
+)
+
+// Times of requests to the API server.
+const (
+	pauseOK     = 2 * time.Second         // between two renewals, and between two looks at the lease of another process
+	pauseFailed = 500 * time.Millisecond  // after a renewal that has failed
+	timeout     = 3500 * time.Millisecond // of a request
+)
+
+// Options are what a lease needs.
+type Options struct {
+	Server *Server
+	Host   string // name of this host, which other processes show
+	Log    *slog.Logger
+	Clock  *clock.Clock
+
+	// Working is called when the lease is lost. It returns a function that reports whether a job that ran then is still at work.
+	Working func() (still func() bool)
+	// Abort ends the process at once. It is called if a job is still at work when another process may soon take the lease.
+	Abort func()
+}
+
+// Lease is a lease that this process wants to hold.
+type Lease struct {
+	Options
+	identity string     // of this process; no other process ever has the same
+	terms    chan *Term // has the latest term until it is received
+
+	mu     sync.Mutex
+	status Status
+
+	// Only the goroutine of Run uses the following.
+	term     *Term         // the latest term; nil = none yet
+	follows  string        // the term before the one that this process last tried to begin
+	seen     *record       // the lease as last received; nil = it must be read before it is written
+	last     record        // the same, without its version
+	changed  time.Duration // when last was first received, as elapsed time
+	logged   string        // the error of the last request, which was logged; "" = it has succeeded
+	standing string        // the holder that was logged; "" = none
+}
+
+// Status is what this process knows of the lease.
+type Status struct {
+	Name   string
+	Active bool   // this process holds the lease
+	Holder string // host of the process that holds the lease; "" = not known
+	Error  string // why the last request has failed; "" = it has succeeded
+}
+
+// New returns a lease.
+func New(o Options) *Lease {
+	return &Lease{
+		Options: o, identity: o.Host + "_" + rand.Text()[:8], terms: make(chan *Term, 1), status: Status{Name: o.Server.Name},
+	}
+}
+
+// Status returns the current status.
+func (l *Lease) Status() Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status
+}
+
+func (l *Lease) setStatus(change func(*Status)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.status)
+}
+
+// Terms returns a channel with each term of this process. A term begins after the one before it has ended.
+func (l *Lease) Terms() <-chan *Term { return l.terms }
+
+// Term is a time in which this process holds the lease.
+type Term struct {
+	// Number identifies the term among those of all processes. Follows is the number of the term before it, "" if it is the first. The two
+	// are equal if this process had that term too.
+	Number, Follows string
+
+	clock *clock.Clock
+	ctx   context.Context
+	end   context.CancelFunc
+
+	mu      sync.Mutex
+	renewed time.Duration // when the last renewal that succeeded was sent, as elapsed time
+	lost    string        // why the term has ended; "" = it was not renewed in time
+}
+
+// Context returns a context that ends when the jobs must stop at once.
+func (t *Term) Context() context.Context { return t.ctx }
+
+// Valid reports whether a run may begin. It reads the clock: if the process or the machine was stopped for some time, no timer may
+// have ended Context yet.
+func (t *Term) Valid() bool { return t.ctx.Err() == nil && t.left(stopAfter) > 0 }
+
+// left returns the time until the last renewal is as old as age.
+func (t *Term) left(age time.Duration) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.renewed + age - t.clock.Read().Elapsed
+}
+
+func (t *Term) renew(sent time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.renewed = sent
+}
+
+// lose ends the term.
+func (t *Term) lose(why string) {
+	t.mu.Lock()
+	t.lost = why
+	t.mu.Unlock()
+	t.end()
+}
+
+// why returns why the term has ended.
+func (t *Term) why() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lost == "" {
+		return "it was not renewed for " + stopAfter.String()
+	}
+	return t.lost
+}
+
+// sleep waits until the last renewal is as old as age, or until done is closed.
+func (t *Term) sleep(done <-chan struct{}, age time.Duration) {
+	for left := t.left(age); left > 0; left = t.left(age) {
+		select {
+		case <-done:
+			return
+		case <-time.After(left):
+		}
+	}
+}
+
+// Run tries to hold the lease until ctx ends. Then it releases the lease, so that another process can take it at once. All jobs must have
+// stopped when ctx ends.
+func (l *Lease) Run(ctx context.Context) {
+	var guards sync.WaitGroup
+	defer guards.Wait()
+	for {
+		before := l.term
+		pause := l.step(ctx)
+		if t := l.term; t != before {
+			guards.Go(func() { l.guard(ctx, t) })
+			select {
+			case <-l.terms: // it has ended
+			default:
+			}
+			l.terms <- t
+		}
+		select {
+		case <-ctx.Done():
+			l.release()
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// holds reports whether this process holds the lease.
+func (l *Lease) holds() bool {
+	if l.term != nil && !l.term.Valid() {
+		l.term.end()
+	}
+	return l.term != nil && l.term.ctx.Err() == nil
+}
+
+// step reads the lease if necessary, and writes it if this process holds it or can take it. It returns the pause until the next step.
+func (l *Lease) step(ctx context.Context) (pause time.Duration) {
+	limit := timeout
+	if l.holds() {
+		limit = min(limit, l.term.left(stopAfter))
+	}
+	request, cancel := context.WithTimeoutCause(ctx, limit, errSlow)
+	defer cancel()
+	var err error
+	if l.seen == nil || !l.holds() && l.untilFree() > 0 {
+		err = l.read(request)
+	}
+	wait := time.Duration(0)
+	if err == nil {
+		if wait = l.untilFree(); wait == 0 {
+			err = l.take(request)
+		}
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return 0
+	case err != nil:
+		return l.failed(err)
+	case wait > 0:
+		l.stand()
+	}
+	l.recovered()
+	if wait == 0 {
+		return pauseOK
+	}
+	return min(wait, pauseOK)
+}
+
+var errSlow = errors.New("the API server has not answered in time")
+
+// read reads the lease. It creates the lease if there is none.
+func (l *Lease) read(ctx context.Context) error {
+	r, err := l.Server.get(ctx)
+	if errors.Is(err, errMissing) {
+		l.lose("it was deleted")
+		r, err = l.Server.create(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	l.received(r)
+	if l.holds() && r.holder != l.identity {
+		l.lose("another process has taken it")
+	}
+	return nil
+}
+
+// received stores a lease that was received.
+func (l *Lease) received(r *record) {
+	now := *r
+	now.version = ""
+	if l.last != now {
+		l.last, l.changed = now, l.Clock.Read().Elapsed
+	}
+	l.seen = r
+	l.setStatus(func(s *Status) { s.Holder = r.host() })
+}
+
+// untilFree returns how long this process must wait before it may take the lease; 0 = it may take it now, or it holds it. A lease that
+// no process has held yet may be in the place of one that was deleted, whose holder does not know that yet.
+func (l *Lease) untilFree() time.Duration {
+	r := l.seen
+	if r.holder == l.identity || r.holder == "" && r.transitions > 0 {
+		return 0
+	}
+	return max(0, l.changed+r.duration-l.Clock.Read().Elapsed)
+}
+
+// take writes the lease: it renews it, or takes it and begins a term.
+func (l *Lease) take(ctx context.Context) error {
+	before, now := *l.seen, l.Clock.Read()
+	next := spec{holder: l.identity, transitions: before.transitions, renewed: now.Wall}
+	if before.holder != l.identity {
+		next.transitions++
+		next.acquired = now.Wall
+		l.follows = ""
+		if before.transitions > 0 {
+			l.follows = before.term()
+		}
+	}
+	l.seen = nil // until the response says what the lease is now
+	r, err := l.Server.write(ctx, before.version, next)
+	if err != nil {
+		return err
+	}
+	l.received(r)
+	if l.holds() {
+		l.term.renew(now.Elapsed)
+		return nil
+	}
+	t := &Term{Number: r.term(), Follows: l.follows, clock: l.Clock, renewed: now.Elapsed}
+	if l.term != nil && l.term.Number == t.Number { // it was lost, and no other process has taken it
+		t.Follows = t.Number
+	}
+	t.ctx, t.end = context.WithCancel(context.Background())
+	l.term, l.standing = t, ""
+	l.setStatus(func(s *Status) { s.Active = true })
+	l.Log.Info("this process holds the lease: the jobs run here", "lease", l.Server.Name)
+	return nil
+}
+
+// lose ends the current term, if there is one, because of what the API server says.
+func (l *Lease) lose(why string) {
+	if l.holds() {
+		l.term.lose(why)
+	}
+}
+
+// guard ends a term when it was not renewed in time. It ends the process if a job is then still at work for too long.
+func (l *Lease) guard(ctx context.Context, t *Term) {
+	t.sleep(t.ctx.Done(), stopAfter)
+	t.end()
+	if ctx.Err() != nil {
+		return // the jobs have stopped, and Run releases the lease
+	}
+	still := l.Working()
+	l.setStatus(func(s *Status) { s.Active = false })
+	l.Log.Error("the lease is lost: the jobs stop here at once, and run again when this process holds the lease", "lease", l.Server.Name, "why", t.why())
+	time.Sleep(stopAtLeast) // after a suspension, endAfter may be over already
+	t.sleep(nil, endAfter)
+	if still() {
+		l.Log.Error("the lease is lost and a job has not stopped in time: the process ends, since another process may run the job now", "lease", l.Server.Name)
+		l.Abort()
+	}
+}
+
+// stand logs that another process holds the lease.
+func (l *Lease) stand() {
+	host := l.seen.host()
+	if host == l.standing || host == "" {
+		return
+	}
+	l.standing = host
+	l.Log.Info("standby: another process holds the lease and runs the jobs", "lease", l.Server.Name, "holder", host)
+}
+
+// failed notes that a request has failed. It logs the error, unless the last request has failed with the same. It returns the pause
+// until the next request.
+func (l *Lease) failed(err error) (pause time.Duration) {
+	message, pause := "the lease cannot be read, so the jobs do not run here", pauseOK
+	if l.holds() {
+		message, pause = "the lease cannot be renewed: if that does not succeed soon, the jobs stop here", pauseFailed
+	}
+	if errors.Is(err, errConflict) {
+		return pause // another process has written the lease
+	}
+	text, why := err.Error(), err
+	if e, ok := errors.AsType[*httpclient.Error](err); ok {
+		why = e.Err // the same fault of reads and writes is logged once
+	}
+	if l.logged != message+why.Error() {
+		l.logged = message + why.Error()
+		l.Log.Error(message, "lease", l.Server.Name, "error", text)
+	}
+	l.setStatus(func(s *Status) { s.Error = text })
+	return pause
+}
+
+func (l *Lease) recovered() {
+	if l.logged != "" {
+		l.logged = ""
+		l.Log.Info("the API server answers again", "lease", l.Server.Name)
+		l.setStatus(func(s *Status) { s.Error = "" })
+	}
+}
+
+// release gives the lease up, if this process holds it.
+func (l *Lease) release() {
+	if !l.holds() {
+		return
+	}
+	l.term.end()
+	l.setStatus(func(s *Status) { s.Active = false })
+	ctx, cancel := context.WithTimeoutCause(context.Background(), timeout, errSlow)
+	defer cancel()
+	var err error
+	if l.seen == nil {
+		err = l.read(ctx)
+	}
+	if err == nil && l.seen.holder == l.identity {
+		_, err = l.Server.write(ctx, l.seen.version, spec{transitions: l.seen.transitions, renewed: l.Clock.Now()})
+	}
+	if err != nil {
+		l.Log.Warn("the lease could not be released: another process can take it in "+Duration.String(), "lease", l.Server.Name, "error", err)
+	}
+}
