@@ -204,20 +204,14 @@ func (l *Lease) holds() bool {
 
 // step reads the lease if necessary, and writes it if this process holds it or can take it. It returns the pause until the next step.
 func (l *Lease) step(ctx context.Context) (pause time.Duration) {
-	limit := timeout
-	if l.holds() {
-		limit = min(limit, l.term.left(stopAfter))
-	}
-	request, cancel := context.WithTimeoutCause(ctx, limit, errSlow)
-	defer cancel()
 	var err error
 	if l.seen == nil || !l.holds() && l.untilFree() > 0 {
-		err = l.read(request)
+		err = l.within(ctx, l.read)
 	}
 	wait := time.Duration(0)
 	if err == nil {
 		if wait = l.untilFree(); wait == 0 {
-			err = l.take(request)
+			err = l.within(ctx, l.take)
 		}
 	}
 	switch {
@@ -236,6 +230,17 @@ func (l *Lease) step(ctx context.Context) (pause time.Duration) {
 }
 
 var errSlow = errors.New("the API server has not answered in time")
+
+// within calls send with a context that ends when a response would be too late.
+func (l *Lease) within(ctx context.Context, send func(context.Context) error) error {
+	limit := timeout
+	if l.holds() {
+		limit = min(limit, l.term.left(stopAfter))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errSlow)
+	defer cancel()
+	return send(ctx)
+}
 
 // read reads the lease. It creates the lease if there is none.
 func (l *Lease) read(ctx context.Context) error {
@@ -380,14 +385,15 @@ func (l *Lease) release() {
 	}
 	l.term.end()
 	l.setStatus(func(s *Status) { s.Active = false })
-	ctx, cancel := context.WithTimeoutCause(context.Background(), timeout, errSlow)
-	defer cancel()
 	var err error
 	if l.seen == nil {
-		err = l.read(ctx)
+		err = l.within(context.Background(), l.read)
 	}
 	if err == nil && l.seen.holder == l.identity {
-		_, err = l.Server.write(ctx, l.seen.version, spec{transitions: l.seen.transitions, renewed: l.Clock.Now()})
+		err = l.within(context.Background(), func(ctx context.Context) error {
+			_, err := l.Server.write(ctx, l.seen.version, spec{transitions: l.seen.transitions, renewed: l.Clock.Now()})
+			return err
+		})
 	}
 	if err != nil {
 		l.Log.Warn("the lease could not be released: another process can take it in "+Duration.String(), "lease", l.Server.Name, "error", err)
