@@ -48,6 +48,12 @@ type App struct {
 	// Dial, if not nil, replaces net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+	// ServiceAccount, Host and Abort are for --lease. Their zero values mean the directory of the service account in a pod, the name of
+	// this host, and os.Exit.
+	ServiceAccount string
+	Host           string
+	Abort          func()
+
 	// StateDir, if not nil, replaces durable.NewDir for the directory of the state file.
 	StateDir func(path string) durable.FS
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/lease"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/runtimemetrics"
 	"github.com/collectington/collectington/agent/internal/schedule"
@@ -40,6 +41,7 @@ type assembly struct {
 	spool    func(config.Sink) string                  // directory of the queue of a sink whose settings name none; nil = in memory
 	history  *statuspage.History                       // records events for the status page; nil = none
 	page     *statuspage.Page                          // not nil if history is not nil; is set before anything starts
+	lease    *lease.Lease                              // nil = the jobs run without a lease
 	unready  unready                                   // if nil, a source whose files cannot be read is an error
 
 	versions map[string]string // last known versions of sources, by the name and key of their jobs
@@ -55,7 +57,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if built, err = b.build(plan); err != nil {
 		return nil, built, nil, err
 	}
-	file, err := b.openState(ctx, plan, b.waits, b.once || plan.Shard.Count > 0)
+	file, err := b.openState(ctx, plan, b.waits, b.once || plan.Shard.Count > 0 || b.lease != nil)
 	if err != nil {
 		return nil, built, nil, err
 	}
@@ -64,12 +66,17 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	if file != nil {
 		closeState = func() { file.Close() }
 	}
-	self := selfmetrics.New(b.Version, plan.Shard).Readings
+	options := run.Options{Log: b.log, State: file, Clock: b.clock}
+	others := selfmetrics.Others{Shard: plan.Shard}
+	if b.lease != nil {
+		others.Replica, options.Lease = b.lease.Host, b.lease.Status
+	}
+	self := selfmetrics.New(b.Version, others).Readings
 	if plan.Runtime {
-		own, process := self, runtimemetrics.New(selfmetrics.ShardLabels(plan.Shard))
+		own, process := self, runtimemetrics.New(others.Labels())
 		self = func(s run.State) metric.Readings { return append(slices.Clone(own(s)), process.Readings()...) }
 	}
-	options := run.Options{Log: b.log, Self: self, State: file, Clock: b.clock}
+	options.Self = self
 	if b.history != nil {
 		options.Observer = b.history
 	}

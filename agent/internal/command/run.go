@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/lease"
 	"github.com/collectington/collectington/agent/internal/notify"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/statuspage"
@@ -15,6 +16,7 @@ import (
 
 type runCmd struct {
 	shardFlag
+	leaseFlag
 	Service string `short:"s" help:"Run only this job." placeholder:"JOB"`
 }
 
@@ -31,7 +33,11 @@ func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err != nil {
 		return err
 	}
-	return (&service{App: a, paths: g.Config, load: load, asked: make(chan struct{}, 1)}).run(ctx, plan)
+	s := &service{App: a, paths: g.Config, load: load, asked: make(chan struct{}, 1)}
+	if s.lease, err = c.lease(a); err != nil {
+		return err
+	}
+	return s.run(ctx, plan)
 }
 
 // service runs an agent until the context ends.
@@ -42,6 +48,8 @@ type service struct {
 	asked chan struct{}                // has an element if a reload was requested by other means than a signal
 
 	manager *notify.Manager // the service manager that started the process; nil if there is none
+	lease   *lease.Lease    // the jobs run only while this process holds it; nil = they always run
+	turn    turn            // only the goroutine of reload uses it after the start
 }
 
 // askReload requests a reload. It does not block.
@@ -55,7 +63,7 @@ func (s *service) askReload() {
 func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	s.manager = notify.Connect(s.log)
 	defer s.manager.Close()
-	b := &assembly{App: s.App, drain: run.Drain, waits: true, unready: s.logUnready, history: statuspage.NewHistory()}
+	b := &assembly{App: s.App, drain: run.Drain, waits: true, unready: s.logUnready, lease: s.lease, history: statuspage.NewHistory()}
 	agent, built, closeState, err := b.start(ctx, plan)
 	if err != nil {
 		return err
@@ -70,6 +78,11 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	}
 	defer stopWeb()
 	plans := make(chan run.Plan)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	s.turn = turn{plan: plan}
+	first := s.arrange(built)
+	release := s.compete(agent)
 	reloads, stop := context.WithCancel(ctx)
 	defer stop()
 	var background sync.WaitGroup
@@ -77,44 +90,70 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	if plan.WatchConfig {
 		background.Go(func() { s.watchFiles(reloads, plan.Origins()) })
 	}
-	background.Go(func() { s.reload(reloads, agent, plans, func() (run.Plan, error) { return s.rebuild(b, plan) }) })
+	background.Go(func() {
+		if err := s.reload(reloads, agent, plans, b, plan); err != nil {
+			end(err)
+		}
+	})
 	s.log.Info("started", "version", s.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
 	s.manager.Ready(running(built))
 	background.Go(func() { s.manager.Beat(reloads, func() { agent.State() }) }) // State blocks if the agent hangs, and so stops the beat
 	defer context.AfterFunc(ctx, s.manager.Stopping)()
-	err = agent.Run(ctx, built, plans)
+	err = agent.Run(ctx, first, plans)
 	stop()
 	background.Wait() // a reload may still be running and log in
 	s.logout(ctx)
+	release()
 	s.log.Info("stopped")
+	if failed, is := context.Cause(ctx).(*handOverError); err == nil && is {
+		return failed
+	}
 	return err
 }
 
-// reload builds a new plan and sends it to plans, for each signal and each askReload. If the configuration is wrong, it logs the
-// problems, and the current plan stays in use.
-func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run.Plan, build func() (run.Plan, error)) {
+// reload builds a new plan and sends it to plans, for each signal and each askReload, and when this process gets or loses the lease. If the
+// configuration is wrong, it logs the problems, and the current plan stays in use. It returns an error if the jobs cannot run although this
+// process holds the lease.
+func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run.Plan, b *assembly, first *config.Plan) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case t := <-s.terms():
+			if err := s.begin(ctx, b, t); err != nil {
+				return err
+			}
+			send(ctx, plans, s.arrange(s.turn.built))
+			continue
+		case <-s.turn.lost():
+			s.turn.term = nil
+			send(ctx, plans, s.arrange(s.turn.built))
+			continue
 		case <-s.Reload:
 		case <-s.asked:
 		}
 		s.manager.Reloading()
-		plan, err := build()
+		plan, err := s.rebuild(b, first)
 		if err != nil {
 			agent.ReloadFailed(err)
 			s.logProblems("reload failed: the configuration is wrong; the previous one stays in use", err)
 			s.manager.Ready("the last reload failed: the configuration is wrong; the previous one stays in use")
 			continue
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case plans <- plan:
+		if send(ctx, plans, s.arrange(plan)) {
 			s.log.Info("reloaded", "jobs", len(plan.Jobs), "sinks", len(plan.Sinks))
 			s.manager.Ready(running(plan))
 		}
+	}
+}
+
+// send sends a plan to plans. It returns false if ctx ends first.
+func send(ctx context.Context, plans chan<- run.Plan, plan run.Plan) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case plans <- plan:
+		return true
 	}
 }
 
@@ -141,6 +180,7 @@ func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err 
 		return err
 	})
 	if err == nil {
+		s.turn.plan, s.turn.used = plan, false
 		b.history.Watch(plan.Web.Watch)
 	}
 	return built, err

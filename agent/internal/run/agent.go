@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/clock"
+	"github.com/collectington/collectington/agent/internal/lease"
 	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
@@ -22,8 +23,9 @@ type Agent struct {
 	watch Observer
 	own   *own
 
-	state  *state.File // nil if no state is kept
-	single bool        // Once was called
+	state  *state.File         // nil if no state is kept
+	lease  func() lease.Status // nil if there is no lease
+	single bool                // Once was called
 
 	leaving sync.WaitGroup // waits for leave
 	drained chan struct{}  // closed when all sinks have stopped at the end
@@ -48,6 +50,7 @@ type Options struct {
 	Self  func(State) metric.Readings // computes the agent's own metrics
 	State *state.File                 // keeps the jobs' state across restarts; nil = the state is not kept
 	Clock *clock.Clock                // nil = the clock of this machine
+	Lease func() lease.Status         // returns the state of the lease; nil = there is no lease
 
 	Observer Observer // is notified of every run; nil = none
 }
@@ -61,7 +64,7 @@ func New(o Options) *Agent {
 		o.Observer = noObserver{}
 	}
 	a := &Agent{
-		log: o.Log, clock: o.Clock, watch: o.Observer, state: o.State, latest: map[string]metric.Batch{}, time: newTimekeeper(o.Clock),
+		log: o.Log, clock: o.Clock, watch: o.Observer, state: o.State, lease: o.Lease, latest: map[string]metric.Batch{}, time: newTimekeeper(o.Clock),
 		drained: make(chan struct{}),
 	}
 	a.own = newOwn(a, o.Self, o.Clock)
@@ -162,9 +165,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 		s.start(ctx, fail)
 	}
 	for _, j := range newJobs {
-		var jobCtx context.Context
-		jobCtx, j.stop = context.WithCancel(ctx)
-		go j.run(jobCtx)
+		go j.run(j.start(ctx, plan.Held))
 	}
 	a.mu.Lock()
 	a.reloaded, a.reloadGood, a.reloadBad = a.clock.Now(), true, ""
@@ -231,6 +232,15 @@ func stopJobs(jobs []*job) {
 	for _, j := range jobs {
 		<-j.done
 	}
+}
+
+// Working returns a function that reports whether any of the jobs that run now is still at work. A source that was abandoned is at
+// work until it returns.
+func (a *Agent) Working() (still func() bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	jobs := slices.Clone(a.jobs)
+	return func() bool { return slices.ContainsFunc(jobs, (*job).works) }
 }
 
 // longestEnd returns the longest time that the current ticks of jobs may still take after stopJobs was called.
@@ -305,6 +315,10 @@ func (a *Agent) State() State {
 	if a.state != nil {
 		file := a.state.Status()
 		s.File = &file
+	}
+	if a.lease != nil {
+		held := a.lease()
+		s.Lease = &held
 	}
 	for _, j := range a.jobs {
 		state := j.status.get()

@@ -33,6 +33,7 @@ type job struct {
 	ticked   bool      // a tick of this process has succeeded
 	savedAt  time.Time // when a record of the state was last given to the state file
 
+	held    Held            // nil = the job may run until it is stopped
 	life    context.Context // ends when the current tick has to end because the agent stops
 	release func()          // gives up the slot of the current tick
 	waited  time.Duration   // how long the current tick has waited for its slot
@@ -55,6 +56,41 @@ func (a *Agent) newJob(plan Job) *job {
 
 // errOverlap ends a tick that is still running when the next tick is due, if overlap is cancel.
 var errOverlap = errors.New("cancelled because the next run is due (overlap: cancel)")
+
+// errLost ends the context of a job when another process may run the job.
+var errLost = errors.New("another process may run the job")
+
+// start returns the context for run. It ends when stop is called, or when the time in held is over.
+func (j *job) start(ctx context.Context, held Held) context.Context {
+	ctx, cancel := context.WithCancelCause(ctx)
+	j.held, j.stop = held, func() { cancel(nil) }
+	if held != nil {
+		forget := context.AfterFunc(held.Context(), func() { cancel(errLost) })
+		j.stop = func() { forget(); cancel(nil) }
+	}
+	return ctx
+}
+
+// may reports whether a run may begin.
+func (j *job) may() bool { return j.held == nil || j.held.Valid() }
+
+// works reports whether the job, or a source that it has abandoned, is at work.
+func (j *job) works() bool {
+	select {
+	case <-j.done:
+	default:
+		return true
+	}
+	if j.abandoned == nil {
+		return false
+	}
+	select {
+	case <-j.abandoned:
+		return false
+	default:
+		return true
+	}
+}
 
 // run runs the job whenever it is due, and its source's Run between ticks, until ctx ends. After that, the current tick has
 // jobGrace to finish.
@@ -127,6 +163,10 @@ func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 		asked := time.Now()
 		release, ok := j.agent.acquire(ctx)
 		if !ok {
+			return false
+		}
+		if !j.may() {
+			release()
 			return false
 		}
 		j.waited = time.Since(asked)
@@ -389,7 +429,7 @@ func (j *job) load() error {
 func (j *job) restore(records [][]byte) {
 	saved, err := ReadSaved(records)
 	if err == nil && saved.Exported {
-		j.Log.Warn("the job's saved state was exported and continues elsewhere; its totals start from zero")
+		j.Log.Warn("the job has run elsewhere since its state was saved here; its totals start from zero")
 		return
 	}
 	if err == nil {
@@ -424,13 +464,18 @@ const jobGrace = 5 * time.Second
 
 var errStopped = errors.New("the agent is stopping")
 
-// withGrace returns a context that ends when jobGrace has passed after the end of parent.
+// withGrace returns a context that ends when jobGrace has passed after the end of parent. It ends at once if another process may run the
+// job.
 func withGrace(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
 	var timer *time.Timer
 	ready := make(chan struct{})
 	stop := context.AfterFunc(parent, func() {
-		timer = time.AfterFunc(jobGrace, func() { cancel(errStopped) })
+		grace := jobGrace
+		if context.Cause(parent) == errLost {
+			grace = 0
+		}
+		timer = time.AfterFunc(grace, func() { cancel(errStopped) })
 		close(ready)
 	})
 	return ctx, func() {

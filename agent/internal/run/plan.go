@@ -14,6 +14,7 @@
 package run
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -34,6 +35,13 @@ type Plan struct {
 	Own         OwnMetrics
 	Shard       shard.Shard // the shard whose jobs the plan has; the zero value = all jobs
 	AllJobs     int         // number of jobs of the configuration, including those of other shards
+	Held        Held        // nil = the jobs may run until they are stopped
+}
+
+// Held is the time in which the jobs of a plan may run: after that, another process runs them. *lease.Term implements it.
+type Held interface {
+	Context() context.Context // ends when the jobs must stop at once
+	Valid() bool              // reports whether a run may begin
 }
 
 // Job is a job of the configuration and its source. A reload keeps a job and its state if its Name and Key are unchanged. If

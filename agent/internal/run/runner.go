@@ -59,6 +59,9 @@ func (j *job) startRunner(ctx context.Context) (wait func()) {
 	}()
 	return func() {
 		<-ended
+		if !j.may() {
+			return
+		}
 		last, end := withGrace(ctx)
 		defer end()
 		release, ok := j.agent.acquire(last)

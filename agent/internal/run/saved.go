@@ -30,8 +30,8 @@ type Saved struct {
 	// orderly way.
 	Delivered bool
 
-	// Exported reports that the state was exported since the last run: another agent goes on with it. If the job runs here again, it
-	// starts without state.
+	// Exported reports that another agent has continued since the last run: the state was exported, or the other agent has had the lease. If
+	// the job runs here again, it starts without state.
 	Exported bool
 
 	old     bool     // the last record is of a version that did not write it before the batch was delivered
@@ -140,11 +140,12 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
-// Prefixes of the names of sinks, logins and shards in the state file. They begin with a zero byte, which no name of a job has.
+// Prefixes of the names of sinks, logins, shards and leases in the state file. They begin with a zero byte, which no name of a job has.
 const (
 	sinkPrefix  = "\x00sinks/"
 	loginPrefix = "\x00logins/"
 	shardPrefix = "\x00shards/"
+	leasePrefix = "\x00leases/"
 )
 
 // IsJob reports whether a name in the state file is the name of a job. Only the records of jobs may be shown, since the
@@ -293,6 +294,42 @@ func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 		return shard.Shard{}, err
 	}
 	return shard.Parse(string(records[len(records)-1]), "")
+}
+
+// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file.
+func StoreTerm(file *state.File, lease, term string) *state.Write {
+	return file.Append(leasePrefix+lease, []byte(term))
+}
+
+// LoadTerm returns the term of a lease in which jobs have used a state file last, "" if there is none.
+func LoadTerm(file *state.File, lease string) string {
+	records := file.Records(leasePrefix + lease)
+	if len(records) == 0 {
+		return ""
+	}
+	return string(records[len(records)-1])
+}
+
+// Outdate marks the saved state of jobs as continued elsewhere: the jobs start without it. It returns the names of the jobs that had
+// state.
+func Outdate(file *state.File, jobs []string) (had []string) {
+	for _, job := range jobs {
+		records := file.Records(job)
+		if records == nil {
+			continue
+		}
+		s, err := ReadSaved(records)
+		if err != nil || s.Exported {
+			continue // it is not used either way
+		}
+		_, here, err := s.Moved()
+		if err != nil {
+			continue // likewise
+		}
+		file.Append(job, here)
+		had = append(had, job)
+	}
+	return had
 }
 
 // FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.

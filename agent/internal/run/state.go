@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/internal/lease"
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
@@ -24,7 +25,8 @@ type State struct {
 	ReloadBad  string      // why the last reload failed; empty if it succeeded
 	ClockJumps int         // how many times the clock has jumped since the start
 
-	File *state.Status // state of the state file; nil if there is none
+	File  *state.Status // state of the state file; nil if there is none
+	Lease *lease.Status // state of the lease; nil if there is none
 }
 
 // JobState is the state of one job.

@@ -19,7 +19,8 @@ import (
 // of counters that remain 0 for most jobs.
 type Metrics struct {
 	version  string
-	shard    string // the label shard of each metric, "" = without one
+	names    []string // names of the labels that all metrics have
+	values   []string // their values
 	readings metric.Readings
 	at       map[string]int // index of a metric in readings, by name
 }
@@ -28,17 +29,21 @@ const (
 	jobLabel    = run.JobLabel
 	sinkLabel   = run.SinkLabel
 	reasonLabel = "reason"
-	shardLabel  = "shard"
 )
 
-// New returns the metrics of an agent of the given version. Those of a shard have its number as a label, since the label instance may
-// be the same for all shards.
-func New(version string, s shard.Shard) *Metrics {
+// New returns the metrics of an agent of the given version, which is one of several.
+func New(version string, o Others) *Metrics {
 	m := &Metrics{version: version, at: map[string]int{}}
-	m.shard = ShardLabels(s)[shardLabel]
-	if m.shard != "" {
+	labels := o.Labels()
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		m.names, m.values = append(m.names, name), append(m.values, labels[name])
+	}
+	if o.Shard.Count > 0 {
 		m.gauge("cton_shards", "Number of shards.")
 		m.gauge(run.AllJobs, "Jobs of all shards together.")
+	}
+	if o.Replica != "" {
+		m.gauge("cton_lease_active", "Whether this process holds the lease and runs the jobs.")
 	}
 	m.gauge("cton_build_info", "Always 1, with the agent's version.", "version", "goversion")
 	m.gauge("cton_config_last_reload_successful", "Whether the last reload succeeded.")
@@ -79,12 +84,22 @@ func New(version string, s shard.Shard) *Metrics {
 	return m
 }
 
-// ShardLabels returns the labels that all metrics of a shard have.
-func ShardLabels(s shard.Shard) map[string]string {
-	if s.Count == 0 {
-		return nil
+// Others says how the agent differs from other agents with the same configuration, whose label instance may be the same.
+type Others struct {
+	Shard   shard.Shard
+	Replica string // name of the host, if the agent shares a lease with others; "" = it does not
+}
+
+// Labels returns the labels that all metrics of the agent have.
+func (o Others) Labels() map[string]string {
+	labels := map[string]string{}
+	if o.Shard.Count > 0 {
+		labels["shard"] = strconv.Itoa(o.Shard.Index)
 	}
-	return map[string]string{shardLabel: strconv.Itoa(s.Index)}
+	if o.Replica != "" {
+		labels["replica"] = o.Replica
+	}
+	return labels
 }
 
 func (m *Metrics) gauge(name, help string, labels ...string) {
@@ -96,18 +111,14 @@ func (m *Metrics) counter(name, help string, labels ...string) {
 }
 
 func (m *Metrics) declare(d *metric.Desc) {
-	if m.shard != "" {
-		d.LabelNames = append(d.LabelNames, shardLabel)
-	}
+	d.LabelNames = append(d.LabelNames, m.names...)
 	m.at[d.Name] = len(m.readings)
 	m.readings = append(m.readings, metric.Measured{Desc: d})
 }
 
 func (m *Metrics) set(name string, value float64, labels ...string) {
 	r := &m.readings[m.at[name]]
-	if m.shard != "" {
-		labels = append(labels, m.shard)
-	}
+	labels = append(labels, m.values...)
 	r.Rows = append(r.Rows, metric.Reading{Labels: labels, Value: value})
 }
 
@@ -124,6 +135,9 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 	if s.Shard.Count > 0 {
 		m.set("cton_shards", float64(s.Shard.Count))
 		m.set(run.AllJobs, float64(s.AllJobs))
+	}
+	if s.Lease != nil {
+		m.set("cton_lease_active", truth(s.Lease.Active))
 	}
 	m.set("cton_config_last_reload_successful", truth(s.ReloadGood))
 	m.set("cton_config_last_reload_success_timestamp_seconds", seconds(s.Reloaded))

@@ -57,7 +57,7 @@ cton_sink_requests_total counter {sink,host,code} Requests by status code; 0 mea
 func TestNames(t *testing.T) {
 	var got strings.Builder
 	got.WriteByte('\n')
-	for _, m := range New("1.0", shard.Shard{}).Readings(run.State{}) {
+	for _, m := range New("1.0", Others{}).Readings(run.State{}) {
 		fmt.Fprintf(&got, "%s %s {%s} %s\n", m.Desc.Name, m.Desc.Type, strings.Join(m.Desc.LabelNames, ","), m.Desc.Help)
 	}
 	if got.String() != names {
@@ -150,7 +150,7 @@ func TestDropped(t *testing.T) {
 // text returns the agent's own metrics in the text format.
 func text(t *testing.T, s run.State) string {
 	t.Helper()
-	result, err := ledger.New(ledger.For(time.Minute), 1000).Apply(time.Unix(1e9, 0), New("1.0", shard.Shard{}).Readings(s))
+	result, err := ledger.New(ledger.For(time.Minute), 1000).Apply(time.Unix(1e9, 0), New("1.0", Others{}).Readings(s))
 	if err != nil || len(result.Problems)+len(result.Drops) > 0 {
 		t.Fatal(err, result)
 	}
@@ -168,7 +168,7 @@ func TestSingle(t *testing.T) {
 		Jobs: []run.JobState{{Name: "failed", LastStart: time.Unix(5, 0)}, {Name: "worked", Up: true, LastStart: time.Unix(5, 0), LastSuccess: time.Unix(5, 0)}},
 	}
 	var got []string
-	for _, m := range New("1.0", shard.Shard{}).Readings(state) {
+	for _, m := range New("1.0", Others{}).Readings(state) {
 		for _, row := range m.Rows {
 			if row.Labels[0] != "failed" && row.Labels[0] != "worked" || len(m.Desc.LabelNames) == 0 || m.Desc.LabelNames[0] != run.JobLabel {
 				t.Errorf("%s %q: not of a job", m.Desc.Name, row.Labels)
@@ -196,7 +196,7 @@ func TestSpool(t *testing.T) {
 
 // TestShard holds that each metric of a shard has its number as a label: the label instance may be the same for all shards.
 func TestShard(t *testing.T) {
-	m := New("1.0", shard.Shard{Index: 2, Count: 5})
+	m := New("1.0", Others{Shard: shard.Shard{Index: 2, Count: 5}})
 	s := run.State{
 		Shard: shard.Shard{Index: 2, Count: 5}, AllJobs: 7, Jobs: []run.JobState{{Name: "a", Ticks: map[string]int64{run.Failed: 1}}},
 		Sinks: []run.SinkState{{Name: "out", Queues: true}},

@@ -1,0 +1,183 @@
+//go:build unix
+
+package agent_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/agent/internal/command"
+	"github.com/collectington/collectington/agent/internal/lease/leasetest"
+)
+
+// pair is two agents of a cluster that share a lease.
+type pair struct {
+	*cluster
+	kube    *leasetest.API
+	account string // directory of the service account
+}
+
+// leader is an agent of a pair.
+type leader struct {
+	pod
+	apart atomic.Bool // the agent does not reach the API server
+	dead  atomic.Bool // the agent was killed: it reaches nothing
+}
+
+// newPair returns a pair without agents. The API server answers only requests with the current token of the service account.
+func newPair(t *testing.T, jobs []string, shared bool) *pair {
+	p := &pair{cluster: newCluster(t, jobs), kube: leasetest.New("token-1"), account: t.TempDir()}
+	p.shared = shared
+	certificates := httptest.NewUnstartedServer(nil) // for its certificate, which is valid for example.com
+	certificates.StartTLS()
+	certificate := certificates.TLS.Certificates[0]
+	certificates.Close()
+	server := &http.Server{Handler: p.kube}
+	listener := tls.NewListener(p.net.Listen("example.com:6443"), &tls.Config{Certificates: []tls.Certificate{certificate}})
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	t.Setenv("KUBERNETES_SERVICE_HOST", "example.com")
+	t.Setenv("KUBERNETES_SERVICE_PORT", "6443")
+	for name, text := range map[string]string{
+		"namespace": "monitoring\n", "token": "token-1",
+		"ca.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})),
+	} {
+		if err := os.WriteFile(filepath.Join(p.account, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// lead starts an agent on a host.
+func (p *pair) lead(host string) *leader {
+	p.Helper()
+	file := filepath.Join(p.dir, "cton.yaml")
+	if !p.shared {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			p.Fatal(err)
+		}
+		p.write(host+".yaml", strings.Replace(string(text), "state_file: state", "state_file: state-"+host, 1))
+		file = filepath.Join(p.dir, host+".yaml")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &leader{pod: pod{c: p.cluster, end: cancel, done: make(chan struct{}), logs: &lockedText{}}}
+	var mu sync.Mutex
+	var open []net.Conn
+	app := command.App{
+		Version: "test", Catalogue: agent.Catalogue(), In: strings.NewReader(""), Out: io.Discard, Err: l.logs, Host: host, ServiceAccount: p.account,
+		Abort: func() { p.Errorf("%s ends itself:\n%s", host, l.logs) },
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if l.dead.Load() || l.apart.Load() && strings.HasPrefix(address, "example.com") {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			conn, err := p.net.Dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			open = append(open, conn)
+			return &cut{Conn: conn, off: func() bool {
+				return l.dead.Load() || l.apart.Load() && strings.HasPrefix(address, "example.com")
+			}}, nil
+		},
+	}
+	go func() {
+		defer close(l.done)
+		if code := app.Main(ctx, []string{"run", "-c", file, "--lease", "cton"}); code != 0 {
+			p.Errorf("%s: exit code %d:\n%s", host, code, l.logs)
+		}
+	}()
+	return l
+}
+
+// cut is a connection that loses what is written while it is off.
+type cut struct {
+	net.Conn
+	off func() bool
+}
+
+func (c *cut) Write(b []byte) (int, error) {
+	if c.off() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+// active returns the replicas that say that they are active, as Prometheus has stored it.
+func (p *pair) active() string {
+	p.Helper()
+	var all []string
+	for name, value := range p.storage.Query(p.T, time.Now(), `sum by (replica) (cton_lease_active)`) {
+		all = append(all, fmt.Sprintf("%s %v", name, value))
+	}
+	return strings.Join(all, ", ")
+}
+
+// TestLease lets two agents with one state file run the same jobs, one after the other: after an orderly stop, and while the holder
+// does not reach the API server. The totals go on where they were, and nothing is counted twice or lost.
+func TestLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		jobs := namesOf(5)
+		p := newPair(t, jobs, true)
+		first := p.lead("cton-0")
+		time.Sleep(time.Minute)
+		second := p.lead("cton-1")
+		time.Sleep(time.Minute)
+		if log := second.logs.String(); !strings.Contains(log, `msg="standby: another process holds the lease and runs the jobs" lease=cton holder=cton-0`) {
+			t.Errorf("the log of the second:\n%s", log)
+		}
+
+		// Kubernetes renews the token.
+		p.kube.SetToken("token-2")
+		if err := os.WriteFile(filepath.Join(p.account, "token"), []byte("token-2"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+
+		first.stop()
+		stopped := p.asked()["/job-0"]
+		time.Sleep(5 * time.Second)
+		if p.asked()["/job-0"] == stopped {
+			t.Errorf("no job runs five seconds after the holder has stopped:\n%s", second.logs)
+		}
+		time.Sleep(time.Minute)
+		first = p.lead("cton-0")
+		time.Sleep(time.Minute)
+
+		second.apart.Store(true)
+		time.Sleep(15 * time.Second)
+		if log := first.logs.String(); !strings.Contains(log, "this process holds the lease") {
+			t.Errorf("after 15 s the other has not taken over:\n%s\n%s", log, second.logs)
+		}
+		time.Sleep(2 * time.Minute)
+		second.apart.Store(false)
+		time.Sleep(2 * time.Minute)
+		t.Log(p.active())
+		first.stop()
+		time.Sleep(time.Minute)
+		second.stop()
+		p.check(jobs)
+		if rate := p.storage.Value(t, time.Now(), `count(count by (instance, job) ({job=~"job-.*"}))`); rate != 5 {
+			t.Errorf("%v pairs of instance and job, want one for each job", rate)
+		}
+	})
+}
