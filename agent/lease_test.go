@@ -181,3 +181,66 @@ func TestLease(t *testing.T) {
 		}
 	})
 }
+
+// counted returns what increase() counts of a counter of a job over all points that are stored, from zero.
+func (p *pair) counted(series string) (sum float64) {
+	p.Helper()
+	for _, points := range p.storage.Points(p.T, series) {
+		before := 0.0
+		for _, point := range points {
+			switch {
+			case point.Stale:
+				continue
+			case point.Value < before:
+				sum += point.Value
+			default:
+				sum += point.Value - before
+			}
+			before = point.Value
+		}
+	}
+	return sum
+}
+
+// TestLeaseOwnState lets two agents run the same jobs that each have a state file. An agent continues from its file only if no other has run
+// the jobs since. Otherwise its totals start from zero, so that nothing is counted twice.
+func TestLeaseOwnState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		jobs := namesOf(2)
+		p := newPair(t, jobs, false)
+		first := p.lead("cton-0")
+		time.Sleep(3 * time.Minute)
+		first.stop()
+		first = p.lead("cton-0") // no other has had the lease
+		time.Sleep(3 * time.Minute)
+		asked := p.asked()["/job-0"]
+		if got := p.storage.Value(t, time.Now(), `runs_total{of="job-0"}`); int(got) != asked {
+			t.Errorf("the total is %v after a restart, want %d\n%s", got, asked, first.logs)
+		}
+		second := p.lead("cton-1")
+		time.Sleep(time.Minute)
+		first.dead.Store(true) // the host is gone
+		time.Sleep(15 * time.Second)
+		if log := second.logs.String(); !strings.Contains(log, "this process holds the lease") {
+			t.Errorf("15 s after the holder was lost:\n%s", log)
+		}
+		time.Sleep(3 * time.Minute)
+		if log := first.logs.String(); !strings.Contains(log, "the lease is lost") {
+			t.Errorf("the log of the holder that was lost:\n%s", log)
+		}
+		first.dead.Store(false)
+		time.Sleep(time.Minute)
+		second.stop()
+		time.Sleep(5 * time.Minute)
+		if log := first.logs.String(); !strings.Contains(log, `msg="another process has run the jobs since this state file was written: totals start from zero`) {
+			t.Errorf("the log of the first:\n%s", log)
+		}
+		first.stop()
+		for _, job := range jobs {
+			asked := p.asked()["/"+job]
+			if got := p.counted(fmt.Sprintf("runs_total{of=%q}", job)); int(got) > asked || int(got) < asked-2 {
+				t.Errorf("%s: %v runs are counted, the API was asked %d times", job, got, asked)
+			}
+		}
+	})
+}
