@@ -185,6 +185,7 @@ func getStatus(ctx context.Context, client *httpclient.Client, at *url.URL) ([]b
 
 func writeStatus(w io.Writer, s *statuspage.Status) {
 	fmt.Fprintf(w, "cton %s, up %s, %s, %s\n", s.Version, s.Now.Sub(s.Started).Round(time.Second), text.Count(len(s.Jobs), "job"), text.Count(len(s.Sinks), "sink"))
+	writeLease(w, s.Lease)
 	if s.Summary {
 		fmt.Fprintln(w, "Only names, states and times are shown, since the address is open to the network.")
 	}
@@ -210,6 +211,19 @@ func writeStatus(w io.Writer, s *statuspage.Status) {
 			dropped += n
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.3g\t%d\t%s\t%d\n", k.State, printable(k.Name), k.Kind, k.Sent, k.Rate, k.Pending, cmp.Or(k.Full(), "-"), dropped)
+	}
+}
+
+// writeLease writes whether the agent is active or stands by, if it has a lease.
+func writeLease(w io.Writer, l *statuspage.Lease) {
+	switch {
+	case l == nil:
+	case l.Active:
+		fmt.Fprintf(w, "Active: this process holds the lease %s and runs the jobs.\n", printable(l.Name))
+	case l.Holder == "":
+		fmt.Fprintf(w, "Standby: it is not known which process holds the lease %s.\n", printable(l.Name))
+	default:
+		fmt.Fprintf(w, "Standby: %s holds the lease %s and runs the jobs.\n", printable(l.Holder), printable(l.Name))
 	}
 }
 

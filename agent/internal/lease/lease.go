@@ -16,6 +16,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -351,9 +352,9 @@ func (l *Lease) stand() {
 // failed notes that a request has failed. It logs the error, unless the last request has failed with the same. It returns the pause
 // until the next request.
 func (l *Lease) failed(err error) (pause time.Duration) {
-	message, pause := "the lease cannot be read, so the jobs do not run here", pauseOK
-	if l.holds() {
-		message, pause = "the lease cannot be renewed: if that does not succeed soon, the jobs stop here", pauseFailed
+	held := l.holds()
+	if pause = pauseOK; held {
+		pause = pauseFailed
 	}
 	if errors.Is(err, errConflict) {
 		return pause // another process has written the lease
@@ -362,9 +363,13 @@ func (l *Lease) failed(err error) (pause time.Duration) {
 	if e, ok := errors.AsType[*httpclient.Error](err); ok {
 		why = e.Err // the same fault of reads and writes is logged once
 	}
-	if l.logged != message+why.Error() {
-		l.logged = message + why.Error()
-		l.Log.Error(message, "lease", l.Server.Name, "error", text)
+	if key := fmt.Sprint(held, why); l.logged != key {
+		l.logged = key
+		if held {
+			l.Log.Error("the lease cannot be renewed: if that does not succeed soon, the jobs stop here", "lease", l.Server.Name, "error", text)
+		} else {
+			l.Log.Error("the lease cannot be read or taken, so the jobs do not run here", "lease", l.Server.Name, "error", text)
+		}
 	}
 	l.setStatus(func(s *Status) { s.Error = text })
 	return pause
@@ -396,6 +401,6 @@ func (l *Lease) release() {
 		})
 	}
 	if err != nil {
-		l.Log.Warn("the lease could not be released: another process can take it in "+Duration.String(), "lease", l.Server.Name, "error", err)
+		l.Log.Warn("the lease could not be released: another process can take it when it has expired", "lease", l.Server.Name, "error", err)
 	}
 }

@@ -308,7 +308,7 @@ func TestServerDown(t *testing.T) {
 		for _, want := range []string{
 			`level=ERROR msg="the lease cannot be renewed: if that does not succeed soon, the jobs stop here" lease=cton error="`,
 			`level=ERROR msg="the lease is lost: the jobs stop here at once, and run again when this process holds the lease" lease=cton why="it was not renewed for 7s"`,
-			`level=ERROR msg="the lease cannot be read, so the jobs do not run here" lease=cton error="GET http://api.test/`,
+			`level=ERROR msg="the lease cannot be read or taken, so the jobs do not run here" lease=cton error="GET http://api.test/`,
 			`level=INFO msg="the API server answers again" lease=cton`,
 		} {
 			if n := strings.Count(log, want); n < 1 || n > 4 {

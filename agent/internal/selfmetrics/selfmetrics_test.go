@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/collectington/collectington/agent/internal/lease"
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/shard"
@@ -212,5 +213,26 @@ func TestShard(t *testing.T) {
 	}
 	if values["cton_shards"] != 5 || values["cton_shards_jobs"] != 7 || values["cton_job_runs_total"] != 1 {
 		t.Errorf("got %v", values)
+	}
+}
+
+// TestLease holds that each metric of an agent with a lease has its host as a label, and that one metric says whether it is active.
+func TestLease(t *testing.T) {
+	m := New("1.0", Others{Shard: shard.Shard{Index: 2, Count: 5}, Replica: "cton-1"})
+	for _, active := range []bool{true, false} {
+		value := -1.0
+		for _, r := range m.Readings(run.State{Lease: &lease.Status{Active: active}, Sinks: []run.SinkState{{Name: "out"}}}) {
+			for _, row := range r.Rows {
+				if n := len(row.Labels); n != len(r.Desc.LabelNames) || row.Labels[n-2] != "cton-1" || r.Desc.LabelNames[n-2] != "replica" || row.Labels[n-1] != "2" {
+					t.Errorf("%s has the labels %q with the values %q", r.Desc.Name, r.Desc.LabelNames, row.Labels)
+				}
+				if r.Desc.Name == "cton_lease_active" {
+					value = row.Value
+				}
+			}
+		}
+		if value != truth(active) {
+			t.Errorf("cton_lease_active is %v, want %v", value, truth(active))
+		}
 	}
 }

@@ -81,6 +81,9 @@ func (p *Page) build() *Status {
 	if f := state.File; f != nil {
 		s.StateFile = &StateFile{Written: utc(f.Written), Failed: f.Failed, Bytes: f.Bytes, Error: f.Error}
 	}
+	if l := state.Lease; l != nil {
+		s.Lease = &Lease{Name: l.Name, Active: l.Active, Holder: text.OneLine(l.Holder), Error: l.Error}
+	}
 	s.Watched = p.watched(state.Jobs)
 	p.History.mu.Lock()
 	strip := maxRuns

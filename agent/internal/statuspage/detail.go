@@ -95,6 +95,9 @@ func (s *Status) summary() *Status {
 		Version: s.Version, Now: s.Now, Started: s.Started, Summary: true, Ready: s.Ready, Problems: []Problem{}, More: s.More,
 		Configuration: Configuration{Loaded: s.Configuration.Loaded, OK: s.Configuration.OK},
 	}
+	if l := s.Lease; l != nil {
+		out.Lease = &Lease{Name: l.Name, Active: l.Active, Holder: l.Holder}
+	}
 	for _, p := range s.Problems {
 		out.Problems = append(out.Problems, Problem{Level: p.Level, Kind: p.Kind, Name: p.Name, Since: p.Since})
 	}

@@ -29,6 +29,13 @@ func problems(s *Status) []Problem {
 			Do: "Runs are held back until the disk works again. Free space or correct its permissions.",
 		})
 	}
+	if l := s.Lease; l != nil && l.Error != "" {
+		p := Problem{Level: levelError, Kind: "lease", Name: l.Name, Text: l.Error, Do: "The jobs do not run here until the API server answers."}
+		if l.Active {
+			p.Level, p.Do = levelWarning, "If it cannot be renewed soon, the jobs stop here."
+		}
+		all = append(all, p)
+	}
 	if !s.Ready {
 		all = append(all, Problem{Level: levelError, Kind: "configuration", Text: "not ready: " + s.Unready})
 	}

@@ -26,13 +26,14 @@ type Status struct {
 
 	Configuration Configuration `json:"configuration"`
 	StateFile     *StateFile    `json:"state_file,omitempty"`
+	Lease         *Lease        `json:"lease,omitempty"` // null without run --lease
 	ClockJumps    int           `json:"clock_jumps"` // number of jumps of the system's clock since the start
 }
 
 // Problem is something that is wrong.
 type Problem struct {
 	Level string    `json:"level"`          // error: something is not measured or not delivered; warning: any other problem
-	Kind  string    `json:"kind"`           // job, sink, login, configuration, state_file
+	Kind  string    `json:"kind"`           // job, sink, login, configuration, state_file, lease
 	Name  string    `json:"name,omitempty"` // name of the job, sink or login
 	Text  string    `json:"text"`
 	Do    string    `json:"do,omitempty"`   // what the user can do about the problem
@@ -259,4 +260,12 @@ type StateFile struct {
 	Failed  int64     `json:"failed_writes"`
 	Bytes   int64     `json:"written_bytes"`
 	Error   string    `json:"error,omitempty"`
+}
+
+// Lease is the state of the lease with which one of several processes runs the jobs.
+type Lease struct {
+	Name   string `json:"name"`
+	Active bool   `json:"active"`           // this process holds the lease and runs the jobs; otherwise it stands by
+	Holder string `json:"holder,omitempty"` // host of the process that holds the lease
+	Error  string `json:"error,omitempty"`  // why the last request to the API server has failed
 }
