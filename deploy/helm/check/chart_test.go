@@ -18,6 +18,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -107,6 +108,9 @@ func TestChart(t *testing.T) {
 				t.Fatal(err)
 			}
 			pods := 0
+			if name == "lease" {
+				checkLease(t, manifests)
+			}
 			for _, m := range manifests {
 				o := decode(t, m)
 				if s, is := o.(*appsv1.StatefulSet); is {
@@ -123,7 +127,7 @@ func TestChart(t *testing.T) {
 			if pods != 2 {
 				t.Errorf("%d kinds of pods, want that of the program and that of the test", pods)
 			}
-			if name != "small" {
+			if name != "small" && name != "pair" {
 				checkPlain(t, name, manifests)
 			}
 		})
@@ -139,10 +143,10 @@ func checkPod(t *testing.T, pod *corev1.PodSpec, name string) {
 		*s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 		t.Errorf("%s is not restricted: %v %v", c.Name, pod.SecurityContext, s)
 	}
-	if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
-		t.Error("the pod gets a token that it does not need")
+	if needs := name == "lease" && c.Name == "cton"; pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken != needs {
+		t.Errorf("whether the pod %s needs a token: %v, and it gets one: %v", c.Name, needs, !needs)
 	}
-	volumes := map[string]bool{"data": name == "statefulset" || name == "shards"} // of a claim
+	volumes := map[string]bool{"data": slices.Contains([]string{"statefulset", "shards", "lease", "pair"}, name)} // of a claim
 	for _, v := range pod.Volumes {
 		volumes[v.Name] = true
 	}
@@ -166,15 +170,53 @@ func checkPod(t *testing.T, pod *corev1.PodSpec, name string) {
 	}
 }
 
-// checkShards checks that a StatefulSet has as many pods as shards, and that each pod knows its own.
-func checkShards(t *testing.T, s *appsv1.StatefulSet) {
-	c := s.Spec.Template.Spec.Containers[0]
-	i := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "CTON_SHARD" })
-	got := ""
-	if i >= 0 {
-		got = c.Env[i].Value
+// variable returns the value of an environment variable of a container, "" if there is none.
+func variable(c *corev1.Container, name string) string {
+	for _, e := range c.Env {
+		if e.Name == name {
+			return e.Value
+		}
 	}
-	want := ""
+	return ""
+}
+
+// checkLease checks that the role allows what the program does, for its lease only, and that the pods have the role.
+func checkLease(t *testing.T, manifests []string) {
+	verbs, bound, account, lease := map[string][]string{}, "", "", ""
+	for _, m := range manifests {
+		switch o := decode(t, m).(type) {
+		case *rbacv1.Role:
+			for _, r := range o.Rules {
+				if !slices.Equal(r.APIGroups, []string{"coordination.k8s.io"}) || !slices.Equal(r.Resources, []string{"leases"}) {
+					t.Errorf("a rule is %+v", r)
+				}
+				verbs[strings.Join(r.ResourceNames, " ")] = r.Verbs
+			}
+		case *rbacv1.RoleBinding:
+			bound = o.Subjects[0].Kind + " " + o.Subjects[0].Namespace + "/" + o.Subjects[0].Name
+		case *appsv1.StatefulSet:
+			account, lease = o.Spec.Template.Spec.ServiceAccountName, variable(&o.Spec.Template.Spec.Containers[0], "CTON_LEASE")
+		}
+	}
+	if want := map[string][]string{lease: {"get", "patch"}, "": {"create"}}; lease == "" || !cmp.Equal(verbs, want) {
+		t.Errorf("the role has %v, want %v", verbs, want)
+	}
+	if want := "ServiceAccount monitoring/" + account; bound != want {
+		t.Errorf("the role is bound to %s, want %s", bound, want)
+	}
+}
+
+// checkShards checks that a StatefulSet has as many pods as shards, and that each pod knows its own. Two pods that are no shards have a
+// lease, or a name each.
+func checkShards(t *testing.T, s *appsv1.StatefulSet) {
+	c := &s.Spec.Template.Spec.Containers[0]
+	if variable(c, "CTON_LEASE") != "" || slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "POD_NAME" }) {
+		if *s.Spec.Replicas != 2 {
+			t.Errorf("%d pods", *s.Spec.Replicas)
+		}
+		return
+	}
+	got, want := variable(c, "CTON_SHARD"), ""
 	if n := *s.Spec.Replicas; n > 1 {
 		want = fmt.Sprintf("ordinal/%d", n)
 	}
@@ -195,7 +237,7 @@ func checkConfig(t *testing.T, config string) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(cton, "check", "-c", file)
-	cmd.Env = append(os.Environ(), "API_KEY=x")
+	cmd.Env = append(os.Environ(), "API_KEY=x", "POD_NAME=cton-0")
 	if out, err := cmd.CombinedOutput(); err != nil && !strings.Contains(string(out), "/run/secrets/") {
 		t.Errorf("%v: %s\n%s", err, out, config)
 	}
@@ -264,15 +306,19 @@ func TestGuide(t *testing.T) {
 // TestMistakes holds that a mistake in the values is an error that names it.
 func TestMistakes(t *testing.T) {
 	for values, want := range map[string]string{
-		"kind: DaemonSet":                                      "kind",
-		"shards: 3":                                            "StatefulSet",
-		"{kind: StatefulSet, shards: 0}":                       "shards",
-		"persistance: {enabled: true}":                         "persistance",
-		"persistence: {sizes: 1Gi}":                            "sizes",
-		"image: {digest: abc}":                                 "digest",
-		"serviceMonitor: {enabled: true}":                      "metrics.port",
-		"metrics: {port: 99999}":                               "port",
-		"secretMounts: [{secretName: a, mountPath: relative}]": "mountPath",
+		"kind: DaemonSet":        "kind",
+		"shards: 3":              "StatefulSet",
+		"lease: {enabled: true}": "StatefulSet",
+		"pair: {enabled: true}":  "StatefulSet",
+		"{kind: StatefulSet, shards: 2, lease: {enabled: true}}":             "only one of",
+		"{kind: StatefulSet, pair: {enabled: true}, lease: {enabled: true}}": "only one of",
+		"{kind: StatefulSet, shards: 0}":                                     "shards",
+		"persistance: {enabled: true}":                                       "persistance",
+		"persistence: {sizes: 1Gi}":                                          "sizes",
+		"image: {digest: abc}":                                               "digest",
+		"serviceMonitor: {enabled: true}":                                    "metrics.port",
+		"metrics: {port: 99999}":                                             "port",
+		"secretMounts: [{secretName: a, mountPath: relative}]":               "mountPath",
 	} {
 		if _, err := render(t, []byte(values)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: the error is %v, want one with %s", values, err, want)

@@ -26,6 +26,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- .Values.serviceAccount.name | default (ternary (include "cton.name" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
+{{/* How many pods there are. */}}
+{{- define "cton.replicas" -}}
+{{- ternary 2 .Values.shards (or .Values.lease.enabled .Values.pair.enabled) -}}
+{{- end -}}
+
 {{/* Whether /var/lib/cton is on a volume that outlives the pod. */}}
 {{- define "cton.persistent" -}}
 {{- if and .Values.persistence.enabled (or (eq .Values.kind "StatefulSet") (and (eq .Values.kind "CronJob") .Values.persistence.existingClaim)) -}}yes{{- end -}}
@@ -43,6 +48,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- if .Values.persistence.sharedClaim -}}
 {{- $_ := set $added "state_file" "/var/lib/cton/shared/state" -}}
+{{- end -}}
+{{- if .Values.lease.enabled -}}
+{{- $_ := set $added "external_labels" (dict "instance" (include "cton.name" .)) -}}
+{{- end -}}
+{{- if .Values.pair.enabled -}}
+{{- $_ := set $added "external_labels" (dict "instance" (include "cton.name" .) "cluster" (include "cton.name" .) "__replica__" "env:POD_NAME") -}}
 {{- end -}}
 {{- mergeOverwrite $added (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
@@ -64,7 +75,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "cton.pod" -}}
 {{- $cron := eq .Values.kind "CronJob" -}}
 serviceAccountName: {{ include "cton.serviceAccount" . }}
-automountServiceAccountToken: {{ .Values.serviceAccount.automountToken }}
+automountServiceAccountToken: {{ or .Values.lease.enabled .Values.serviceAccount.automountToken }}
 terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
@@ -96,10 +107,16 @@ containers:
   {{- end }}
   {{- $memory := include "cton.memoryLimit" . }}
   {{- $sharded := gt (int .Values.shards) 1 }}
-  {{- if or .Values.env $memory $sharded }}
+  {{- if or .Values.env $memory $sharded .Values.lease.enabled .Values.pair.enabled }}
   env:
   {{- if $sharded }}
   - {name: CTON_SHARD, value: {{ printf "ordinal/%v" .Values.shards | quote }}}
+  {{- end }}
+  {{- if .Values.lease.enabled }}
+  - {name: CTON_LEASE, value: {{ include "cton.name" . | quote }}}
+  {{- end }}
+  {{- if .Values.pair.enabled }}
+  - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
   {{- end }}
   {{- with $memory }}
   - {name: GOMEMLIMIT, value: {{ . | quote }}}
