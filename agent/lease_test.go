@@ -161,7 +161,7 @@ func TestLease(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		first = p.lead("cton-0")
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + 3*time.Second)
 
 		second.apart.Store(true)
 		time.Sleep(15 * time.Second)
@@ -209,10 +209,11 @@ func TestLeaseOwnState(t *testing.T) {
 		jobs := namesOf(2)
 		p := newPair(t, jobs, false)
 		first := p.lead("cton-0")
-		time.Sleep(3 * time.Minute)
+		time.Sleep(3*time.Minute + 5*time.Second)
 		first.stop()
+		time.Sleep(2 * time.Second)
 		first = p.lead("cton-0") // no other has had the lease
-		time.Sleep(3 * time.Minute)
+		time.Sleep(3*time.Minute + 5*time.Second)
 		asked := p.asked()["/job-0"]
 		if got := p.storage.Value(t, time.Now(), `runs_total{of="job-0"}`); int(got) != asked {
 			t.Errorf("the total is %v after a restart, want %d\n%s", got, asked, first.logs)
