@@ -248,7 +248,9 @@ func (l *Lease) read(ctx context.Context) error {
 	r, err := l.Server.get(ctx)
 	if errors.Is(err, errMissing) {
 		l.lose("it was deleted")
-		r, err = l.Server.create(ctx)
+		if r, err = l.Server.create(ctx); err == nil {
+			l.Log.Info("the lease did not exist and was created: it can be taken when it has not changed for "+Duration.String(), "lease", l.Server.Name)
+		}
 	}
 	if err != nil {
 		return err
@@ -329,7 +331,7 @@ func (l *Lease) guard(ctx context.Context, t *Term) {
 		return // the jobs have stopped, and Run releases the lease
 	}
 	still := l.Working()
-	l.setStatus(func(s *Status) { s.Active = false })
+	l.setStatus(func(s *Status) { s.Active, s.Holder = false, "" })
 	l.Log.Error("the lease is lost: the jobs stop here at once, and run again when this process holds the lease", "lease", l.Server.Name, "why", t.why())
 	time.Sleep(stopAtLeast) // after a suspension, endAfter may be over already
 	t.sleep(nil, endAfter)
