@@ -27,7 +27,7 @@ type Status struct {
 	Configuration Configuration `json:"configuration"`
 	StateFile     *StateFile    `json:"state_file,omitempty"`
 	Lease         *Lease        `json:"lease,omitempty"` // null without run --lease
-	ClockJumps    int           `json:"clock_jumps"` // number of jumps of the system's clock since the start
+	ClockJumps    int           `json:"clock_jumps"`     // number of jumps of the system's clock since the start
 }
 
 // Problem is something that is wrong.
