@@ -130,8 +130,17 @@ const stateRereadPause = time.Second
 // file for all processes, or this process was the last to run the jobs. Otherwise the totals in the file are old. If the jobs continued from
 // them, receivers would see the totals decrease, and count them twice. So the jobs start from zero. It returns false if the term ends first.
 func (s *service) continues(ctx context.Context, file *state.File, t *lease.Term) bool {
+	name := s.lease.Server.Name
+	var had []string
 	for logged := false; ; logged = true {
 		err := file.Reread()
+		var last string
+		if err == nil {
+			last, err = run.LoadTerm(file, name)
+		}
+		if err == nil && last != t.Follows {
+			had, err = run.Outdate(file, namesOfJobs(s.turn.plan))
+		}
 		if err == nil {
 			break
 		}
@@ -145,11 +154,6 @@ func (s *service) continues(ctx context.Context, file *state.File, t *lease.Term
 			return false
 		case <-time.After(stateRereadPause):
 		}
-	}
-	var had []string
-	name := s.lease.Server.Name
-	if run.LoadTerm(file, name) != t.Follows {
-		had = run.Outdate(file, namesOfJobs(s.turn.plan))
 	}
 	written := run.StoreTerm(file, name, t.Number)
 	if len(had) == 0 {

@@ -302,19 +302,22 @@ func StoreTerm(file *state.File, lease, term string) *state.Write {
 }
 
 // LoadTerm returns the term of a lease in which jobs have used a state file last, "" if there is none.
-func LoadTerm(file *state.File, lease string) string {
-	records := file.Records(leasePrefix + lease)
-	if len(records) == 0 {
-		return ""
+func LoadTerm(file *state.File, lease string) (string, error) {
+	records, err := file.Records(leasePrefix + lease)
+	if len(records) == 0 || err != nil {
+		return "", err
 	}
-	return string(records[len(records)-1])
+	return string(records[len(records)-1]), nil
 }
 
 // Outdate marks the saved state of jobs as continued elsewhere: the jobs start without it. It returns the names of the jobs that had
 // state.
-func Outdate(file *state.File, jobs []string) (had []string) {
+func Outdate(file *state.File, jobs []string) (had []string, err error) {
 	for _, job := range jobs {
-		records := file.Records(job)
+		records, err := file.Records(job)
+		if err != nil {
+			return had, err
+		}
 		if records == nil {
 			continue
 		}
@@ -329,7 +332,7 @@ func Outdate(file *state.File, jobs []string) (had []string) {
 		file.Append(job, here)
 		had = append(had, job)
 	}
-	return had
+	return had, nil
 }
 
 // FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.
