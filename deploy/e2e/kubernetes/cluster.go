@@ -125,7 +125,8 @@ func (c *Cluster) control(ctx context.Context) error {
 		}
 		args := []string{name, "--kubeconfig=" + config, "--leader-elect=false", "--cert-dir=" + c.file(name+"-pki")}
 		if name == "controllers" {
-			args = append(args, "--root-ca-file="+c.file("pki/apiserver.crt"), "--service-account-private-key-file="+c.file("account.key"))
+			args = append(args, "--root-ca-file="+c.file("pki/apiserver.crt"), "--service-account-private-key-file="+c.file("account.key"),
+				"--use-service-account-credentials")
 		}
 		if err := c.start(name, args...); err != nil {
 			return err

@@ -23,8 +23,12 @@ type Release struct {
 
 // Release returns a release by its name. It need not be installed.
 func (c *Cluster) Release(name, namespace, chart string) (*Release, error) {
-	flags := genericclioptions.NewConfigFlags(false)
-	flags.APIServer, flags.BearerToken, flags.CAFile, flags.Namespace = &c.Config.Host, &c.Config.BearerToken, &c.Config.CAFile, &namespace
+	config, err := c.kubeconfig("admin")
+	if err != nil {
+		return nil, err
+	}
+	cache, flags := c.file("cache"), genericclioptions.NewConfigFlags(false)
+	flags.KubeConfig, flags.CacheDir, flags.Namespace = &config, &cache, &namespace
 	r := &Release{name: name, namespace: namespace, chart: chart, actions: action.NewConfiguration()}
 	r.actions.SetLogger(slog.DiscardHandler)
 	return r, r.actions.Init(flags, namespace, "secret")

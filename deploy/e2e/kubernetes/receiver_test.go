@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/exp/api/remote"
 	writev2 "github.com/prometheus/client_golang/exp/api/remote/genproto/v2"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // receiver keeps every sample that arrives by remote-write 2.0, in the order of arrival.
@@ -63,11 +64,32 @@ func (r *receiver) Store(request *http.Request, _ remote.WriteMessageType) (*rem
 			r.series[id] = s
 		}
 		for _, one := range t.Samples {
-			s.samples = append(s.samples, sample{one.Timestamp, t.CreatedTimestamp, one.Value})
+			s.samples = append(s.samples, sample{one.Timestamp, startOf(one), one.Value})
 			response.Samples++
 		}
 	}
 	return response, nil
+}
+
+// startOf returns the start timestamp of a sample, 0 without one. The library does not know this field of remote-write 2.0.
+func startOf(s *writev2.Sample) int64 {
+	const startTimestamp = 3
+	for rest := s.ProtoReflect().GetUnknown(); len(rest) > 0; {
+		number, kind, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			break
+		}
+		if number == startTimestamp && kind == protowire.VarintType {
+			at, _ := protowire.ConsumeVarint(rest[n:])
+			return int64(at)
+		}
+		skip := protowire.ConsumeFieldValue(number, kind, rest[n:])
+		if skip < 0 {
+			break
+		}
+		rest = rest[n+skip:]
+	}
+	return 0
 }
 
 // of returns the samples of all series of a metric that have the labels, by time, without staleness markers. A sample that has arrived twice is there

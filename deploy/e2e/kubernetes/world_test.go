@@ -149,7 +149,7 @@ func (w *world) config(jobs ...string) map[string]any {
 		}
 	}
 	return map[string]any{
-		"external_labels": map[string]any{"instance": "cton"}, "jobs": all,
+		"external_labels": map[string]any{"instance": "cton"}, "own_metrics": map[string]any{"interval": "2s"}, "jobs": all,
 		"sinks": map[string]any{"receiver": map[string]any{"remote_write": map[string]any{
 			"url": "http://" + receiverAddress + "/api/v1/write", "protocol": "2.0", "spool": map[string]any{"dir": "/var/lib/cton/spool"},
 		}}},
@@ -238,6 +238,9 @@ func (w *world) judge(ctx context.Context, t *testing.T, ends int, jobs ...strin
 		counted, err := w.receiver.of("test_events_total", labels)
 		if err != nil {
 			t.Error(err)
+		}
+		if counted[0].since == 0 {
+			t.Errorf("job %s: the total of events has no start timestamp", job)
 		}
 		for i := 1; i < len(counted); i++ {
 			if a, b := counted[i-1], counted[i]; b.value < a.value || b.since != a.since {
