@@ -64,7 +64,7 @@ KUBERNETES = k8s.io/component-base/version
 
 # Not in CI: building Kubernetes takes ten minutes or more, 2.5 GB of memory and 4 GB of the build cache. TESTFLAGS are for go test.
 e2e-kubernetes: build ## test the chart in a Kubernetes cluster on this machine, which is built first (as root)
-	cd deploy/e2e/kubernetes && CTON=$(CURDIR)/bin/cton CGO_ENABLED=0 go test -count=1 -v -timeout 15m \
+	cd deploy/e2e/kubernetes && CTON=$(CURDIR)/bin/cton CGO_ENABLED=0 go test -vet=off -count=1 -v -timeout 20m \
 		-ldflags='-s -w -X $(KUBERNETES).gitVersion=v1.37.2 -X $(KUBERNETES).gitMajor=1 -X $(KUBERNETES).gitMinor=37' $(TESTFLAGS) .
 
 release: ## build archives, packages and the container images of the last commit in dist

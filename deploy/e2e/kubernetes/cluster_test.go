@@ -42,7 +42,7 @@ func TestShards(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can make the namespaces, mounts and interfaces of pods")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	w := newWorld(ctx, t)
 	t.Cleanup(func() {
@@ -81,7 +81,7 @@ func TestShards(t *testing.T) {
 	}
 	w.api.stop()
 	w.judge(ctx, t, r.ends, r.jobs...)
-	if err := r.Uninstall(time.Minute); err != nil {
+	if err := r.Uninstall(patience); err != nil {
 		t.Error(err)
 	}
 }
@@ -99,20 +99,20 @@ type rollout struct {
 func (r *rollout) upgrade(ctx context.Context, t *testing.T, changed map[string]any) {
 	t.Helper()
 	maps.Copy(r.values, changed)
-	if err := r.Upgrade(ctx, r.values, 90*time.Second); err != nil {
+	if err := r.Upgrade(ctx, r.values, patience); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (r *rollout) install(ctx context.Context, t *testing.T) {
-	if err := r.Install(ctx, r.values, 90*time.Second); err != nil {
+	if err := r.Install(ctx, r.values, patience); err != nil {
 		t.Fatal(err)
 	}
 	r.arrives(ctx, t, r.jobs...)
 }
 
 func (r *rollout) check(_ context.Context, t *testing.T) {
-	logs, err := r.Test(time.Minute)
+	logs, err := r.Test(patience)
 	if err != nil {
 		t.Error(err)
 	}
@@ -134,7 +134,7 @@ func (r *rollout) killed(ctx context.Context, t *testing.T) {
 	if err := r.Kill(pod); err != nil {
 		t.Fatal(err)
 	}
-	r.until(ctx, t, "the container is started again", 30*time.Second, func() error {
+	r.until(ctx, t, "the container is started again", func() error {
 		if s := r.pod(ctx, t, "cton-0").Status.ContainerStatuses[0]; s.RestartCount != pod.Status.ContainerStatuses[0].RestartCount+1 || !s.Ready {
 			return fmt.Errorf("%d restarts, ready: %v", s.RestartCount, s.Ready)
 		}
@@ -177,13 +177,13 @@ func (r *rollout) reloaded(ctx context.Context, t *testing.T) {
 func (r *rollout) refused(ctx context.Context, t *testing.T) {
 	before, good := r.starts(ctx, t), r.values["config"]
 	r.upgrade(ctx, t, map[string]any{"config": r.bad()})
-	r.until(ctx, t, "the pods say that they refuse it", time.Minute, func() error { return r.loaded(0) })
+	r.until(ctx, t, "the pods say that they refuse it", func() error { return r.loaded(0) })
 	r.arrives(ctx, t, r.jobs...)
 	if after := r.starts(ctx, t); !maps.Equal(before, after) {
 		t.Errorf("pods have been started again: %v, before %v", after, before)
 	}
 	r.upgrade(ctx, t, map[string]any{"config": good})
-	r.until(ctx, t, "the pods say that they have loaded the good one", time.Minute, func() error { return r.loaded(1) })
+	r.until(ctx, t, "the pods say that they have loaded the good one", func() error { return r.loaded(1) })
 }
 
 // bad returns a configuration with a mistake.
@@ -218,7 +218,7 @@ func (r *rollout) rolledBack(ctx context.Context, t *testing.T) {
 		t.Fatal("the upgrade says that it worked")
 	}
 	t.Logf("helm says: %v", err)
-	r.until(ctx, t, "all pods have the good image and are ready", 90*time.Second, func() error {
+	r.until(ctx, t, "all pods have the good image and are ready", func() error {
 		pods := r.pods(ctx, t, r.name)
 		for _, p := range pods {
 			if !strings.HasSuffix(p.Spec.Containers[0].Image, ":"+good) || len(p.Status.ContainerStatuses) == 0 || !p.Status.ContainerStatuses[0].Ready {
@@ -246,7 +246,7 @@ func (r *rollout) moreShards(ctx context.Context, t *testing.T) {
 func (r *rollout) drained(ctx context.Context, t *testing.T) {
 	node := r.pod(ctx, t, "cton-0").Spec.NodeName
 	helper := &drain.Helper{
-		Ctx: ctx, Client: r.Client, GracePeriodSeconds: -1, Timeout: time.Minute, DeleteEmptyDirData: true, Out: t.Output(), ErrOut: t.Output(),
+		Ctx: ctx, Client: r.Client, GracePeriodSeconds: -1, Timeout: patience, DeleteEmptyDirData: true, Out: t.Output(), ErrOut: t.Output(),
 	}
 	n, err := r.Client.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
 	if err != nil {
@@ -258,7 +258,7 @@ func (r *rollout) drained(ctx context.Context, t *testing.T) {
 	if err := drain.RunNodeDrain(helper, node); err != nil {
 		t.Fatal(err)
 	}
-	r.until(ctx, t, "the pod is ready on another node", time.Minute, func() error {
+	r.until(ctx, t, "the pod is ready on another node", func() error {
 		for _, p := range r.pods(ctx, t, r.name) {
 			if p.Name == "cton-0" && p.Spec.NodeName != node && len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].Ready {
 				return nil
