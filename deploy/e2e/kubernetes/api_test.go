@@ -18,7 +18,7 @@ type api struct {
 
 // asked is what the API knows about a job.
 type asked struct {
-	answers []time.Time // since the last one is not counted before it is sent, an answer may have been lost on its way
+	answers []time.Time // their times; the last one may be on its way
 	events  int
 }
 
@@ -41,7 +41,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for n := max(1, j.events-shown+1); n <= j.events; n++ {
 		events = append(events, n)
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"answer": len(j.answers), "events": events}) // who does not read it asks again
+	_ = json.NewEncoder(w).Encode(map[string]any{"answer": len(j.answers), "events": events}) // a client that is gone has no use for the error
 }
 
 // add adds a job.

@@ -217,7 +217,9 @@ func (r *rollout) rolledBack(ctx context.Context, t *testing.T) {
 	if err == nil {
 		t.Fatal("the upgrade says that it worked")
 	}
-	t.Logf("helm says: %v", err)
+	if !strings.Contains(err.Error(), "has been rolled back") {
+		t.Errorf("the upgrade is not rolled back: %v", err)
+	}
 	r.until(ctx, t, "all pods have the good image and are ready", func() error {
 		pods := r.pods(ctx, t, r.name)
 		for _, p := range pods {

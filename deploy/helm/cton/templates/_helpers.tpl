@@ -95,7 +95,8 @@ containers:
   {{- toYaml . | nindent 2 }}
   {{- end }}
   {{- $memory := include "cton.memoryLimit" . }}
-  {{- $sharded := gt (int .Values.shards) 1 }}
+  {{- /* One pod is a shard too if its state file is shared: without a shard it would keep the file to itself, and a second pod could not start. */}}
+  {{- $sharded := or (gt (int .Values.shards) 1) (and .Values.persistence.sharedClaim (eq .Values.kind "StatefulSet")) }}
   {{- if or .Values.env $memory $sharded }}
   env:
   {{- if $sharded }}
