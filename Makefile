@@ -58,7 +58,7 @@ e2e: build ## test delivery to real receivers from Debian, also with outages
 	deploy/e2e/run.sh bin/cton
 
 chart: build ## render the Helm chart, and decode and check what comes out
-	cd deploy/helm/check && CTON=$(CURDIR)/bin/cton go test -timeout 20m ./...
+	cd deploy/helm/check && CTON=$(CURDIR)/bin/cton go test -count=1 -timeout 20m ./...
 
 KUBERNETES = k8s.io/component-base/version
 
