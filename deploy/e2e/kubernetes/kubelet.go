@@ -19,8 +19,8 @@ import (
 	kubeletutil "k8s.io/kubernetes/pkg/kubelet/util"
 )
 
-// aKubelet is a real kubelet, with the container runtime of this package, without cgroups and without statistics of the machine.
-type aKubelet struct {
+// hostKubelet is the kubelet of Kubernetes, with the container runtime of this package, without cgroups and without statistics of the machine.
+type hostKubelet struct {
 	server  *options.KubeletServer
 	client  *clientset.Clientset
 	runtime *containerRuntime
@@ -34,7 +34,7 @@ func (*machine) MachineInfo(klog.Logger) (*cadvisorapi.MachineInfo, error) {
 }
 
 // newKubelet returns the kubelet of a node.
-func newKubelet(number, dir, kubeconfig string) (*aKubelet, error) {
+func newKubelet(number, dir, kubeconfig string) (*hostKubelet, error) {
 	n, err := strconv.Atoi(number)
 	if err != nil {
 		return nil, err
@@ -66,11 +66,11 @@ func newKubelet(number, dir, kubeconfig string) (*aKubelet, error) {
 	c.ContainerRuntimeEndpoint = "unix:///in/this/process"
 	s.KubeletConfiguration = *c
 	runtime, err := newRuntime(dir, n)
-	return &aKubelet{s, client, runtime}, err
+	return &hostKubelet{s, client, runtime}, err
 }
 
 // run runs the kubelet until the process ends.
-func (k *aKubelet) run(ctx context.Context) error {
+func (k *hostKubelet) run(ctx context.Context) error {
 	d, err := kubelet.UnsecuredDependencies(ctx, k.server, utilfeature.DefaultFeatureGate)
 	if err != nil {
 		return err

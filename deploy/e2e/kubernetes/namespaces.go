@@ -17,7 +17,6 @@ const workDir = "CTON_CLUSTER_DIR"
 
 // Addresses in the network of the cluster.
 const (
-	network       = "10.44.0.0/16"
 	hostAddress   = "10.44.0.1" // of the API server, and of the servers of the test
 	apiService    = "10.96.0.1" // of the Service "kubernetes"
 	serviceRange  = "10.96.0.0/16"
