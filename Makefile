@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: build ## run the agent with a sample API on this machine
 	@bin/cton demo
@@ -58,7 +58,14 @@ e2e: build ## test delivery to real receivers from Debian, also with outages
 	deploy/e2e/run.sh bin/cton
 
 chart: build ## render the Helm chart, and decode and check what comes out
-	cd deploy/helm/check && CTON=$(CURDIR)/bin/cton go test -timeout 20m ./...
+	cd deploy/helm/check && CTON=$(CURDIR)/bin/cton go test -count=1 -timeout 20m ./...
+
+KUBERNETES = k8s.io/component-base/version
+
+# Not in CI: building Kubernetes takes ten minutes or more, 2.5 GB of memory and 4 GB of the build cache. TESTFLAGS are for go test.
+e2e-kubernetes: build ## test the chart in a Kubernetes cluster on this machine, which is built first (as root)
+	cd deploy/e2e/kubernetes && CTON=$(CURDIR)/bin/cton CGO_ENABLED=0 go test -vet=off -count=1 -v -timeout 20m \
+		-ldflags='-s -w -X $(KUBERNETES).gitVersion=v1.37.2 -X $(KUBERNETES).gitMajor=1 -X $(KUBERNETES).gitMinor=37' $(TESTFLAGS) .
 
 release: ## build archives, packages and the container images of the last commit in dist
 	deploy/release/shell/fetch.sh $(CURDIR)/bin/busybox
@@ -70,4 +77,4 @@ compare: build ## measure the binary beside its peers, with flags in COMPARE
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help demo test build check vet staticcheck gofumpt race narrow fuzz exact mutants bench e2e chart release compare clean
+.PHONY: help demo test build check vet staticcheck gofumpt race narrow fuzz exact mutants bench e2e e2e-kubernetes chart release compare clean

@@ -107,6 +107,9 @@ containers:
   {{- end }}
   {{- $memory := include "cton.memoryLimit" . }}
   {{- $sharded := gt (int .Values.shards) 1 }}
+  {{- if and .Values.persistence.sharedClaim (eq .Values.kind "StatefulSet") (not (or .Values.lease.enabled .Values.pair.enabled)) }}
+  {{- $sharded = true }}{{- /* also one pod: without a shard it would keep the state file to itself, and a second pod could not start */}}
+  {{- end }}
   {{- if or .Values.env $memory $sharded .Values.lease.enabled .Values.pair.enabled }}
   env:
   {{- if $sharded }}

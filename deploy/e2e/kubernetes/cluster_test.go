@@ -1,0 +1,272 @@
+package kubernetes
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/drain"
+)
+
+// TestMain runs the tests in namespaces of their own, or a part of the cluster.
+func TestMain(m *testing.M) {
+	if Part(os.Args) {
+		return
+	}
+	if os.Getuid() != 0 || os.Getenv(workDir) != "" {
+		if os.Getuid() == 0 {
+			if err := Settle(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
+		os.Exit(m.Run())
+	}
+	code, err := Isolate()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// TestShards runs a release of two pods which share their jobs, and changes it as users and clusters do. What the API has answered is compared
+// with what has arrived.
+func TestShards(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can make the namespaces, mounts and interfaces of pods")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	w := newWorld(ctx, t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			w.dump(t)
+		}
+	})
+	jobs := []string{"orders", "search", "users", "builds"} // the last two move to the third shard
+	r := &rollout{world: w, Release: w.release(t, "cton"), jobs: jobs, values: map[string]any{
+		"kind": "StatefulSet", "shards": 1, "image": map[string]any{"tag": firstTag}, "config": w.config(jobs...),
+		"persistence": map[string]any{"sharedClaim": w.volumes(ctx, t, 3)}, "terminationGracePeriodSeconds": 10,
+	}}
+	for _, step := range []struct {
+		name string
+		do   func(context.Context, *testing.T)
+		ends int // how many runs of a job it can cut off
+	}{
+		{"install", r.install, 0},
+		{"helm test", r.check, 0},
+		{"bad configuration and image of one pod", r.rolledBack, 2},
+		{"second shard", r.moreShards, 1},
+		{"new image", r.newImage, 1},
+		{"container killed", r.killed, 1},
+		{"new configuration", r.reloaded, 0},
+		{"bad configuration", r.refused, 0},
+		{"bad configuration and image", r.rolledBack, 2},
+		{"third shard", r.moreShards, 1},
+		{"node drained", r.drained, 1},
+	} {
+		began := time.Now()
+		if !t.Run(step.name, func(t *testing.T) { step.do(ctx, t) }) {
+			return
+		}
+		r.ends += step.ends
+		t.Logf("%s: %s", step.name, time.Since(began).Round(100*time.Millisecond))
+	}
+	w.api.stop()
+	w.judge(ctx, t, r.ends, r.jobs...)
+	if err := r.Uninstall(patience); err != nil {
+		t.Error(err)
+	}
+}
+
+// rollout is a release of two shards, with what it is made of now.
+type rollout struct {
+	*world
+	*Release
+	values map[string]any
+	jobs   []string
+	ends   int
+}
+
+// upgrade upgrades the release with some values changed, and keeps them.
+func (r *rollout) upgrade(ctx context.Context, t *testing.T, changed map[string]any) {
+	t.Helper()
+	maps.Copy(r.values, changed)
+	if err := r.Upgrade(ctx, r.values, patience); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *rollout) install(ctx context.Context, t *testing.T) {
+	if err := r.Install(ctx, r.values, patience); err != nil {
+		t.Fatal(err)
+	}
+	r.arrives(ctx, t, r.jobs...)
+}
+
+func (r *rollout) check(_ context.Context, t *testing.T) {
+	logs, err := r.Test(patience)
+	if err != nil {
+		t.Error(err)
+	}
+	t.Log(logs)
+}
+
+func (r *rollout) newImage(ctx context.Context, t *testing.T) {
+	r.upgrade(ctx, t, map[string]any{"image": map[string]any{"tag": secondTag}})
+	for _, p := range r.pods(ctx, t, r.name) {
+		if image := p.Spec.Containers[0].Image; !strings.HasSuffix(image, ":"+secondTag) {
+			t.Errorf("pod %s has image %s", p.Name, image)
+		}
+	}
+	r.arrives(ctx, t, r.jobs...)
+}
+
+func (r *rollout) killed(ctx context.Context, t *testing.T) {
+	pod := r.pod(ctx, t, "cton-0")
+	if err := r.Kill(pod); err != nil {
+		t.Fatal(err)
+	}
+	r.until(ctx, t, "the container is started again", func() error {
+		if s := r.pod(ctx, t, "cton-0").Status.ContainerStatuses[0]; s.RestartCount != pod.Status.ContainerStatuses[0].RestartCount+1 || !s.Ready {
+			return fmt.Errorf("%d restarts, ready: %v", s.RestartCount, s.Ready)
+		}
+		return nil
+	})
+	r.arrives(ctx, t, r.jobs...)
+}
+
+// pod returns a pod of the release.
+func (r *rollout) pod(ctx context.Context, t *testing.T, name string) *corev1.Pod {
+	t.Helper()
+	p, err := r.Client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// starts returns how often the containers of all pods have been started, by the pods' identities.
+func (r *rollout) starts(ctx context.Context, t *testing.T) map[string]int32 {
+	t.Helper()
+	all := map[string]int32{}
+	for _, p := range r.pods(ctx, t, r.name) {
+		all[string(p.UID)] = p.Status.ContainerStatuses[0].RestartCount
+	}
+	return all
+}
+
+func (r *rollout) reloaded(ctx context.Context, t *testing.T) {
+	before := r.starts(ctx, t)
+	r.jobs = append(r.jobs, "tickets")
+	r.upgrade(ctx, t, map[string]any{"config": r.config(r.jobs...)})
+	r.arrives(ctx, t, r.jobs...)
+	if after := r.starts(ctx, t); !maps.Equal(before, after) {
+		t.Errorf("pods have been started again: %v, before %v", after, before)
+	}
+}
+
+// refused gives a configuration with a mistake to pods that run: they say so, and keep the last one.
+func (r *rollout) refused(ctx context.Context, t *testing.T) {
+	before, good := r.starts(ctx, t), r.values["config"]
+	r.upgrade(ctx, t, map[string]any{"config": r.bad()})
+	r.until(ctx, t, "the pods say that they refuse it", func() error { return r.loaded(0) })
+	r.arrives(ctx, t, r.jobs...)
+	if after := r.starts(ctx, t); !maps.Equal(before, after) {
+		t.Errorf("pods have been started again: %v, before %v", after, before)
+	}
+	r.upgrade(ctx, t, map[string]any{"config": good})
+	r.until(ctx, t, "the pods say that they have loaded the good one", func() error { return r.loaded(1) })
+}
+
+// bad returns a configuration with a mistake.
+func (r *rollout) bad() map[string]any {
+	bad := r.config(r.jobs...)
+	bad["jobs"].(map[string]any)["orders"].(map[string]any)["schedule"] = "@every now"
+	return bad
+}
+
+// loaded returns an error unless all shards say of their configuration that it is the wanted one.
+func (r *rollout) loaded(want float64) error {
+	for _, shard := range []string{"1", "2"} {
+		got, err := r.receiver.last("cton_config_last_reload_successful", map[string]string{"shard": shard})
+		if err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("shard %s says %v", shard, got)
+		}
+	}
+	return nil
+}
+
+// rolledBack upgrades to new pods with a configuration that they refuse.
+func (r *rollout) rolledBack(ctx context.Context, t *testing.T) {
+	good := r.values["image"].(map[string]any)["tag"].(string)
+	bad := maps.Clone(r.values)
+	other := map[string]string{firstTag: secondTag, secondTag: firstTag}[good]
+	maps.Copy(bad, map[string]any{"config": r.bad(), "image": map[string]any{"tag": other}})
+	err := r.Upgrade(ctx, bad, 30*time.Second)
+	if err == nil {
+		t.Fatal("the upgrade says that it worked")
+	}
+	if !strings.Contains(err.Error(), "has been rolled back") {
+		t.Errorf("the upgrade is not rolled back: %v", err)
+	}
+	r.until(ctx, t, "all pods have the good image and are ready", func() error {
+		pods := r.pods(ctx, t, r.name)
+		for _, p := range pods {
+			if !strings.HasSuffix(p.Spec.Containers[0].Image, ":"+good) || len(p.Status.ContainerStatuses) == 0 || !p.Status.ContainerStatuses[0].Ready {
+				return fmt.Errorf("pod %s: %s, %v", p.Name, p.Spec.Containers[0].Image, p.Status.ContainerStatuses)
+			}
+		}
+		if len(pods) != r.values["shards"].(int) {
+			return fmt.Errorf("%d pods", len(pods))
+		}
+		return nil
+	})
+	r.arrives(ctx, t, r.jobs...)
+}
+
+func (r *rollout) moreShards(ctx context.Context, t *testing.T) {
+	want := r.values["shards"].(int) + 1
+	r.upgrade(ctx, t, map[string]any{"shards": want})
+	if pods := r.pods(ctx, t, r.name); len(pods) != want {
+		t.Errorf("%d pods, want %d", len(pods), want)
+	}
+	r.arrives(ctx, t, r.jobs...)
+}
+
+// drained takes the node of a pod out of service, as for maintenance. The pod's jobs go on from another node.
+func (r *rollout) drained(ctx context.Context, t *testing.T) {
+	node := r.pod(ctx, t, "cton-0").Spec.NodeName
+	helper := &drain.Helper{
+		Ctx: ctx, Client: r.Client, GracePeriodSeconds: -1, Timeout: patience, DeleteEmptyDirData: true, Out: t.Output(), ErrOut: t.Output(),
+	}
+	n, err := r.Client.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := drain.RunCordonOrUncordon(helper, n, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := drain.RunNodeDrain(helper, node); err != nil {
+		t.Fatal(err)
+	}
+	r.until(ctx, t, "the pod is ready on another node", func() error {
+		for _, p := range r.pods(ctx, t, r.name) {
+			if p.Name == "cton-0" && p.Spec.NodeName != node && len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].Ready {
+				return nil
+			}
+		}
+		return fmt.Errorf("it is not there")
+	})
+	r.arrives(ctx, t, r.jobs...)
+}
