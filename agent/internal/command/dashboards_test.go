@@ -3,10 +3,12 @@ package command_test
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -89,12 +91,56 @@ func trouble(t *testing.T, net *memnet.Network, prometheus http.Handler) {
 	}))
 }
 
+// standby is the configuration of an agent that never gets its lease.
+const standby = `
+external_labels: {instance: b}
+sinks: {central: {remote_write: {url: "http://rw.test/api/v1/write"}}}
+jobs: {leased: {schedule: "@every 60s", http: {url: "http://api.test/v1"}, metrics: {leased: {type: gauge, value: .total}}}}
+`
+
+// startStandby starts an agent that does not reach the API server of Kubernetes. It returns a function that stops the agent.
+func startStandby(t *testing.T, net *memnet.Network, account string) (stop func()) {
+	var out, log strings.Builder
+	app := faultyApp(&out, &log, net)
+	app.Host, app.ServiceAccount = "pod-1", account
+	file := write(t, "cton.yaml", standby)
+	ctx, cancel := context.WithCancel(t.Context())
+	code := make(chan int, 1)
+	go func() { code <- app.Main(ctx, []string{"run", "-c", file, "--lease", "cton"}) }()
+	return func() {
+		cancel()
+		if got := <-code; got != 0 {
+			t.Errorf("the standby: exit code %d\n%s", got, log.String())
+		}
+	}
+}
+
+// serviceAccount writes what Kubernetes mounts into a pod.
+func serviceAccount(t *testing.T) (dir string) {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	server.Close()
+	t.Setenv("KUBERNETES_SERVICE_HOST", "kubernetes.test")
+	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
+	dir = t.TempDir()
+	for name, text := range map[string]string{
+		"namespace": "monitoring", "token": "token-1", "ca.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 // TestDashboardsAndAlerts runs each query of the dashboards and alerts in Prometheus, on the metrics that an agent in trouble has delivered
 // of itself. Each metric and label that a query names must be there, and each panel must show something.
 func TestDashboardsAndAlerts(t *testing.T) {
+	account := serviceAccount(t)
 	synctest.Test(t, func(t *testing.T) {
 		net, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
 		trouble(t, net, prometheus)
+		stopStandby := startStandby(t, net, account)
 		file := write(t, "cton.yaml", troubled)
 		var out, log strings.Builder
 		app, reload := faultyApp(&out, &log, net), make(chan os.Signal)
@@ -113,6 +159,7 @@ func TestDashboardsAndAlerts(t *testing.T) {
 		}
 		time.Sleep(20 * time.Minute)
 		at := time.Now()
+		stopStandby()
 		cancel()
 		if got := <-code; got != 0 {
 			t.Fatalf("exit code %d\n%s", got, log.String())
