@@ -120,14 +120,14 @@ func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run
 		case <-ctx.Done():
 			return nil
 		case t := <-s.terms():
+			s.endTerm(ctx, plans)
 			if err := s.begin(ctx, b, t); err != nil {
 				return err
 			}
-			send(ctx, plans, s.arrange(s.turn.built))
+			s.again(ctx, plans)
 			continue
 		case <-s.turn.lost():
-			s.turn.term = nil
-			send(ctx, plans, s.arrange(s.turn.built))
+			s.endTerm(ctx, plans)
 			continue
 		case <-s.Reload:
 		case <-s.asked:
@@ -145,6 +145,21 @@ func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run
 			s.manager.Ready(running(plan))
 		}
 	}
+}
+
+// endTerm stops the jobs of the current term, if there is one.
+func (s *service) endTerm(ctx context.Context, plans chan<- run.Plan) {
+	if s.turn.term != nil {
+		s.turn.term = nil
+		s.again(ctx, plans)
+	}
+}
+
+// again sends the plan that is in use to plans: the jobs run, or do not, as the lease says now.
+func (s *service) again(ctx context.Context, plans chan<- run.Plan) {
+	plan := s.arrange(s.turn.built)
+	plan.Again = true
+	send(ctx, plans, plan)
 }
 
 // send sends a plan to plans. It returns false if ctx ends first.

@@ -76,11 +76,11 @@ func (a *Asking) SetURL(text string) error {
 	return nil
 }
 
-// isSecretParameter reports whether a parameter of a URL is a secret. Parameters for pages and short numbers are not secrets,
-// although their names can contain token or key.
+// isSecretParameter reports whether a parameter of a URL is a secret. Parameters for pages and short numbers that identify something are not
+// secrets, although their names can contain token.
 func isSecretParameter(name, value string) bool {
 	w := words(name)
-	if has(w, "id", "appid", "key", "k") && isNumber(value) && len(value) < 8 {
+	if has(w, "id", "appid") && !has(w, "key") && isNumber(value) && len(value) < 8 {
 		return false // appid=730
 	}
 	if has(w, "page", "next", "sort", "keyword", "keywords", "cursor", "continuation", "order") {

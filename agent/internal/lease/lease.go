@@ -68,6 +68,7 @@ type Lease struct {
 	// Only the goroutine of Run uses the following.
 	term     *Term         // the latest term; nil = none yet
 	follows  string        // the term before the one that this process last tried to begin
+	vacant   vacancy       // the last deletion of the lease
 	seen     *record       // the lease as last received; nil = it must be read before it is written
 	last     record        // the same, without its version
 	changed  time.Duration // when last was first received, as elapsed time
@@ -247,6 +248,10 @@ func (l *Lease) within(ctx context.Context, send func(context.Context) error) er
 func (l *Lease) read(ctx context.Context) error {
 	r, err := l.Server.get(ctx)
 	if errors.Is(err, errMissing) {
+		l.vacant = vacancy{}
+		if l.holds() {
+			l.vacant.term = l.term.Number
+		}
 		l.lose("it was deleted")
 		if r, err = l.Server.create(ctx); err == nil {
 			l.Log.Info("the lease did not exist and was created: it can be taken when it has not changed for "+Duration.String(), "lease", l.Server.Name)
@@ -270,7 +275,16 @@ func (l *Lease) received(r *record) {
 		l.last, l.changed = now, l.Clock.Read().Elapsed
 	}
 	l.seen = r
+	if l.vacant.uid == "" {
+		l.vacant.uid = r.uid
+	}
 	l.setStatus(func(s *Status) { s.Holder = r.host() })
+}
+
+// vacancy is what is known of a lease that was deleted.
+type vacancy struct {
+	term string // the term in which this process held it until then; "" = another process may have held it
+	uid  string // the lease that was created in its place
 }
 
 // untilFree returns how long this process must wait before it may take the lease; 0 = it may take it now, or it holds it. A lease that
@@ -280,7 +294,7 @@ func (l *Lease) untilFree() time.Duration {
 	if r.holder == l.identity || r.holder == "" && r.transitions > 0 {
 		return 0
 	}
-	return max(0, l.changed+r.duration-l.Clock.Read().Elapsed)
+	return max(0, l.changed+max(r.duration, Duration)-l.Clock.Read().Elapsed) // a shorter duration than ours is not ours
 }
 
 // take writes the lease: it renews it, or takes it and begins a term.
@@ -290,9 +304,13 @@ func (l *Lease) take(ctx context.Context) error {
 	if before.holder != l.identity {
 		next.transitions++
 		next.acquired = now.Wall
-		l.follows = ""
-		if before.transitions > 0 {
+		switch {
+		case before.transitions > 0:
 			l.follows = before.term()
+		case before.uid == l.vacant.uid:
+			l.follows = l.vacant.term
+		default:
+			l.follows = ""
 		}
 	}
 	l.seen = nil // until the response says what the lease is now

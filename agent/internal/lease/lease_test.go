@@ -231,6 +231,21 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
+// TestDeletedWhileHeld checks that a holder whose lease is deleted continues its term before: no other process has run the jobs since.
+func TestDeletedWhileHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		p := c.start("a", 0)
+		time.Sleep(20 * time.Second)
+		c.api.Delete()
+		time.Sleep(20 * time.Second)
+		p.stop()
+		if len(p.terms) != 2 || p.terms[0][1] != "" || p.terms[1][1] != p.terms[0][0] {
+			t.Errorf("terms and those before them: %v", p.terms)
+		}
+	})
+}
+
 // TestHandOver checks how long a hand-over takes, in each case in which the holder goes away, and that the holder before has stopped by
 // then. The clocks of the processes differ by hours.
 func TestHandOver(t *testing.T) {

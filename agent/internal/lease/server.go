@@ -55,7 +55,9 @@ func InCluster(name, account string, host *httpclient.Host) (*Server, error) {
 	}
 	client, err := host.Client(&httpclient.Settings{
 		Authorization: &httpclient.Authorization{Credentials: setting.Secret("file:" + filepath.Join(account, "token"))},
-		TLS:           &httpclient.TLS{CAFile: filepath.Join(account, "ca.crt")},
+		// A connection of HTTP/1 is closed when a request on it times out. One of HTTP/2 would be used for longer than a lease lasts, also if
+		// the API server no longer answers on it.
+		TLS: &httpclient.TLS{CAFile: filepath.Join(account, "ca.crt"), HTTP1Only: true},
 	})
 	if err != nil {
 		return nil, err

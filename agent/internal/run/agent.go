@@ -167,9 +167,11 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	for _, j := range newJobs {
 		go j.run(j.start(ctx, plan.Held))
 	}
-	a.mu.Lock()
-	a.reloaded, a.reloadGood, a.reloadBad = a.clock.Now(), true, ""
-	a.mu.Unlock()
+	if !plan.Again {
+		a.mu.Lock()
+		a.reloaded, a.reloadGood, a.reloadBad = a.clock.Now(), true, ""
+		a.mu.Unlock()
+	}
 	a.own.changed()
 }
 

@@ -185,6 +185,7 @@ func FuzzPlainXML(f *testing.F) {
 	for _, s := range []string{
 		`<a b="1"><c>x</c><c/>y</a>`, `<m:a xmlns:m="u"><a/><n:a n:b="1"/></m:a>`, `<a>&lt;&amp;<!--c--></a>`, `<?xml version='1.0' encoding="latin1"?> <a> </a >`,
 		`<a ]>b</a>`, `<a>]]></a>`, `<a>]]&gt;</a>`, `<a b='"' c = "&quot;"/>`, `<a b="1"c="<"/>`, "<a>\r</a>", "<a>\x01</a>", `<a:b:c/>`, `<1/>`, `<a:1/>`, `<a></b>`, `<a/><b/>`,
+		`<a>1&amp</a>`, `<a b='1&lt'/>`, `<a>x&apos</a>`,
 	} {
 		f.Add([]byte(s))
 	}

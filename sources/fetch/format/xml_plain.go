@@ -191,7 +191,10 @@ func (p *plain) unescaped(text []byte) ([]byte, bool) {
 	p.text = p.text[:0]
 	for ; at >= 0; at = bytes.IndexByte(text, '&') {
 		p.text = append(p.text, text[:at]...)
-		name, rest, _ := bytes.Cut(text[at+1:], []byte(";"))
+		name, rest, ended := bytes.Cut(text[at+1:], []byte(";"))
+		if !ended {
+			return nil, false
+		}
 		switch string(name) {
 		case "amp":
 			p.text = append(p.text, '&')

@@ -126,7 +126,7 @@ func (c *Config) endpoint(maker *discovery.Maker, a Address, g *discovery.Group)
 	switch {
 	case made.URL.Path == "" && c.URL.relative:
 		whole := c.URL.URL
-		whole.Scheme, whole.Host, whole.RawQuery = made.URL.Scheme, made.URL.Host, cmp.Or(made.URL.RawQuery, whole.RawQuery)
+		whole.Scheme, whole.Host, whole.RawQuery = made.URL.Scheme, made.URL.Host, joinQueries(whole.RawQuery, made.URL.RawQuery)
 		e.address.URL = whole
 	case made.URL.Path == "":
 		e.address.Path = a.Path
@@ -143,6 +143,19 @@ func (c *Config) endpoint(maker *discovery.Maker, a Address, g *discovery.Group)
 	})
 	e.key = metric.PackLabels(e.labels)
 	return e, err == nil, err
+}
+
+// joinQueries returns the parameters of all targets and those of one. A parameter of the target replaces that of all.
+func joinQueries(all, own string) string {
+	set, _ := url.ParseQuery(own)
+	var kept []string
+	for pair := range strings.SplitSeq(all, "&") { // as it is written, since it can contain templates
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err != nil || !set.Has(plain) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Trim(strings.Join(append(kept, own), "&"), "&")
 }
 
 // NewTargets implements sources.Targeter.
