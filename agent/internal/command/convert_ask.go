@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/collectington/collectington/agent/internal/config"
@@ -60,6 +61,9 @@ func (k *asker) ask(ctx context.Context, text []byte) ([]byte, error) {
 // answerTaker is a fetcher that keeps the answer of a job.
 type answerTaker struct {
 	sources.Fetcher
+
+	mu       sync.Mutex // a fetch that does not end in time goes on beside result
+	fetched  bool
 	document any
 	err      error
 }
@@ -72,7 +76,9 @@ func (a *answerTaker) wrap(f sources.Fetcher) sources.Fetcher {
 // Fetch implements sources.Fetcher.
 func (a *answerTaker) Fetch(ctx context.Context, tick sources.Tick, r sources.Request) (*sources.Document, error) {
 	doc, err := a.Fetcher.Fetch(ctx, tick, r)
-	if a.err = err; err == nil {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fetched, a.err = true, err; err == nil {
 		a.document = doc.Root.JQ()
 	}
 	return doc, err
@@ -82,6 +88,11 @@ func (a *answerTaker) Fetch(ctx context.Context, tick sources.Tick, r sources.Re
 func (a *answerTaker) Unwrap() sources.Fetcher { return a.Fetcher }
 
 func (a *answerTaker) result(vault *setting.SecretStore) ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.fetched {
+		return nil, errors.New("no answer came in time: use --answer")
+	}
 	if a.err != nil {
 		return nil, errors.New(text.OneLine(vault.Scrub(a.err.Error())))
 	}

@@ -95,8 +95,8 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 			end(err)
 		}
 	})
-	s.log.Info("started", "version", s.Version, "jobs", len(built.Jobs), "sinks", len(built.Sinks))
-	s.manager.Ready(running(built))
+	s.log.Info("started", "version", s.Version, "jobs", len(first.Jobs), "sinks", len(first.Sinks))
+	s.manager.Ready(running(first))
 	background.Go(func() { s.manager.Beat(reloads, func() { agent.State() }) }) // State blocks if the agent hangs, and so stops the beat
 	defer context.AfterFunc(ctx, s.manager.Stopping)()
 	err = agent.Run(ctx, first, plans)
@@ -140,7 +140,7 @@ func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run
 			s.manager.Ready("the last reload failed: the configuration is wrong; the previous one stays in use")
 			continue
 		}
-		if send(ctx, plans, s.arrange(plan)) {
+		if plan = s.arrange(plan); send(ctx, plans, plan) {
 			s.log.Info("reloaded", "jobs", len(plan.Jobs), "sinks", len(plan.Sinks))
 			s.manager.Ready(running(plan))
 		}

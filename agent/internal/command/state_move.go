@@ -89,7 +89,7 @@ func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 // exported returns which jobs were exported, as text.
 func exported(jobs []string) string {
 	if len(jobs) == 0 {
-		return "exported no job: the state file has no job of another shard that was not exported before"
+		return "exported no job: all jobs of other shards in the state file were exported before, or there are none"
 	}
 	return fmt.Sprintf("exported %s: %s", text.Count(len(jobs), "job"), named(jobs))
 }

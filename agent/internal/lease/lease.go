@@ -33,7 +33,7 @@ const (
 	stopAfter = 7 * time.Second
 	endAfter  = 9500 * time.Millisecond
 
-	stopAtLeast = time.Second // how long jobs may take to stop in any case
+	stopAtLeast = time.Second // the least time that jobs get to stop, also after a suspension
 )
 
 // Times of requests to the API server.
@@ -64,6 +64,7 @@ type Lease struct {
 
 	mu     sync.Mutex
 	status Status
+	active *Term // the term that has not been lost; nil = none
 
 	// Only the goroutine of Run uses the following.
 	term     *Term         // the latest term; nil = none yet
@@ -102,6 +103,29 @@ func (l *Lease) setStatus(change func(*Status)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change(&l.status)
+}
+
+// setActive sets the term in which the jobs run.
+func (l *Lease) setActive(t *Term) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.active, l.status.Active = t, true
+}
+
+// setLost sets that a term was lost, unless a later one has begun.
+func (l *Lease) setLost(t *Term) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.active == t {
+		l.active, l.status.Active, l.status.Holder = nil, false, ""
+	}
+}
+
+// regained reports whether this process has the lease again, and no other process had it since the term t.
+func (l *Lease) regained(t *Term) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.active != nil && l.active != t && l.active.Follows == t.Number
 }
 
 // Terms returns a channel with each term of this process. A term begins after the one before it has ended.
@@ -329,7 +353,7 @@ func (l *Lease) take(ctx context.Context) error {
 	}
 	t.ctx, t.end = context.WithCancel(context.Background())
 	l.term, l.standing = t, ""
-	l.setStatus(func(s *Status) { s.Active = true })
+	l.setActive(t)
 	l.Log.Info("this process holds the lease: the jobs run here", "lease", l.Server.Name)
 	return nil
 }
@@ -349,11 +373,11 @@ func (l *Lease) guard(ctx context.Context, t *Term) {
 		return // the jobs have stopped, and Run releases the lease
 	}
 	still := l.Working()
-	l.setStatus(func(s *Status) { s.Active, s.Holder = false, "" })
+	l.setLost(t)
 	l.Log.Error("the lease is lost: the jobs stop here at once, and run again when this process holds the lease", "lease", l.Server.Name, "why", t.why())
 	time.Sleep(stopAtLeast) // after a suspension, endAfter may be over already
 	t.sleep(nil, endAfter)
-	if still() {
+	if still() && !l.regained(t) {
 		l.Log.Error("the lease is lost and a job has not stopped in time: the process ends, since another process may run the job now", "lease", l.Server.Name)
 		l.Abort()
 	}
@@ -398,7 +422,7 @@ func (l *Lease) failed(err error) (pause time.Duration) {
 func (l *Lease) recovered() {
 	if l.logged != "" {
 		l.logged = ""
-		l.Log.Info("the API server answers again", "lease", l.Server.Name)
+		l.Log.Info("the lease can be read and renewed again", "lease", l.Server.Name)
 		l.setStatus(func(s *Status) { s.Error = "" })
 	}
 }
@@ -409,7 +433,7 @@ func (l *Lease) release() {
 		return
 	}
 	l.term.end()
-	l.setStatus(func(s *Status) { s.Active = false })
+	l.setLost(l.term)
 	var err error
 	if l.seen == nil {
 		err = l.within(context.Background(), l.read)

@@ -246,6 +246,24 @@ func TestDeletedWhileHeld(t *testing.T) {
 	})
 }
 
+// TestRegained checks that a process whose job is slow to stop does not end if it has the lease again.
+func TestRegained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		p := c.start("a", 0)
+		time.Sleep(20 * time.Second)
+		p.lag.Store(int64(20 * time.Second))
+		p.apart.Store(true)
+		time.Sleep(stopAfter + 500*time.Millisecond)
+		p.apart.Store(false)
+		time.Sleep(time.Minute)
+		if p.aborted.Load() || len(p.terms) != 2 || !p.Status().Active {
+			t.Errorf("aborted: %t, %d terms, %+v\n%s", p.aborted.Load(), len(p.terms), p.Status(), c.logged())
+		}
+		p.stop()
+	})
+}
+
 // TestHandOver checks how long a hand-over takes, in each case in which the holder goes away, and that the holder before has stopped by
 // then. The clocks of the processes differ by hours.
 func TestHandOver(t *testing.T) {
@@ -324,7 +342,7 @@ func TestServerDown(t *testing.T) {
 			`level=ERROR msg="the lease cannot be renewed: if that does not succeed soon, the jobs stop here" lease=cton error="`,
 			`level=ERROR msg="the lease is lost: the jobs stop here at once, and run again when this process holds the lease" lease=cton why="it was not renewed for 7s"`,
 			`level=ERROR msg="the lease cannot be read or taken, so the jobs do not run here" lease=cton error="GET http://api.test/`,
-			`level=INFO msg="the API server answers again" lease=cton`,
+			`level=INFO msg="the lease can be read and renewed again" lease=cton`,
 		} {
 			if n := strings.Count(log, want); n < 1 || n > 4 {
 				t.Errorf("%d times in the log: %s\n%s", n, want, log)

@@ -15,10 +15,10 @@ import (
 // claimPause is the pause between two attempts to get the lock of a job while another process has the lock.
 const claimPause = time.Second
 
-// claim is the subject of reports that a job waits because another process runs it, and locking of those that it runs without a lock.
+// Subjects of reports.
 const (
-	claim   = "claim"
-	locking = "lock"
+	claim   = "claim" // the job waits for its lock or for its state
+	locking = "lock"  // the lock could not be taken, so the job runs without it
 )
 
 // restoreAll loads the state of jobs before they start. It leaves out jobs that another process runs, and all jobs if the state file
