@@ -543,6 +543,10 @@ func (t *table) lasting() int {
 	return n
 }
 
+// loses reports whether readings of this tick are lost if the metric is left out: those that the ledger adds up or compares, and those
+// with times of their own, which the API may not show again.
+func (t *table) loses() bool { return t.desc.Accumulates() || t.desc.Delta || t.timed }
+
 // family returns the series that the metric shows.
 func (t *table) family(c *commit) metric.Family {
 	f := metric.Family{Desc: t.desc, Series: make([]metric.Series, 0, len(t.entries)), Earlier: t.earlier}
