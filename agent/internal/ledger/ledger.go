@@ -131,6 +131,7 @@ func (l *Ledger) settle(s step) {
 		for _, t := range l.order {
 			t.rollback()
 		}
+		l.remove(func(t *table) bool { return t.born == l.tick })
 		l.sets.endTick(l.held())
 	case committing:
 		journal := l.journal
@@ -214,7 +215,7 @@ func (l *Ledger) show(at time.Time, c *commit) {
 			r.Series += len(family.Series)
 		}
 	}
-	l.removeIdle()
+	l.remove(func(t *table) bool { return t.idle(l.tick) })
 	for _, t := range l.inherited { // inherited tables that remain are of metrics no longer declared
 		l.sets.drop(len(t.entries))
 		l.journal.drop(t.saved)
@@ -224,15 +225,15 @@ func (l *Ledger) show(at time.Time, c *commit) {
 	l.last = c.at
 }
 
-// removeIdle removes the tables of metrics that are no longer measured.
-func (l *Ledger) removeIdle() {
+// remove removes tables: those of metrics that are no longer measured, or that are new in a tick that is refused.
+func (l *Ledger) remove(old func(*table) bool) {
 	l.order = slices.DeleteFunc(l.order, func(t *table) bool {
-		idle := t.idle(l.tick)
-		if idle {
+		gone := old(t)
+		if gone {
 			delete(l.tables, t.desc)
 			l.journal.drop(t.saved)
 		}
-		return idle
+		return gone
 	})
 }
 
@@ -245,9 +246,11 @@ func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 	switch t = l.inherited[d.Name]; {
 	case t == nil:
 		t = newTable(d, l.sets, l.journal)
+		t.born = l.tick
 	case !sameState(t.desc, d):
 		r.Restarted = append(r.Restarted, d.Name)
 		t = newTable(d, l.sets, l.journal)
+		t.born = l.tick
 	default:
 		delete(l.inherited, d.Name)
 		t.desc = d

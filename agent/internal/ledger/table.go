@@ -26,6 +26,7 @@ type table struct {
 
 	events *events // nil if readings have no event IDs
 
+	born     uint32    // the tick in which the table was made; 0 = it was restored
 	visited  uint32    // the last tick that had readings or an error for this metric
 	measured time.Time // time of the last tick without an error
 
