@@ -108,7 +108,7 @@ func TestLabelSetsAreFreed(t *testing.T) {
 	if n := alive(); n < series || n > series+series/4+1 {
 		t.Errorf("%d of %d label sets are in memory for %d label sets in use", n, len(sets), series)
 	}
-	if r, err := apply(l, epoch().Add(1000*time.Minute), metric.Readings{hostRows(used, 0, 10*series), hostRows(free, 0, 10*series)}); err != nil || len(r.Problems) != 2 {
+	if r, err := apply(l, epoch().Add(1000*time.Minute), metric.Readings{hostRows(used, 0, 10*series), hostRows(free, 0, 10*series), {Desc: hostGauge("other")}}); err != nil || len(r.Problems) != 2 {
 		t.Fatalf("metrics with too many series were measured: %v", err)
 	}
 	if len(l.sets.slots) > 8*series {

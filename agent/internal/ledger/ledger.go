@@ -48,8 +48,8 @@ type Until func(measured time.Time) time.Time
 // For returns an Until that adds d to the time of the last measurement.
 func For(d time.Duration) Until { return func(measured time.Time) time.Time { return measured.Add(d) } }
 
-// New returns an empty ledger. A metric that cannot be measured keeps its last values until the time that until returns. A
-// metric with which the job would have more than maxSeries series is not measured.
+// New returns an empty ledger. A metric that cannot be measured keeps its last values until the time that until returns. The
+// job has at most maxSeries series (see limit).
 func New(until Until, maxSeries int) *Ledger {
 	return &Ledger{validUntil: until, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}, sets: newLabelSets()}
 }
@@ -104,12 +104,12 @@ func (l *Ledger) ApplyWindow(at, end time.Time, readings metric.Readings) (*Resu
 	for i := range readings {
 		l.match(at, &readings[i], r)
 	}
-	if n := l.limit(r); n > l.maxSeries {
-		return nil, fmt.Errorf("%d series are more than max_series (%d)%s: use labels with fewer values, or raise max_series", n, l.maxSeries, l.mostOf())
+	if err := l.limit(at, readings, r); err != nil {
+		return nil, err
 	}
 	step = committing
 	l.show(at, l.commit(at, r))
-	l.warn(r)
+	l.warn(at, r)
 	step = done
 	return r, nil
 }
@@ -131,6 +131,7 @@ func (l *Ledger) settle(s step) {
 		for _, t := range l.order {
 			t.rollback()
 		}
+		l.remove(func(t *table) bool { return t.born == l.tick })
 		l.sets.endTick(l.held())
 	case committing:
 		journal := l.journal
@@ -188,85 +189,6 @@ func (r *Result) pass(m *metric.Measured) {
 	}
 }
 
-// series returns the number of series that there will be after the current tick.
-func (l *Ledger) series() int {
-	n := 0
-	for _, t := range l.order {
-		n += t.remaining(l.tick)
-	}
-	return n
-}
-
-// limit leaves out the metrics that have grown most in this tick, until the job has at most maxSeries series. It returns the
-// number of series; if that is still too large, no metric of this tick is the cause.
-func (l *Ledger) limit(r *Result) int {
-	for {
-		n := l.series() + r.Series
-		t := l.grown()
-		if n <= l.maxSeries || t == nil {
-			return n
-		}
-		err := fmt.Errorf("has %d series, and with them the job has %d, more than max_series (%d): use labels with fewer values, or raise max_series", t.remaining(l.tick), n, l.maxSeries)
-		t.rollback()
-		t.failing = true
-		r.Problems = append(r.Problems, Problem{t.desc.Name, err})
-	}
-}
-
-// grown returns the table that has gained most series in this tick, or nil if none has. Of equal tables it returns the one
-// whose metric is first by name.
-func (l *Ledger) grown() *table {
-	var of *table
-	most := 0
-	for _, t := range l.order {
-		if t.failing {
-			continue
-		}
-		n := t.remaining(l.tick) - t.lasting()
-		if n > most || n == most && of != nil && t.desc.Name < of.desc.Name {
-			of, most = t, n
-		}
-	}
-	return of
-}
-
-// largest returns the table with most series, and their number.
-func (l *Ledger) largest() (of *table, series int) {
-	for _, t := range l.order {
-		if n := t.remaining(l.tick); n > series {
-			of, series = t, n
-		}
-	}
-	return of, series
-}
-
-// mostOf returns the name of the metric with most series, and their number, for an error; "" if all series are of one metric.
-func (l *Ledger) mostOf() string {
-	of, most := l.largest()
-	if len(l.order) < 2 || of == nil {
-		return ""
-	}
-	return fmt.Sprintf(", %d of them of %s", most, of.desc.Name)
-}
-
-// A job is warned of when its series reach nearFrom percent of max_series, until they are fewer than nearUntil percent.
-const (
-	nearFrom  = 80
-	nearUntil = 75
-)
-
-// warn adds a warning if the job is close to its maximum of series. The text stays the same while it is.
-func (l *Ledger) warn(r *Result) {
-	used := 100 * r.Series / l.maxSeries
-	l.near = used >= nearFrom || l.near && used >= nearUntil
-	of, _ := l.largest()
-	if !l.near || of == nil || l.maxSeries < 10 {
-		return
-	}
-	r.Warnings = append(r.Warnings, Warning{Metric: of.desc.Name, Limit: true, Text: fmt.Sprintf(
-		"the job has more than %d%% of max_series (%d), most of them of this metric; a metric that goes beyond is not measured: use labels with fewer values, or raise max_series", nearUntil, l.maxSeries)})
-}
-
 // commit returns the commit of the current tick. Running totals that begin in this tick count as zero at the last tick, or
 // at the time given to Resume. That start is at most maxSince ago, since a receiver may reject an older sample.
 func (l *Ledger) commit(at time.Time, r *Result) *commit {
@@ -285,7 +207,7 @@ func (l *Ledger) show(at time.Time, c *commit) {
 		t.commit(c)
 		if !t.failing {
 			t.measured = at
-		} else if t.measured.IsZero() || !at.Before(l.validUntil(t.measured)) {
+		} else if l.expired(t, at) {
 			continue
 		}
 		if family := t.family(c); len(family.Series) > 0 {
@@ -293,7 +215,7 @@ func (l *Ledger) show(at time.Time, c *commit) {
 			r.Series += len(family.Series)
 		}
 	}
-	l.removeIdle()
+	l.remove(func(t *table) bool { return t.idle(l.tick) })
 	for _, t := range l.inherited { // inherited tables that remain are of metrics no longer declared
 		l.sets.drop(len(t.entries))
 		l.journal.drop(t.saved)
@@ -303,15 +225,15 @@ func (l *Ledger) show(at time.Time, c *commit) {
 	l.last = c.at
 }
 
-// removeIdle removes the tables of metrics that are no longer measured.
-func (l *Ledger) removeIdle() {
+// remove removes tables: those of metrics that are no longer measured, or that are new in a tick that is refused.
+func (l *Ledger) remove(old func(*table) bool) {
 	l.order = slices.DeleteFunc(l.order, func(t *table) bool {
-		idle := t.idle(l.tick)
-		if idle {
+		gone := old(t)
+		if gone {
 			delete(l.tables, t.desc)
 			l.journal.drop(t.saved)
 		}
-		return idle
+		return gone
 	})
 }
 
@@ -324,9 +246,11 @@ func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 	switch t = l.inherited[d.Name]; {
 	case t == nil:
 		t = newTable(d, l.sets, l.journal)
+		t.born = l.tick
 	case !sameState(t.desc, d):
 		r.Restarted = append(r.Restarted, d.Name)
 		t = newTable(d, l.sets, l.journal)
+		t.born = l.tick
 	default:
 		delete(l.inherited, d.Name)
 		t.desc = d

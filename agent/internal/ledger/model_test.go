@@ -27,6 +27,7 @@ type modelMetric struct {
 	series   []*modelSeries
 	events   map[string]modelEvent
 	measured time.Time
+	timed    bool // readings of the tick have times of their own
 }
 
 type modelSeries struct {
@@ -105,14 +106,15 @@ func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelRes
 		if !measured[d] {
 			x.forget(d, at.UnixMilli())
 		}
-		for _, s := range x.series {
-			if !s.gone {
-				held++
-			}
+		if !failed[d] || at.Sub(x.measured) < m.validFor {
+			held += x.held()
 		}
 	}
 	if held > m.maxSeries {
-		return m.without(m.grown(next, measured, failed), at, readings)
+		return m.without(next, m.grown(next, measured, failed), at, readings)
+	}
+	if nothingLeft(readings, failed) {
+		return m, nil
 	}
 	next.last = at.UnixMilli()
 	for d, x := range next.metrics {
@@ -129,38 +131,59 @@ func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelRes
 	return next, r
 }
 
+// held is the number of series that are not gone.
+func (x *modelMetric) held() (n int) {
+	for _, s := range x.series {
+		if !s.gone {
+			n++
+		}
+	}
+	return n
+}
+
 // grown returns the metric that was measured and has gained most series, or nil if none has.
 func (m *model) grown(next *model, measured, failed map[*metric.Desc]bool) (of *metric.Desc) {
-	held := func(x *modelMetric) (n int) {
-		if x == nil {
-			return 0
-		}
-		for _, s := range x.series {
-			if !s.gone {
-				n++
-			}
-		}
-		return n
-	}
 	most := 0
 	for d, x := range next.metrics {
-		n := held(x) - held(m.metrics[d])
-		if measured[d] && !failed[d] && (n > most || n == most && of != nil && d.Name < of.Name) {
+		n := x.held()
+		if old := m.metrics[d]; old != nil && (old.measured.UnixMilli() == m.last || time.UnixMilli(m.last).Sub(old.measured) < m.validFor) {
+			n -= old.held()
+		}
+		if !measured[d] || failed[d] || n < most || n == 0 {
+			continue
+		}
+		if n > most || next.loses(of) && !next.loses(d) || next.loses(of) == next.loses(d) && d.Name < of.Name {
 			of, most = d, n
 		}
 	}
 	return of
 }
 
-// without applies a tick in which one metric, which has too many series, is not measured. Without such a metric it is refused.
-func (m *model) without(d *metric.Desc, at time.Time, readings metric.Readings) (*model, *modelResult) {
-	if d == nil {
+// loses reports whether readings are lost if the metric is left out.
+func (m *model) loses(d *metric.Desc) bool { return d.Accumulates() || d.Delta || m.metrics[d].timed }
+
+var errTooMany = errors.New("too many series")
+
+// nothingLeft reports whether metrics were left out and no metric is measured.
+func nothingLeft(readings metric.Readings, failed map[*metric.Desc]bool) bool {
+	out, left := false, false
+	for _, r := range readings {
+		out = out || r.Err == errTooMany
+		left = left || r.Err == nil && !failed[r.Desc]
+	}
+	return out && !left
+}
+
+// without applies a tick in which one metric, which has too many series, is not measured. The tick is refused if there is no such
+// metric, if it would lose readings, or if there is nothing to compare with.
+func (m *model) without(next *model, d *metric.Desc, at time.Time, readings metric.Readings) (*model, *modelResult) {
+	if d == nil || m.last == 0 || next.loses(d) {
 		return m, nil
 	}
 	readings = slices.Clone(readings)
 	for i := range readings {
 		if readings[i].Desc == d {
-			readings[i].Err = errors.New("too many series")
+			readings[i].Err = errTooMany
 		}
 	}
 	return m.apply(at, readings)
@@ -207,6 +230,7 @@ func (m *model) measure(at time.Time, got metric.Measured, r *modelResult) bool 
 	if len(shown) > d.MaxEvents && d.Once {
 		return false
 	}
+	x.timed = points(d) && slices.ContainsFunc(rows, func(r metric.Reading) bool { return r.Time != 0 })
 	rows, ok := combined(d, now, rows)
 	if !ok {
 		return false

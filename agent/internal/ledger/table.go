@@ -26,6 +26,7 @@ type table struct {
 
 	events *events // nil if readings have no event IDs
 
+	born     uint32    // the tick in which the table was made; 0 = it was restored
 	visited  uint32    // the last tick that had readings or an error for this metric
 	measured time.Time // time of the last tick without an error
 
@@ -542,6 +543,10 @@ func (t *table) lasting() int {
 	}
 	return n
 }
+
+// loses reports whether readings of this tick are lost if the metric is left out: those that the ledger adds up or compares, and those
+// with times of their own, which the API may not show again.
+func (t *table) loses() bool { return t.desc.Accumulates() || t.desc.Delta || t.timed }
 
 // family returns the series that the metric shows.
 func (t *table) family(c *commit) metric.Family {

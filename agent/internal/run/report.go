@@ -1,6 +1,7 @@
 package run
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -18,18 +19,25 @@ type report struct {
 	log     *slog.Logger
 	failing map[string]*failure        // the errors that are not over yet; the key is what fails, and in a sink's report the name of the job
 	lasting map[string]*clock.Reminder // by the text of each error that is not over yet
-	metrics map[string]string          // problems of single metrics in the last tick, by metric and reason
+	metrics map[string]noted           // problems of single metrics in the last tick, by metric and reason
+}
+
+// noted is a problem of a single metric.
+type noted struct {
+	metric, reason string
+	same           string // the reason without what changes from tick to tick
 }
 
 // failure is an error that is not over yet.
 type failure struct {
-	text  string
+	text  string // without what changes from time to time
+	last  string // the full text
 	times int
 }
 
 // failed logs an error, unless an error with the same text is not over yet. Then it logs it now and then, to remind of it.
 func (r *report) failed(message, what string, err error) {
-	text := err.Error()
+	text := constant(err)
 	if r.failing == nil {
 		r.failing, r.lasting = map[string]*failure{}, map[string]*clock.Reminder{}
 	}
@@ -39,7 +47,7 @@ func (r *report) failed(message, what string, err error) {
 		r.failing[what] = f
 	}
 	before := f.text
-	f.text = text
+	f.text, f.last = text, err.Error()
 	f.times++
 	if before != text {
 		r.over(before)
@@ -47,10 +55,18 @@ func (r *report) failed(message, what string, err error) {
 	switch lasting := r.lasting[text]; {
 	case lasting == nil:
 		r.lasting[text] = clock.NewReminder()
-		r.log.Error(message, "error", text)
+		r.log.Error(message, "error", err.Error())
 	case lasting.Due():
-		r.log.Error(message, "error", text, "since", lasting.Since(), "failures", f.times)
+		r.log.Error(message, "error", err.Error(), "since", lasting.Since(), "failures", f.times)
 	}
+}
+
+// constant returns the part of an error's text that two errors with the same cause have in common.
+func constant(err error) string {
+	if e, ok := errors.AsType[*ledger.Excess](err); ok {
+		return e.Same
+	}
+	return err.Error()
 }
 
 // over reports whether no error with this text is left.
@@ -72,7 +88,7 @@ func (r *report) recovered(what string) {
 	}
 	delete(r.failing, what)
 	if r.over(f.text) {
-		r.log.Info("recovered", "failures", f.times, "last_error", f.text)
+		r.log.Info("recovered", "failures", f.times, "last_error", f.last)
 	}
 }
 
@@ -86,9 +102,9 @@ func (r *report) succeeded(result *ledger.Result) {
 	for _, name := range result.Restarted {
 		r.log.Warn("the metric starts from zero: its declaration has changed", "metric", name)
 	}
-	now := make(map[string]string, len(result.Problems)+len(result.Drops))
+	now := make(map[string]noted, len(result.Problems)+len(result.Drops))
 	for _, p := range result.Problems {
-		r.note(now, p.Metric, p.Metric, "metric not measured", p.Err.Error())
+		r.note(now, p.Metric, noted{p.Metric, p.Err.Error(), constant(p.Err)}, "metric not measured")
 	}
 	for _, d := range result.Drops {
 		if d.Reason == metric.NotNewer {
@@ -101,31 +117,39 @@ func (r *report) succeeded(result *ledger.Result) {
 		if d.Reason == metric.Skipped {
 			name = "*" // the drop concerns all metrics, so it is logged once
 		}
-		r.note(now, name+" "+string(d.Reason), name, "readings dropped", string(d.Reason), "first", d.First, "count", d.Count, "of", d.Of)
+		reason := string(d.Reason)
+		r.note(now, name+" "+reason, noted{name, reason, reason}, "readings dropped", "first", d.First, "count", d.Count, "of", d.Of)
 	}
 	for _, w := range result.Warnings {
 		if w.Limit {
-			r.note(now, w.Metric+" "+w.Text, w.Metric, "close to max_series", w.Text)
+			r.note(now, nearLimit, noted{w.Metric, w.Text, w.Text}, "close to max_series")
 			continue
 		}
-		r.note(now, w.Metric+" "+w.Text, w.Metric, "metric is probably wrong", w.Text)
+		r.note(now, w.Metric+" "+w.Text, noted{w.Metric, w.Text, w.Text}, "metric is probably wrong")
 	}
-	for key := range r.metrics {
-		if now[key] == "" {
-			r.log.Info("metric recovered", "metric", key)
+	for key, was := range r.metrics {
+		switch _, lasts := now[key]; {
+		case lasts:
+		case key == nearLimit:
+			r.log.Info("no longer close to max_series")
+		default:
+			r.log.Info("metric recovered", "metric", was.metric, "reason", was.reason)
 		}
 	}
 	r.metrics = now
 }
 
+// nearLimit is the key of the warning that the job is close to its maximum of series, whichever metric it names.
+const nearLimit = " near"
+
 // note logs a problem, unless the last tick had the same problem or it was already logged for this tick.
-func (r *report) note(now map[string]string, key, name, message, reason string, more ...any) {
-	logged := now[key] == reason || r.metrics[key] == reason
-	now[key] = reason
+func (r *report) note(now map[string]noted, key string, n noted, message string, more ...any) {
+	logged := now[key].same == n.same || r.metrics[key].same == n.same
+	now[key] = n
 	if logged {
 		return
 	}
-	args := append([]any{"metric", name, "reason", reason}, more...)
+	args := append([]any{"metric", n.metric, "reason", n.reason}, more...)
 	r.log.Warn(message, args...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,7 +88,7 @@ func TestReportMetrics(t *testing.T) {
 		`level=WARN msg="metric not measured" metric=x reason="items .a[]: cannot iterate over null"`,
 		`level=WARN msg="readings dropped" metric=y reason=missing first="item 0" count=2 of=38`,
 		`level=INFO msg="metric recovered" metric=x`,
-		`level=INFO msg="metric recovered" metric="y missing"`,
+		`level=INFO msg="metric recovered" metric=y reason=missing`,
 	}
 	for _, line := range want {
 		if strings.Count(log.String(), line) != 1 {
@@ -96,6 +97,46 @@ func TestReportMetrics(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "\n"); n != len(want) {
 		t.Errorf("%d lines\n%s", n, log)
+	}
+}
+
+// TestReportMaxSeries checks that what goes beyond max_series, or is close to it, is logged once, however the counts and the metric
+// named change, and so is its end.
+func TestReportMaxSeries(t *testing.T) {
+	r, log := newReport()
+	a, b := hosts("a_hosts"), hosts("b_hosts")
+	l := ledger.New(ledger.For(time.Hour), 10)
+	for tick, n := range [][2]int{{1, 1}, {1, 10}, {1, 11}, {1, 12}, {5, 3}, {3, 5}, {1, 1}} {
+		result, err := l.Apply(time.Unix(int64(60*tick+60), 0), metric.Readings{a(n[0]), b(n[1])})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.succeeded(result)
+	}
+	for tick, n := range []int{20, 30} {
+		_, err := l.Apply(time.Unix(int64(60*tick+6000), 0), metric.Readings{a(n)})
+		r.failed("run failed", wholeRun, err)
+	}
+	want := `level=WARN msg="metric not measured" metric=b_hosts reason="left out: it grew most in this run (+9, to 10 series); the job would have 11 series, max_series is 10: use labels with fewer values, or raise max_series"
+level=WARN msg="close to max_series" metric=a_hosts reason="the job is close to max_series (10), and this metric has most of its series: use labels with fewer values, or raise max_series"
+level=INFO msg="metric recovered" metric=b_hosts reason="left out: it grew most in this run (+11, to 12 series); the job would have 13 series, max_series is 10: use labels with fewer values, or raise max_series"
+level=INFO msg="no longer close to max_series"
+level=ERROR msg="run failed" error="20 series are more than max_series (10), and a_hosts grew most in this run (+19, to 20 series): use labels with fewer values, or raise max_series"
+`
+	if log.String() != want {
+		t.Errorf("logged\n%swant\n%s", log, want)
+	}
+}
+
+// hosts returns a function that measures a gauge with n series.
+func hosts(name string) func(n int) metric.Measured {
+	d := &metric.Desc{Name: name, Type: metric.Gauge, LabelNames: []string{"host"}}
+	return func(n int) metric.Measured {
+		m := metric.Measured{Desc: d}
+		for i := range n {
+			m.Rows = append(m.Rows, metric.Reading{Labels: []string{strconv.Itoa(i)}, Value: 1})
+		}
+		return m
 	}
 }
 

@@ -229,6 +229,61 @@ func TestWindowsCatchUp(t *testing.T) {
 	})
 }
 
+// crowd is a source of events of so many teams, one each in every window, and of a gauge.
+type crowd struct {
+	reader
+	teams int
+}
+
+func (s *crowd) Collect(_ context.Context, tick sources.Tick) (metric.Readings, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read = append(s.read, tick)
+	events := metric.Measured{Desc: s.count}
+	for team := range s.teams {
+		events.Rows = append(events.Rows, metric.Reading{Labels: []string{fmt.Sprint(team)}, Value: 1})
+	}
+	return metric.Readings{{Desc: s.once, Rows: []metric.Reading{{Value: 1}}}, events}, nil
+}
+
+// TestWindowBeyondMaxSeries checks that a window whose events would go beyond max_series is read again, until max_series is
+// raised, and that its events count then.
+func TestWindowBeyondMaxSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &crowd{teams: 2}
+		source.count = &metric.Desc{Name: "events_total", Type: metric.Counter, From: metric.Events, LabelNames: []string{"team"}}
+		source.once = &metric.Desc{Name: "load", Type: metric.Gauge}
+		agent, shown, reload := newAgent(), &last{}, make(chan Plan)
+		job := windowed(t, "* * * * *", source, time.Minute, 0)
+		sinks := []Sink{planSink("last", shown)}
+		stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: sinks}, reload)
+		time.Sleep(90 * time.Second) // one window
+		source.set(func() { source.teams = 20 })
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if state := agent.State().Jobs[0]; state.Up || state.Cursor.UTC().Format("15:04") != "00:01" || !strings.Contains(fmt.Sprint(state.Error), "events_total grew most in this run (+18, to 20 series)") {
+			t.Errorf("beyond the limit: %+v", state)
+		}
+		job.Key, job.MaxSeries = "raised", 100
+		reload <- Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: sinks}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(source.read); n < 5 || source.read[1].End != source.read[2].End {
+			t.Fatalf("read %v", source.times(0))
+		}
+		windows := map[time.Time]bool{}
+		for _, tick := range source.read {
+			windows[tick.End] = true
+		}
+		if got := shown.get("events_total"); got != len(windows)-1 { // the first window had no such team
+			t.Errorf("%d events of the last team, want %d: %v", got, len(windows)-1, source.times(0))
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestWindowsSlowCatchUp checks that windows are read without a pause where reading them takes longer than the schedule has
 // between two due times, and that no due time counts as skipped meanwhile.
 func TestWindowsSlowCatchUp(t *testing.T) {
