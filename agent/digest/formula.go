@@ -164,13 +164,32 @@ func (w *walk) command(c *parse.CommandNode) error {
 				return errSecret
 			}
 			w.formula.secrets = append(w.formula.secrets, reference.Text)
-		case "pbkdf2":
+		case "hmac", "pbkdf2":
+			if err := checkHash(c); err != nil {
+				return err
+			}
+			if name.Ident != "pbkdf2" {
+				break
+			}
 			if w.formula.derives++; w.formula.derives > MaxDerives {
 				return ErrDerives
 			}
 		}
 	}
 	return w.nodes(c.Args)
+}
+
+// checkHash checks the name of the hash function that a call has as its first argument, if it is a constant.
+func checkHash(c *parse.CommandNode) error {
+	if len(c.Args) < 2 {
+		return nil
+	}
+	if name, ok := c.Args[1].(*parse.StringNode); ok {
+		if _, err := HashNamed(name.Text); err != nil {
+			return fmt.Errorf("%s: %w", c.Args[0], err)
+		}
+	}
+	return nil
 }
 
 var errSecret = errors.New(`want (secret "env:NAME"), (secret "file:/path") or (secret "file:/path#KEY")`)

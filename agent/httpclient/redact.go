@@ -3,9 +3,13 @@ package httpclient
 import (
 	"fmt"
 	"io"
+	"maps"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/collectington/collectington/agent/pattern"
@@ -106,11 +110,55 @@ func (r redactor) body(req *http.Request) func() string {
 			return ""
 		}
 		defer body.Close()
+		if kind, parameters, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err == nil && kind == "multipart/form-data" {
+			shown, err := withoutFiles(body, parameters["boundary"])
+			if err != nil {
+				return fmt.Sprintf("%d bytes", req.ContentLength)
+			}
+			return text.Cut(r.secret(shown), maxBodyShown)
+		}
 		raw, err := io.ReadAll(io.LimitReader(body, maxBodyRead+1))
 		if err != nil || len(raw) > maxBodyRead {
 			return fmt.Sprintf("%d bytes", req.ContentLength)
 		}
 		return text.Cut(r.secret(blankFields(string(raw))), maxBodyShown)
+	}
+}
+
+// withoutFiles returns a body of parts with the name and size of each file in place of its content.
+func withoutFiles(body io.Reader, boundary string) (string, error) {
+	var shown strings.Builder
+	parts := multipart.NewReader(body, boundary)
+	for {
+		p, err := parts.NextRawPart()
+		if err == io.EOF {
+			return shown.String() + "--" + boundary + "--", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&shown, "--%s\n", boundary)
+		for _, name := range slices.Sorted(maps.Keys(p.Header)) {
+			fmt.Fprintf(&shown, "%s: %s\n", name, strings.Join(p.Header[name], ", "))
+		}
+		if p.FileName() != "" {
+			n, err := io.Copy(io.Discard, p)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&shown, "\n<file %s, %d bytes>\n", p.FileName(), n)
+			continue
+		}
+		value, err := io.ReadAll(io.LimitReader(p, maxBodyRead+1))
+		switch {
+		case err != nil:
+			return "", err
+		case len(value) > maxBodyRead || shown.Len() > maxBodyRead:
+			return "", multipart.ErrMessageTooLarge
+		case NamesSecret(p.FormName()):
+			value = []byte(blank)
+		}
+		fmt.Fprintf(&shown, "\n%s\n", value)
 	}
 }
 

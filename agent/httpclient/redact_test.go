@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/collectington/collectington/agent/setting"
 )
 
 // TestShownBodies holds that the beginning of a body is shown without secrets, and that of a token request is not.
@@ -38,5 +40,29 @@ func TestShownBodies(t *testing.T) {
 				t.Errorf("%.100s: got %.100s, want %.100s", body, got, want)
 			}
 		})
+	}
+}
+
+// TestShownFiles holds that a file in a body of parts is shown by its name and size only, and that other parts are shown as a form is.
+func TestShownFiles(t *testing.T) {
+	file := strings.Repeat("<?xml ordinary text?>", 10_000)
+	for parts, want := range map[string]string{
+		"--b\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n<a>hunter22</a>\r\n" +
+			"--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.xml\"\r\nContent-Type: text/plain\r\n\r\n" + file + "\r\n--b--\r\n": "--b\nContent-Disposition: form-data; name=\"n\"\n\n<a><secret></a>\n" +
+			"--b\nContent-Disposition: form-data; name=\"f\"; filename=\"a.xml\"\nContent-Type: text/plain\n\n<file a.xml, 210000 bytes>\n--b--",
+		"--b\r\nContent-Disposition: form-data; name=\"api_key\"\r\n\r\nxyz\r\n--b--\r\n": "--b\nContent-Disposition: form-data; name=\"api_key\"\n\n<secret>\n--b--",
+		"no parts": "8 bytes",
+		"--b\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n" + file + "\r\n--b--\r\n": "210058 bytes",
+	} {
+		req, err := http.NewRequest(http.MethodPost, "http://a.example/", strings.NewReader(parts))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		secrets := &setting.SecretStore{}
+		secrets.Remember("hunter22")
+		if got := (redactor{secrets}).body(req)(); got != want {
+			t.Errorf("%.80q: got %.300q, want %q", parts, got, want)
+		}
 	}
 }

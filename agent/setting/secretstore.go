@@ -54,25 +54,31 @@ func (s *SecretStore) Secret(ref Secret) (string, error) {
 	return value, nil
 }
 
-// Content is as [SecretStore.Secret], but does not remove the line breaks at the end of a file.
+// Content returns what a reference to a file that is sent as it is refers to. It does not remember the content of the file: most of it
+// is ordinary text, which Scrub must not remove. A variable, and the value of a key in a file, are secrets.
 func (s *SecretStore) Content(ref Secret) (string, error) {
 	path, isFile := strings.CutPrefix(string(ref), "file:")
 	if s == nil {
 		s = &SecretStore{}
 	}
-	if !isFile || strings.Contains(path, "#") || s.StandIns != nil {
+	if !isFile || strings.Contains(path, "#") {
 		return s.Secret(ref)
 	}
-	data, err := s.readFile(path)
-	if err == nil && len(data) == 0 {
+	content, err := "", error(nil)
+	if s.StandIns != nil {
+		content, err = s.read(string(ref))
+	} else {
+		var data []byte
+		data, err = s.readFile(path)
+		content = string(data)
+	}
+	if err == nil && content == "" {
 		err = fmt.Errorf("%s is empty", path)
 	}
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", ref, err)
 	}
-	s.rememberRead(string(data))
-	s.rememberRead(string(bytes.TrimRight(data, "\r\n")))
-	return string(data), nil
+	return content, nil
 }
 
 // Text returns the text, or the secret to which it refers. References inside the text are replaced by the secrets, without any

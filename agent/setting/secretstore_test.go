@@ -253,3 +253,25 @@ func FuzzScrub(f *testing.F) {
 		}
 	})
 }
+
+// TestContentIsNoSecret holds that a file that is sent as it is is not removed from texts, and that other contents are.
+func TestContentIsNoSecret(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "query.xml"), "<?xml version=\"1.0\"?>\n")
+	write(t, filepath.Join(dir, "lines"), "TOKEN=hunter22\n")
+	for _, standIns := range [][]string{nil, {}} {
+		s := &SecretStore{Dir: dir, StandIns: standIns, LookupEnv: func(name string) (string, bool) {
+			value, ok := map[string]string{"TOKEN": "hunter22", "query.xml": "<?xml version=\"1.0\"?>\n"}[name]
+			return value, ok
+		}}
+		for _, ref := range []Secret{"file:query.xml", "file:lines#TOKEN", "env:TOKEN"} {
+			value, err := s.Content(ref)
+			if err != nil || strings.Contains(string(ref), "xml") && value != "<?xml version=\"1.0\"?>\n" {
+				t.Errorf("%s: got %q, %v", ref, value, err)
+			}
+		}
+		if got := s.Scrub("<?xml version=\"1.0\"?> hunter22"); got != "<?xml version=\"1.0\"?> <secret>" {
+			t.Errorf("got %s", got)
+		}
+	}
+}

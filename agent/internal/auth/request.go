@@ -77,6 +77,9 @@ func (r *request) validateNames(known map[string]bool) error {
 	if strings.Contains(r.URL.RawQuery, "{{") {
 		problems = append(problems, setting.Bad("url", "values are not filled in after the ?: put them before it, or the parameter into query"))
 	}
+	if strings.Contains(valueName().ReplaceAllString(writtenPath(r.URL), ""), "{{") {
+		problems = append(problems, setting.Bad("url", "a path can have only {{ .name }}: name a computed value in compute of a step in before"))
+	}
 	r.eachText(func(path, text string) {
 		for _, name := range namesIn(text) {
 			if !known[name] {
@@ -96,7 +99,7 @@ func knownNames(known map[string]bool) string {
 
 // eachText calls f for each text of the request that may contain {{ .name }}.
 func (r *request) eachText(f func(path, text string)) {
-	f("url", r.URL.Path)
+	f("url", writtenPath(r.URL))
 	for under, texts := range map[string]map[string]setting.Text{"query": r.Query, "headers": r.Headers, "form": r.Form} {
 		for name, text := range texts {
 			f(under+"."+name, string(text))
@@ -198,23 +201,43 @@ func (f filler) texts(under string, texts map[string]setting.Text) (map[string]s
 	return values, nil
 }
 
+// writtenPath returns the path of a URL as it was written.
+func writtenPath(u setting.URL) string { return cmp.Or(u.RawPath, u.EscapedPath()) }
+
+// escapeInPath matches an escaped byte.
+var escapeInPath = pattern.OnUse(`%[0-9A-Fa-f]{2}`)
+
+// escaped returns a part of a path with what must be escaped in it. What is escaped already stays as it was written: %2F is not /.
+func escaped(path string) string {
+	var out strings.Builder
+	from := 0
+	for _, at := range append(escapeInPath().FindAllStringIndex(path, -1), []int{len(path), len(path)}) {
+		part := path[from:at[0]]
+		out.WriteString((&url.URL{Path: part, RawPath: part}).EscapedPath() + path[at[0]:at[1]])
+		from = at[1]
+	}
+	return out.String()
+}
+
 // url returns a URL in whose path {{ .name }} is replaced. A value is one segment of the path, or a part of one.
 func (f filler) url(u setting.URL) (url.URL, error) {
-	names := valueName().FindAllStringSubmatchIndex(u.Path, -1)
+	written := writtenPath(u)
+	names := valueName().FindAllStringSubmatchIndex(written, -1)
 	if f.values == nil || len(names) == 0 {
 		return u.URL, nil
 	}
 	var path strings.Builder
 	from := 0
 	for _, at := range names {
-		value := f.values[u.Path[at[2]:at[3]]]
+		name := written[at[2]:at[3]]
+		value := f.values[name]
 		if value == "" || value == "." || value == ".." {
-			return u.URL, setting.Bad("url", "the value .%s is empty, . or .., which is not a valid path segment", u.Path[at[2]:at[3]])
+			return u.URL, setting.Bad("url", "the value .%s is empty, . or .., which is not a valid path segment", name)
 		}
-		path.WriteString((&url.URL{Path: u.Path[from:at[0]]}).EscapedPath() + url.PathEscape(value))
+		path.WriteString(escaped(written[from:at[0]]) + url.PathEscape(value))
 		from = at[1]
 	}
-	path.WriteString((&url.URL{Path: u.Path[from:]}).EscapedPath())
+	path.WriteString(escaped(written[from:]))
 	filled, err := url.Parse(path.String())
 	if err != nil || filled.Host != "" {
 		return u.URL, setting.Bad("url", "the path is not valid after its values are filled in")

@@ -2,11 +2,14 @@ package auth
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"go.yaml.in/yaml/v4"
 
 	"github.com/collectington/collectington/agent/httpclient"
 )
@@ -85,8 +88,8 @@ func TestValuesInPaths(t *testing.T) {
 		"a1b2c3d4e": "a1b2c3d4e", "token-/../x?y#z": "token-%2F..%2Fx%3Fy%23z", "..": "", "": "",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, `login: {before: [{url: "http://login.example/first", format: json, take: {id: .body.id}}], url: "http://login.example/x y/{{ .id }}/session?v=1", token: .token,
-				logout: {url: "http://login.example/out/{{ .id }}", headers: {X-Id: "{{ .id }}"}}}`)
+			w := newWorld(t, `login: {before: [{url: "http://login.example/first", format: json, take: {id: .body.id}}], url: "http://login.example/x y/a%2Fb!/{{ .id }}/c%2fd?v=1", token: .token,
+				logout: {url: "http://login.example/out/%7B%7B/{{ .id }}", headers: {X-Id: "{{ .id }}"}}}`)
 			var paths []string
 			w.answer = func(rw http.ResponseWriter, r *http.Request, _ int) {
 				paths = append(paths, r.RequestURI)
@@ -109,10 +112,32 @@ func TestValuesInPaths(t *testing.T) {
 			if err := w.host.Providers["cloud"].(httpclient.LogoutProvider).Logout(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if got, all := strings.Join(paths, " "), "/first /x%20y/"+want+"/session?v=1 /out/"+want; got != all {
+			if got, all := strings.Join(paths, " "), "/first /x%20y/a%2Fb!/"+want+"/c%2fd?v=1 /out/%7B%7B/"+want; got != all {
 				t.Errorf("the requests are %s, want %s", got, all)
 			}
 			w.leaks(t, "")
 		})
+	}
+}
+
+// TestPathsHaveOnlyNames holds that a path with anything else than names of values is refused, since it would be sent literally.
+func TestPathsHaveOnlyNames(t *testing.T) {
+	for path, good := range map[string]bool{
+		"/{{ .id }}/x": true, "/{{.id}}-{{- .id -}}": true, "/%7B%7B": true,
+		`/{{ secret "env:K" }}/x`: false, `/{{ secret "file:/k#K" }}/x`: false, "/{{ md5 .id }}": false, "/{{ .id }}/{{ .id.x }}": false, `/{{ "x" }}`: false, "/{{": false,
+	} {
+		for _, format := range []string{
+			`login: {before: [{url: "http://h/", take: {id: .body.id}}], url: 'http://h%s', token: .token}`,
+			`login: {before: [{url: "http://h/", take: {id: .body.id}}], url: "http://h/", token: .token, logout: {url: 'http://h%s'}}`,
+		} {
+			var s Settings
+			if err := yaml.Load(fmt.Appendf(nil, format, path), &s, yaml.WithKnownFields()); err != nil {
+				t.Fatal(err)
+			}
+			err := s.Validate()
+			if good && err != nil || !good && (err == nil || !strings.Contains(err.Error(), "a path can have only {{ .name }}")) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
 	}
 }

@@ -87,23 +87,32 @@ func (r *relocator) value(n *yaml.Node, t reflect.Type, tag string) {
 	if prefix == "" || r.moved[n] || n.Value == "" {
 		return
 	}
-	value, isText := n.Value, hasTag(tag, "text") || t == reflect.TypeFor[setting.Secret]() || t == reflect.TypeFor[setting.Text]() || t == reflect.TypeFor[setting.Template]()
+	value := n.Value
+	whole, within := readsReferences(t, tag)
 	switch {
 	case setting.IsReference(value):
-		if isText || !hasTag(tag, "verbatim") && !isVerbatim(t) && t.Kind() != reflect.Interface {
+		if whole {
 			value = relocated(value, prefix)
 		}
 	case hasTag(tag, "path") || hasTag(tag, "dir"):
 		if !filepath.IsAbs(value) {
 			value = filepath.Join(prefix, value)
 		}
-	case isText || hasTag(tag, "template"):
+	case within:
 		value = setting.MapReferences(value, func(reference string) string { return relocated(reference, prefix) })
 	}
 	if value != n.Value {
 		r.moved[n] = true
 		n.Value = value
 	}
+}
+
+// readsReferences reports whether a setting of this type can be a reference as a whole, and whether it can have references within a
+// text. In other settings, a text that looks like a reference is taken literally.
+func readsReferences(t reflect.Type, tag string) (whole, within bool) {
+	isText := hasTag(tag, "text") || t == reflect.TypeFor[setting.Secret]() || t == reflect.TypeFor[setting.Text]() || t == reflect.TypeFor[setting.Template]()
+	whole = isText || !hasTag(tag, "verbatim") && !isVerbatim(t) && t.Kind() != reflect.Interface
+	return whole, isText || hasTag(tag, "template")
 }
 
 // relocated returns a reference with the prefix added to its path, if it is a relative path of a file.

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"reflect"
 	"slices"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/agent/text"
 )
@@ -15,14 +17,17 @@ func (p *Plan) Unresolved(read func(reference string) error) Problems {
 	if p.files == nil || p.root == nil {
 		return nil
 	}
-	u := &unresolved{files: p.files, read: read, seen: map[*yaml.Node]bool{}}
-	for _, section := range []string{"auth", "sinks"} {
-		if _, n := child(p.root, section); n != nil {
-			u.walk(n, section)
-		}
+	u := &unresolved{files: p.files, read: read, seen: map[place]bool{}}
+	_, logins := child(p.root, "auth")
+	u.walk(logins, "auth", reflect.TypeFor[map[string]auth.Settings](), "")
+	_, all := child(p.root, "sinks")
+	for _, s := range p.Sinks {
+		_, sink := child(all, s.Name)
+		_, settings := child(sink, s.Kind.Name)
+		u.walk(settings, join("sinks", s.Name, s.Kind.Name), reflect.TypeOf(s.Config), "")
 	}
 	for _, j := range p.Jobs {
-		u.walk(j.node, "jobs."+j.Name)
+		u.job(&j)
 	}
 	return u.found
 }
@@ -31,26 +36,56 @@ func (p *Plan) Unresolved(read func(reference string) error) Problems {
 type unresolved struct {
 	files *File
 	read  func(reference string) error
-	seen  map[*yaml.Node]bool // nodes of anchors are used several times
+	seen  map[place]bool // nodes of anchors are used several times
 	found Problems
 }
 
-func (u *unresolved) walk(n *yaml.Node, path string) {
-	if n = resolve(n); n == nil || u.seen[n] {
+// job walks through the settings that every job has, and those of the job's kinds.
+func (u *unresolved) job(j *Job) {
+	own := settingFields(reflect.TypeFor[JobSettings]())
+	for _, p := range pairs(j.node, 0) {
+		name, path := p.key.Value, join("jobs", j.Name, p.key.Value)
+		i := slices.IndexFunc(own, func(f reflect.StructField) bool { return settingName(f) == name })
+		switch {
+		case i >= 0:
+			u.walk(p.value, path, own[i].Type, own[i].Tag.Get("setting"))
+		case name == j.SourceKind.Name:
+			u.walk(p.value, path, reflect.TypeOf(j.SourceConfig), "")
+		case j.FetcherConfig != nil:
+			u.walk(p.value, path, reflect.TypeOf(j.FetcherConfig), "")
+		}
+	}
+}
+
+// walk visits a node that is decoded into a type, as relocator does.
+func (u *unresolved) walk(n *yaml.Node, path string, t reflect.Type, tag string) {
+	n = resolve(n)
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if n == nil || u.seen[place{n, t}] {
 		return
 	}
-	u.seen[n] = true
+	u.seen[place{n, t}] = true
 	switch n.Kind {
 	case yaml.MappingNode:
+		fields := settingFields(t)
 		for _, p := range pairs(n, 0) {
-			u.walk(p.value, join(path, p.key.Value))
+			if len(fields) == 0 {
+				u.walk(p.value, join(path, p.key.Value), element(t), tag)
+			}
+			for _, f := range fields {
+				if settingName(f) == p.key.Value {
+					u.walk(p.value, join(path, p.key.Value), f.Type, f.Tag.Get("setting"))
+				}
+			}
 		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
-			u.walk(item, path)
+			u.walk(item, path, element(t), tag)
 		}
 	case yaml.ScalarNode:
-		for _, reference := range referencesOf(n.Value) {
+		for _, reference := range referencesOf(n.Value, t, tag) {
 			if err := u.read(reference); err != nil {
 				u.found = append(u.found, u.files.Problem(n, path, text.OneLine(err.Error())))
 			}
@@ -58,10 +93,14 @@ func (u *unresolved) walk(n *yaml.Node, path string) {
 	}
 }
 
-// referencesOf returns the references in a value: the value itself, or those within it.
-func referencesOf(value string) (all []string) {
-	if setting.IsReference(value) {
+// referencesOf returns the references that the program reads in a value: the value itself, or those within it.
+func referencesOf(value string, t reflect.Type, tag string) (all []string) {
+	whole, within := readsReferences(t, tag)
+	switch {
+	case setting.IsReference(value) && whole:
 		return []string{value}
+	case setting.IsReference(value) || !within:
+		return nil
 	}
 	setting.MapReferences(value, func(reference string) string {
 		if !slices.Contains(all, reference) {

@@ -37,7 +37,7 @@ type Config struct {
 
 	Dir   string                  `yaml:"dir" setting:"dir"` // the working directory, relative to the configuration file's directory
 	Env   map[string]setting.Text `yaml:"env"`
-	Stdin string                  `yaml:"stdin" setting:"verbatim"` // the standard input; it is a template
+	Stdin string                  `yaml:"stdin" setting:"verbatim,text"` // the standard input; it is a template
 
 	Document    DocumentKind `yaml:"document"`
 	OKExitCodes []int        `yaml:"ok_exit_codes"` // other codes make the tick fail; nil = 0 if Document is Output, else all codes

@@ -25,6 +25,9 @@ type formula struct {
 func parseFormulas(text string, items bool) ([]templatePart, error) {
 	tree, err := parseTree(text)
 	if err != nil || tree == nil {
+		if errors.Is(err, template.ErrDefine) {
+			return nil, err
+		}
 		compiled, err := template.Parse(text) // without formulas, or with an error in their syntax
 		return []templatePart{{text: compiled}}, err
 	}
@@ -59,7 +62,11 @@ func parseTree(text string) (*parse.Tree, error) {
 	}
 	tree := parse.New("")
 	tree.Mode = parse.SkipFuncCheck
-	_, err := tree.Parse(text, "", "", map[string]*parse.Tree{})
+	all := map[string]*parse.Tree{}
+	_, err := tree.Parse(text, "", "", all)
+	if err == nil && len(all) > 1 {
+		return nil, template.ErrDefine
+	}
 	if err != nil || !slices.ContainsFunc(tree.Root.Nodes, computes) {
 		return nil, err
 	}

@@ -66,16 +66,20 @@ func TestRandomFormula(t *testing.T) {
 // TestFormulaProblems holds the errors of formulas, when the configuration is checked.
 func TestFormulaProblems(t *testing.T) {
 	for text, want := range map[string]string{
-		`query: {a: "{{ sha256 .Now }}"}`:                                   `query.a: a function gets a time, but wants a text: write (unix .Now), (rfc3339 .Now) or (date "2006-01-02" .Now)`,
-		`query: {a: "{{ sha256 .Item.id }}"}`:                               `query.a: no value .Item.id: there are .Window.Start, .Window.End and .Now`,
-		`query: {a: '{{ hmac "md5" }}'}`:                                    `query.a: wrong number of args for hmac: want at least 2 got 1`,
-		`query: {a: '{{ md5 (secret .Now) }}'}`:                             `query.a: want (secret "env:NAME"), (secret "file:/path") or (secret "file:/path#KEY")`,
-		`query: {a: '{{ md5 (secret "KEY") }}'}`:                            `query.a: want (secret "env:NAME")`,
-		`query: {a: '{{ md5 (printf "x") }}'}`:                              `query.a: function "printf" is not allowed: there are base64, base64url, before, date, hex,`,
-		`query: {a: '{{ md5 (iso .Now) }}'}`:                                `query.a: function "iso" not defined: there are base64, base64url, before, date, hex,`,
-		`query: {a: '{{ secret "env:KEY" | base64 }}'}`:                     `is not filled in`,
-		`body: '` + strings.Repeat(`{{ pbkdf2 "md5" "a" "b" 1 }}`, 5) + `'`: `body: more than 4 calls of pbkdf2`,
-		`body: '{{ md5 "` + strings.Repeat(`a`, 5000) + `" }}'`:             `body: want at most 4 KiB`,
+		`query: {a: "{{ sha256 .Now }}"}`:                                               `query.a: a function gets a time, but wants a text: write (unix .Now), (rfc3339 .Now) or (date "2006-01-02" .Now)`,
+		`query: {a: "{{ sha256 .Item.id }}"}`:                                           `query.a: no value .Item.id: there are .Window.Start, .Window.End and .Now`,
+		`query: {a: '{{ hmac "md5" }}'}`:                                                `query.a: wrong number of args for hmac: want at least 2 got 1`,
+		`query: {a: '{{ md5 (secret .Now) }}'}`:                                         `query.a: want (secret "env:NAME"), (secret "file:/path") or (secret "file:/path#KEY")`,
+		`query: {a: '{{ md5 (secret "KEY") }}'}`:                                        `query.a: want (secret "env:NAME")`,
+		`query: {a: '{{ md5 (printf "x") }}'}`:                                          `query.a: function "printf" is not allowed: there are base64, base64url, before, date, hex,`,
+		`query: {a: '{{ md5 (iso .Now) }}'}`:                                            `query.a: function "iso" not defined: there are base64, base64url, before, date, hex,`,
+		`query: {a: '{{ hmac "sha9" "a" .Item.k }}'}` + "\nfor_each: {items: '{k: 7}'}": `query.a: hmac: want md5, sha1, sha256 or sha512, got "sha9"`,
+		`query: {a: '{{ pbkdf2 "sha9" "a" "b" 1 }}'}`:                                   `query.a: pbkdf2: want md5, sha1, sha256 or sha512, got "sha9"`,
+		`query: {a: '{{ define "x" }}y{{ end }}{{ md5 "a" }}'}`:                         `query.a: a template is text with values in {{ }}: no define or block`,
+		`query: {a: '{{ block "x" . }}y{{ end }}{{ md5 "a" }}'}`:                        `query.a: a template is text with values in {{ }}: no define or block`,
+		`query: {a: '{{ secret "env:KEY" | base64 }}'}`:                                 `is not filled in`,
+		`body: '` + strings.Repeat(`{{ pbkdf2 "md5" "a" "b" 1 }}`, 5) + `'`:             `body: more than 4 calls of pbkdf2`,
+		`body: '{{ md5 "` + strings.Repeat(`a`, 5000) + `" }}'`:                         `body: want at most 4 KiB`,
 	} {
 		c := Kind.Defaults().(*Config)
 		err := yaml.Load([]byte(address+text), c, yaml.WithKnownFields())

@@ -29,7 +29,7 @@ type Config struct {
 	Driver Driver       `yaml:"driver"`
 	DSN    setting.Text `yaml:"dsn" setting:"path"` // a reference to a secret; for SQLite a path, relative to the configuration's folder
 	Query  string       `yaml:"query" setting:"verbatim"`
-	Args   []any        `yaml:"args"` // only scalars; strings are templates
+	Args   []any        `yaml:"args" setting:"text"` // only scalars; strings are templates
 
 	MaxRows  int           `yaml:"max_rows"`
 	MaxBytes setting.Bytes `yaml:"max_bytes"` // limit for all rows together

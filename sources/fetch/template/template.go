@@ -21,6 +21,9 @@ const maxTemplate = 64 << 10
 // ErrNoValue says which values a template has.
 var ErrNoValue = errors.New("there are .Window.Start, .Window.End and .Now")
 
+// ErrDefine is the error for a text that defines other templates.
+var ErrDefine = errors.New("a template is text with values in {{ }}: no define or block")
+
 var (
 	errNoFunc   = errors.New("there are rfc3339, unix, unixms, date, before and truncate")
 	errNotATime = errors.New("wants a time: .Window.Start, .Window.End or .Now")
@@ -122,7 +125,7 @@ func Parse(text string) (*Template, error) {
 		return nil, parseError(err)
 	}
 	if len(t.Templates()) > 1 {
-		return nil, errors.New("a template is text with values in {{ }}: no define or block")
+		return nil, ErrDefine
 	}
 	filled := &Template{t}
 	if t.Tree == nil {
