@@ -204,21 +204,6 @@ func (f filler) texts(under string, texts map[string]setting.Text) (map[string]s
 // writtenPath returns the path of a URL as it was written.
 func writtenPath(u setting.URL) string { return cmp.Or(u.RawPath, u.EscapedPath()) }
 
-// escapeInPath matches an escaped byte.
-var escapeInPath = pattern.OnUse(`%[0-9A-Fa-f]{2}`)
-
-// escaped returns a part of a path with what must be escaped in it. What is escaped already stays as it was written: %2F is not /.
-func escaped(path string) string {
-	var out strings.Builder
-	from := 0
-	for _, at := range append(escapeInPath().FindAllStringIndex(path, -1), []int{len(path), len(path)}) {
-		part := path[from:at[0]]
-		out.WriteString((&url.URL{Path: part, RawPath: part}).EscapedPath() + path[at[0]:at[1]])
-		from = at[1]
-	}
-	return out.String()
-}
-
 // url returns a URL in whose path {{ .name }} is replaced. A value is one segment of the path, or a part of one.
 func (f filler) url(u setting.URL) (url.URL, error) {
 	written := writtenPath(u)
@@ -234,10 +219,10 @@ func (f filler) url(u setting.URL) (url.URL, error) {
 		if value == "" || value == "." || value == ".." {
 			return u.URL, setting.Bad("url", "the value .%s is empty, . or .., which is not a valid path segment", name)
 		}
-		path.WriteString(escaped(written[from:at[0]]) + url.PathEscape(value))
+		path.WriteString(httpclient.EscapePath(written[from:at[0]]) + url.PathEscape(value))
 		from = at[1]
 	}
-	path.WriteString(escaped(written[from:]))
+	path.WriteString(httpclient.EscapePath(written[from:]))
 	filled, err := url.Parse(path.String())
 	if err != nil || filled.Host != "" {
 		return u.URL, setting.Bad("url", "the path is not valid after its values are filled in")

@@ -66,7 +66,7 @@ func TestForEachHostileItems(t *testing.T) {
 			io.WriteString(w, "1")
 		}))
 		if _, err := p.fetch(t, `
-url: http://a.example/x/{{ .Item }}
+url: "http://a.example/x y/ü/{{ .Item }}"
 method: POST
 body: '{"id": "{{ .Item }}", "at": "{{ .Now }}"}'
 query: {id: "{{.Item}}"}
@@ -76,9 +76,9 @@ for_each: {url: /list, items: ".[]", concurrency: 1}
 		}
 		const at = `", "at": "2026-07-01T10:00:01Z"}`
 		want := []string{
-			`/x/a%2Fb%3Fc=d&e%23f?id=a%2Fb%3Fc%3Dd%26e%23f {"id": "a/b?c=d\u0026e#f` + at,
-			`/x/%22%7D%2C%20%7B%7B%20.Now%20%7D%7D%20%252e?id=%22%7D%2C+%7B%7B+.Now+%7D%7D+%252e {"id": "\"}, {{ .Now }} %2e` + at,
-			`/x/x%0Ay?id=x%0Ay {"id": "x\ny` + at,
+			`/x%20y/%C3%BC/a%2Fb%3Fc=d&e%23f?id=a%2Fb%3Fc%3Dd%26e%23f {"id": "a/b?c=d\u0026e#f` + at,
+			`/x%20y/%C3%BC/%22%7D%2C%20%7B%7B%20.Now%20%7D%7D%20%252e?id=%22%7D%2C+%7B%7B+.Now+%7D%7D+%252e {"id": "\"}, {{ .Now }} %2e` + at,
+			`/x%20y/%C3%BC/x%0Ay?id=x%0Ay {"id": "x\ny` + at,
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -217,7 +217,7 @@ func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
-	filled, err := url.Parse((&url.URL{Scheme: base.Scheme, Host: base.Host}).String() + path)
+	filled, err := url.Parse((&url.URL{Scheme: base.Scheme, Host: base.Host}).String() + httpclient.EscapePath(path))
 	if err != nil || filled.Host != base.Host {
 		return nil, errors.New("url: the path is not valid after its templates are filled in")
 	}
