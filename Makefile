@@ -18,7 +18,7 @@ test: ## run the tests
 build: ## build the static binary bin/cton
 	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags='-s -w' -o bin/cton ./agent/cton
 
-check: vet staticcheck gofumpt race narrow ## run all static checks and the race detector
+check: vet staticcheck gofumpt race macos narrow ## run all static checks and the race detector
 
 vet:
 	go vet -tags e2e ./...
@@ -43,6 +43,9 @@ mutants: ## run the tests against MUTATIONS (100) random mutations of the core, 
 
 race:
 	go test -race -short -timeout 20m ./...
+
+macos: ## compile the program for macOS
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./agent/cton
 
 # 386 stands for arm v7, which few machines can run.
 narrow: ## run the tests of the core on 32 bit
@@ -77,4 +80,4 @@ compare: build ## measure the binary beside its peers, with flags in COMPARE
 clean: ## remove what was built
 	rm -rf bin dist
 
-.PHONY: help demo test build check vet staticcheck gofumpt race narrow fuzz exact mutants bench e2e e2e-kubernetes chart release compare clean
+.PHONY: help demo test build check vet staticcheck gofumpt race macos narrow fuzz exact mutants bench e2e e2e-kubernetes chart release compare clean
