@@ -219,7 +219,7 @@ func TestExecBadMetrics(t *testing.T) {
 		write, says string
 		valid       bool
 	}{
-		{"echo this is no metric", "the command's metrics are not all delivered", false},
+		{"echo this is no metric", `the command's metrics are not all delivered" error="none of them, as the text has an error`, false},
 		{`echo "# TYPE clash counter"; echo clash 1`, "inconsistent with existing metrics", false},
 		{"echo cton_exec_running 7", "cton_exec_running is left out", true},
 		{"echo '# TYPE cton_exec_running_x histogram'; echo ok 1; echo ok 2", "left out", true},

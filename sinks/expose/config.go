@@ -56,7 +56,7 @@ func (c *Config) Validate() error {
 	}
 	switch {
 	case c.JobLabel == "":
-	case !model.LegacyValidation.IsValidLabelName(c.JobLabel) || strings.HasPrefix(c.JobLabel, "__"):
+	case c.JobLabel == "true" || c.JobLabel == "false", !model.LegacyValidation.IsValidLabelName(c.JobLabel), strings.HasPrefix(c.JobLabel, "__"):
 		all = append(all, setting.Bad("job_label", "want a label name such as job_name: letters, digits and _"))
 	case c.JobLabel == model.BucketLabel || c.JobLabel == model.QuantileLabel:
 		all = append(all, setting.Bad("job_label", "histograms and summaries need the label %s: want another name", c.JobLabel))

@@ -45,6 +45,7 @@ func TestValidate(t *testing.T) {
 		{func(c *Config) { c.Path = "/-/healthy" }, "path"},
 		{func(c *Config) { c.JobLabel = "cton_job" }, ""},
 		{func(c *Config) { c.JobLabel = "a-b" }, "job_label"},
+		{func(c *Config) { c.JobLabel = "true" }, "job_label"},
 		{func(c *Config) { c.JobLabel = "a:b" }, "job_label"},
 		{func(c *Config) { c.JobLabel = "__name__" }, "job_label"},
 		{func(c *Config) { c.JobLabel = "le" }, "job_label"},

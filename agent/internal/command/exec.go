@@ -167,7 +167,7 @@ func (e *execution) stateDir() string {
 		err = durable.CheckReplace(filepath.Join(dir, "check"))
 	}
 	if err != nil {
-		e.log.Info("no state is kept: name a directory with --state-dir", "error", err)
+		e.log.Warn("no state is kept, so counters begin again in each run: name a directory with --state-dir", "error", err)
 		return ""
 	}
 	return dir

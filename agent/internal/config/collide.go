@@ -200,7 +200,7 @@ func clash(d, other *declared, merged string) string {
 	case d.help != other.help:
 		return fmt.Sprintf("the help differs from that of %s: metrics of one name must have the same help", where())
 	case merged != "" && !apart(d, other) && !apart(other, d) && d.job.Targeter() == nil && other.job.Targeter() == nil: // targets have a job label
-		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s: set const_labels that differ, or job_label in the sink", where(), merged)
+		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s: set const_labels that differ, or job_label: job_name in the sink", where(), merged)
 	}
 	return ""
 }

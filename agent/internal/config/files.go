@@ -204,7 +204,7 @@ func (l *loader) include(f *File, path string) error {
 		}
 		for _, file := range found {
 			if !l.isRegular(file) {
-				bad("%s is not a regular file: name a file or a folder", file)
+				bad("%s is not a regular file: name a file or a pattern, such as jobs/*.yaml", file)
 			} else if err := l.file(file); err != nil {
 				return fmt.Errorf("include of %s: %w", text.OneLine(path), err)
 			}
@@ -216,6 +216,9 @@ func (l *loader) include(f *File, path string) error {
 // included returns the files that match a pattern. full is the pattern as a path from the working directory. A pattern with
 // wildcards may match no file.
 func included(pattern, full string) ([]string, error) {
+	if strings.Contains(pattern, "**") {
+		return nil, errors.New("** is not supported: write a pattern for each depth, such as jobs/*.yaml and jobs/*/*.yaml")
+	}
 	found, err := sources.Glob(full)
 	if err != nil || len(found) > 0 {
 		return found, err

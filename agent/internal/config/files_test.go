@@ -126,6 +126,7 @@ func TestHostileFiles(t *testing.T) {
 		}, "pipe is not a regular file"},
 		"a device":               {map[string]string{"a.yaml": base + "include: [/dev/zero]\n"}, nil, "/dev/zero is not a regular file"},
 		"a large file":           {map[string]string{"a.yaml": base, "b.yaml": strings.Repeat("# a comment\n", 400_000)}, nil, "b.yaml is larger than 4MiB"},
+		"all depths":             {map[string]string{"a.yaml": base + "include: [\"sub/**/*.yaml\"]\n", "sub/b.yaml": ""}, nil, "** is not supported"},
 		"a folder":               {map[string]string{"a.yaml": base + "include: [sub]\n", "sub/b": ""}, nil, "sub is not a regular file"},
 		"a name that is no text": {map[string]string{"a.yaml": base, "\xff\x1b[31m.yaml": "jobs: {x: {}}\n"}, nil, "[31m.yaml:1:8: jobs.x"},
 		"a bad pattern":          {map[string]string{"a.yaml": base + "include: ['[']\n"}, nil, "include.0: syntax error in pattern"},

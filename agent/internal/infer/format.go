@@ -55,6 +55,8 @@ func Sniff(contentType string, text []byte) (Format, error) {
 		return Format{}, errors.New("the answer is empty")
 	case bytes.HasPrefix(lower, []byte("<!doctype html")), bytes.HasPrefix(lower, []byte("<html")):
 		return Format{}, fmt.Errorf("the answer is an HTML page that begins with %s: is it a login or error page? Give the URL of the API, and -H or --auth if it needs a login", sources.Excerpt(begin, 40))
+	case bytes.HasPrefix(begin, []byte("#!")):
+		return Format{}, errors.New("this is a program, not an answer: to deliver how a run of it goes, see cton exec --help; for metrics from what it prints, see cton explain exec")
 	case begin[0] == '{' || begin[0] == '[' || begin[0] == '"':
 		return sniffJSON(kind, text), nil
 	case begin[0] == '<':

@@ -45,7 +45,9 @@ func ParseMetrics(text []byte, unread error, now time.Time, log *slog.Logger) ([
 	if err != nil {
 		reader.Discard()
 	} else {
-		err = reader.Finish(text, exposition.ContentType(text))
+		if err = reader.Finish(text, exposition.ContentType(text)); err != nil {
+			err = fmt.Errorf("none of them, as the text has an error: %w", err)
+		}
 	}
 	if err == nil {
 		cache.SetGauges(1)
