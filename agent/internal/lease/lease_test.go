@@ -257,10 +257,11 @@ func TestRegained(t *testing.T) {
 		time.Sleep(stopAfter + 500*time.Millisecond)
 		p.apart.Store(false)
 		time.Sleep(time.Minute)
-		if p.aborted.Load() || len(p.terms) != 2 || !p.Status().Active {
-			t.Errorf("aborted: %t, %d terms, %+v\n%s", p.aborted.Load(), len(p.terms), p.Status(), c.logged())
-		}
+		status := p.Status()
 		p.stop()
+		if p.aborted.Load() || len(p.terms) != 2 || !status.Active {
+			t.Errorf("aborted: %t, %d terms, %+v\n%s", p.aborted.Load(), len(p.terms), status, c.logged())
+		}
 	})
 }
 

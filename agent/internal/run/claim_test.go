@@ -281,9 +281,9 @@ func TestGivenUpWhenDelivered(t *testing.T) {
 			other, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))
 			defer other.Close()
 			agent := New(Options{Log: slog.New(slog.DiscardHandler), Self: func(State) metric.Readings { return nil }, State: file})
-			var until time.Time
+			var until atomic.Int64 // Unix nanoseconds
 			out := &shelf{judge: func(b metric.Batch) error {
-				if b.Job == "a" && time.Now().Before(until) {
+				if b.Job == "a" && time.Now().UnixNano() < until.Load() {
 					return errors.New("connection refused")
 				}
 				return nil
@@ -291,7 +291,7 @@ func TestGivenUpWhenDelivered(t *testing.T) {
 			sink, plans := planSink("out", out), make(chan Plan)
 			stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{planJob(t, "a", "@every 10s", newScripted(nil))}, Sinks: []Sink{sink}}, plans)
 			time.Sleep(15 * time.Second)
-			until = time.Now().Add(down)
+			until.Store(time.Now().Add(down).UnixNano())
 			began := time.Now()
 			plans <- Plan{Concurrency: 1, Sinks: []Sink{sink}}
 			for !isFree(t, other, "a") {

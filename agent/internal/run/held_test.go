@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,11 +11,11 @@ import (
 // term is a time in which the jobs of a test may run.
 type term struct {
 	ctx  context.Context
-	over bool // no run may begin, though ctx has not ended
+	over atomic.Bool // no run may begin, though ctx has not ended
 }
 
 func (t *term) Context() context.Context { return t.ctx }
-func (t *term) Valid() bool              { return !t.over && t.ctx.Err() == nil }
+func (t *term) Valid() bool              { return !t.over.Load() && t.ctx.Err() == nil }
 
 // planWith returns a plan with one job, which runs every ten seconds, and one sink.
 func planWith(t *testing.T, out *shelf, source *scripted) Plan {
@@ -54,6 +55,7 @@ func TestHeld(t *testing.T) {
 			t.Errorf("the run ended after %s; at work: %v", ended, still())
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if source.ticks != 4 || out.count() != 3 {
 			t.Errorf("%d runs, %d batches", source.ticks, out.count())
 		}
@@ -66,11 +68,13 @@ func TestHeld(t *testing.T) {
 		next.Held = &term{ctx: context.Background()}
 		plans <- next
 		time.Sleep(25 * time.Second)
+		synctest.Wait()
 		if source.ticks != 7 {
 			t.Errorf("%d runs after the lease was taken again", source.ticks)
 		}
-		next.Held.(*term).over = true // as after a suspension: the timer that ends the context has not fired yet
+		next.Held.(*term).over.Store(true) // as after a suspension: the timer that ends the context has not fired yet
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if source.ticks != 7 {
 			t.Error("a run began when the time was over")
 		}
