@@ -243,8 +243,9 @@ func TestShards(t *testing.T) {
 		runtime.ReadMemStats(&memory)
 		t.Logf("%v own series; %d MiB of heap for all shards, the API and the receiver", own, memory.HeapAlloc>>20)
 
-		before := c.asked()
 		pods[0].stop()
+		synctest.Wait() // for the requests of this moment
+		before := c.asked()
 		time.Sleep(7 * time.Minute)
 		after := c.asked()
 		still := 0
