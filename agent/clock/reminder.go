@@ -2,7 +2,7 @@ package clock
 
 import "time"
 
-// Reminder tells when to log again that something has lasted for long: after 10 minutes, after an hour, after a day, and then each day.
+// Reminder decides when an error that continues is logged again: 10 minutes, an hour and a day after it began, and then once a day.
 // So a reader of the log's last pages sees it too, and the log does not fill up.
 type Reminder struct {
 	since time.Time

@@ -201,7 +201,7 @@ func (l *listing) ordinal() bool {
 	return false
 }
 
-// maxPlaces is the maximum number of items that are told apart by their position.
+// maxPlaces is the maximum number of items that get their position in the list as a label.
 const maxPlaces = 8
 
 // positional uses the position of an item as its name, for a short list whose items have only numbers and states, such as the

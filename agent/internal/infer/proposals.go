@@ -158,8 +158,8 @@ func (l *listing) wordsOf(c *column, name string, labels []pick) {
 	}
 }
 
-// overview returns the labels by which things are counted. Each thing has its own series, so further labels that tell all of
-// them apart say nothing new.
+// overview returns the labels by which items are counted. It leaves out labels with which each group would be a single item, since each
+// item has a series of its own already.
 func (l *listing) overview() []*column {
 	columns := l.counting()
 	for len(columns) > 1 && l.combinations(columns) == l.n {

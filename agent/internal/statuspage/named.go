@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// named is a series that web.watch selects, with its values of the last hour. They are kept also while nobody has the status page open.
+// named is a series that web.watch selects, with its values of the last hour. The values are kept even if the status page is not open anywhere.
 type named struct {
 	key    seriesKey
 	kind   metric.Type
@@ -19,8 +19,8 @@ type named struct {
 	past   past
 }
 
-// Watch sets the selectors of web.watch. The values of series that they select are kept from the next run on, also while nobody has
-// the status page open. Watch forgets series that are no longer selected.
+// Watch sets the selectors of web.watch. The values of series that they select are kept from the next run on, even if the
+// status page is not open anywhere. Watch forgets series that are no longer selected.
 func (h *History) Watch(selectors []config.Selector) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -26,7 +26,7 @@ type hostKubelet struct {
 	runtime *containerRuntime
 }
 
-// machine is what the kubelet is told of the machine: enough for the pods of the test.
+// machine describes the machine to the kubelet. Its capacity is enough for the pods of the test.
 type machine struct{ cadvisor.Fake }
 
 func (*machine) MachineInfo(klog.Logger) (*cadvisorapi.MachineInfo, error) {
