@@ -10,6 +10,20 @@ import (
 	"syscall"
 )
 
+// CheckPattern returns an error if a pattern of a configuration cannot be used with Glob.
+func CheckPattern(pattern string) error {
+	if _, err := filepath.Match(pattern, ""); err != nil {
+		return errors.New(`is not a valid pattern: want a closing bracket after [, and a character after \`)
+	}
+	switch {
+	case pattern == "":
+		return errors.New("is empty")
+	case strings.Contains(pattern, "**"):
+		return errors.New("** is not supported: * matches one directory or file name, so write one pattern for each depth")
+	}
+	return nil
+}
+
 // Glob returns the files that match a pattern, sorted, like filepath.Glob. Unlike filepath.Glob, it also returns an error for the
 // directories that it cannot read, in addition to the files in other directories. It is unknown which files these directories
 // contain, so the caller must not conclude that they were removed. A directory that does not exist has no files.

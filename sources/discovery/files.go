@@ -29,8 +29,8 @@ type FileSD struct {
 func (s *FileSD) Validate() error {
 	var errs []error
 	for i, pattern := range s.Files {
-		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
-			errs = append(errs, setting.Bad(fmt.Sprintf("files.%d", i), "want a file name or a pattern such as targets/*.yaml"))
+		if err := sources.CheckPattern(pattern); err != nil {
+			errs = append(errs, setting.Bad(fmt.Sprintf("files.%d", i), "%v", err))
 		}
 	}
 	return errors.Join(errs...)

@@ -381,7 +381,8 @@ func TestSettings(t *testing.T) {
 	}{
 		"nothing":      {func(*Config) {}, "targets: is required"},
 		"twice":        {func(c *Config) { c.Targets = addresses(t, "a:1", "http://a:1/other") }, "targets.1: has the same labels (instance=\"a:1\") as targets.0"},
-		"pattern":      {func(c *Config) { c.FileSD.Files = []string{"["} }, "file_sd.files.0: want a file name"},
+		"pattern":      {func(c *Config) { c.FileSD.Files = []string{"["} }, "file_sd.files.0: is not a valid pattern: want a closing bracket"},
+		"depths":       {func(c *Config) { c.FileSD.Files = []string{"a/**/*.yaml"} }, "file_sd.files.0: ** is not supported"},
 		"body":         {func(c *Config) { c.BodySizeLimit = 0 }, "body_size_limit: want more than 0"},
 		"limit":        {func(c *Config) { c.LabelLimit = -1 }, "label_limit: want a number above 0"},
 		"regex":        {func(c *Config) { c.MetricRelabel = relabel.Rules{{Regex: new("(")}} }, "metric_relabel_configs.0: regex: missing closing )"},

@@ -216,8 +216,8 @@ func (l *loader) include(f *File, path string) error {
 // included returns the files that match a pattern. full is the pattern as a path from the working directory. A pattern with
 // wildcards may match no file.
 func included(pattern, full string) ([]string, error) {
-	if strings.Contains(pattern, "**") {
-		return nil, errors.New("** is not supported: write a pattern for each depth, such as jobs/*.yaml and jobs/*/*.yaml")
+	if err := sources.CheckPattern(pattern); err != nil {
+		return nil, err
 	}
 	found, err := sources.Glob(full)
 	if err != nil || len(found) > 0 {

@@ -129,7 +129,7 @@ func TestHostileFiles(t *testing.T) {
 		"all depths":             {map[string]string{"a.yaml": base + "include: [\"sub/**/*.yaml\"]\n", "sub/b.yaml": ""}, nil, "** is not supported"},
 		"a folder":               {map[string]string{"a.yaml": base + "include: [sub]\n", "sub/b": ""}, nil, "sub is not a regular file"},
 		"a name that is no text": {map[string]string{"a.yaml": base, "\xff\x1b[31m.yaml": "jobs: {x: {}}\n"}, nil, "[31m.yaml:1:8: jobs.x"},
-		"a bad pattern":          {map[string]string{"a.yaml": base + "include: ['[']\n"}, nil, "include.0: syntax error in pattern"},
+		"a bad pattern":          {map[string]string{"a.yaml": base + "include: ['[']\n"}, nil, "include.0: is not a valid pattern: want a closing bracket"},
 		"defaults in themselves": {map[string]string{"a.yaml": base + "defaults: &d {http: *d}\n", "b.yaml": "defaults: &d {http: *d, exec: *d}\n"}, nil, "defaults"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
@@ -51,15 +50,8 @@ func (c *Config) Validate() error {
 		bad("paths", "set either path or paths, not both")
 	}
 	for i, pattern := range c.Paths {
-		at := fmt.Sprintf("paths.%d", i)
-		if _, err := filepath.Match(pattern, ""); err != nil {
-			bad(at, `is not a valid pattern: want a closing bracket after [, and a character after \`)
-		}
-		switch {
-		case pattern == "":
-			bad(at, "is empty")
-		case strings.Contains(pattern, "**"):
-			bad(at, "** is not supported: * matches one directory or file name, so write one pattern for each depth")
+		if err := sources.CheckPattern(pattern); err != nil {
+			bad(fmt.Sprintf("paths.%d", i), "%v", err)
 		}
 	}
 	if c.MaxFiles < 1 {
