@@ -304,7 +304,7 @@ func flatten(v document.Value, name string, into *[]string) {
 
 // FuzzYAML compares documents with those of the YAML library.
 func FuzzYAML(f *testing.F) {
-	for _, s := range []string{"a: [1, 0x1F, .5, ~]\nb: {c: '1'}\n", "- &x 1\n- *x\n", "a: |\n  t\n", "1: 2\n", "- 1_0\n- 0o7\n- -.inf\n- 2026-01-01\n", "? a\n: b\n", "!!float 1", "- 010\n- 1e5\n- 123456789012345678901234567890\n"} {
+	for _, s := range []string{"a: [1, 0x1F, .5, ~]\nb: {c: '1'}\n", "- &x 1\n- *x\n", "a: |\n  t\n", "1: 2\n", "- 1_0\n- 0o7\n- -.inf\n- 2026-01-01\n", "? a\n: b\n", "!!float 1", "a: ! 2\nb: ! true", "- 010\n- 1e5\n- 123456789012345678901234567890\n"} {
 		f.Add([]byte(s))
 	}
 	d := decoder(f, "format: yaml")

@@ -155,9 +155,13 @@ func (t *tree) scalar(n *yaml.Node) {
 	t.built.Text([]byte(n.Value))
 }
 
-// isNumber reports whether a value may be a number: it has no quotes, or it has a tag for numbers.
+// isNumber reports whether a value may be a number: it has no quotes, or it has a tag for numbers. The tag ! makes a string of any scalar
+// (YAML 1.2 section 6.9.1).
 func (t *tree) isNumber(n *yaml.Node) bool {
 	const texts = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	if n.Tag == "!" {
+		return false
+	}
 	if n.Style&yaml.TaggedStyle != 0 {
 		return n.ShortTag() == "!!int" || n.ShortTag() == "!!float"
 	}
