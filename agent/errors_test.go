@@ -87,7 +87,7 @@ func errorTexts(t *testing.T, roots ...string) (all []errorPackage) {
 	return all
 }
 
-// errorText returns the texts of the error that a call makes: of fmt.Errorf, errors.New and setting.Bad, and of the functions that have the
+// errorText returns the texts of the error that a call makes: of fmt.Errorf, errors.New and setting.Errorf, and of the functions that have the
 // names by which packages shorten them.
 func errorText(call *ast.CallExpr, constants map[string]string) (texts []string) {
 	name, of := "", ""

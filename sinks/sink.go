@@ -92,7 +92,7 @@ func (k Kind) KindName() string { return k.Name }
 
 // Config holds the settings of a kind, and makes the sink that they describe.
 type Config interface {
-	// Validate returns every problem of the settings, joined with errors.Join. Each problem is made by setting.Bad, which names the
+	// Validate returns every problem of the settings, joined with errors.Join. Each problem is made by setting.Errorf, which names the
 	// setting. Validate reads no files and sends no requests.
 	Validate() error
 	// New makes the sink. It may read secrets. It opens nothing that must be closed.

@@ -125,17 +125,17 @@ func (d *Declaration) checkName(name string) error {
 	}
 	switch {
 	case !model.UTF8Validation.IsValidMetricName(name):
-		return setting.Bad("", "%q is not a valid metric name: it is empty or not UTF-8", name)
+		return setting.Errorf("", "%q is not a valid metric name: it is empty or not UTF-8", name)
 	case strings.HasPrefix(name, "cton_"):
-		return setting.Bad("", "names that begin with cton_ are reserved for the agent's own metrics: choose another name")
+		return setting.Errorf("", "names that begin with cton_ are reserved for the agent's own metrics: choose another name")
 	case d.Type == metric.Unknown:
-		return setting.Bad("type", "is required: gauge, counter, histogram or summary")
+		return setting.Errorf("type", "is required: gauge, counter, histogram or summary")
 	case d.Type == metric.Counter && !strings.HasSuffix(name, "_total"):
-		return setting.Bad("", "a counter's name ends in _total: call it %s_total, or make it a gauge if its value can fall", name)
+		return setting.Errorf("", "a counter's name ends in _total: call it %s_total, or make it a gauge if its value can fall", name)
 	case name == "_total":
-		return setting.Bad("", "the name needs a word before _total")
+		return setting.Errorf("", "the name needs a word before _total")
 	case d.Unit != "" && !strings.HasSuffix(base, "_"+d.Unit):
-		return setting.Bad("unit", "the name of a metric with this unit must end in _%s: rename the metric, or remove unit", d.Unit)
+		return setting.Errorf("unit", "the name of a metric with this unit must end in _%s: rename the metric, or remove unit", d.Unit)
 	}
 	return nil
 }
@@ -145,13 +145,13 @@ func (d *Declaration) checkLabels(labels []string) error {
 	for _, name := range labels {
 		errs = append(errs, d.checkLabel("labels", name))
 		if _, both := d.Const[name]; both {
-			errs = append(errs, setting.Bad("const_labels."+name, "is in labels too: remove it from one of them"))
+			errs = append(errs, setting.Errorf("const_labels."+name, "is in labels too: remove it from one of them"))
 		}
 	}
 	for name, value := range d.Const {
 		errs = append(errs, d.checkLabel("const_labels", name))
 		if value == "" {
-			errs = append(errs, setting.Bad("const_labels."+name, "the value is empty: a label without a value does not exist; remove it"))
+			errs = append(errs, setting.Errorf("const_labels."+name, "the value is empty: a label without a value does not exist; remove it"))
 		}
 	}
 	return errors.Join(errs...)
@@ -160,11 +160,11 @@ func (d *Declaration) checkLabels(labels []string) error {
 func (d *Declaration) checkLabel(under, name string) error {
 	switch {
 	case !model.UTF8Validation.IsValidLabelName(name) || strings.Contains(name, ":"):
-		return setting.Bad(under+"."+name, "%q is not a valid label name: it is empty, has a colon, or is not UTF-8", name)
+		return setting.Errorf(under+"."+name, "%q is not a valid label name: it is empty, has a colon, or is not UTF-8", name)
 	case strings.HasPrefix(name, "__"):
-		return setting.Bad(under+"."+name, "names that begin with __ are reserved for Prometheus: choose another name")
+		return setting.Errorf(under+"."+name, "names that begin with __ are reserved for Prometheus: choose another name")
 	case name == "le" && d.Type == metric.Histogram, name == "quantile" && d.Type == metric.Summary:
-		return setting.Bad(under+"."+name, "the label %s is reserved for the series of a %s: give it another name", name, d.Type)
+		return setting.Errorf(under+"."+name, "the label %s is reserved for the series of a %s: give it another name", name, d.Type)
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func (d *Declaration) checkMeaning(once bool) error {
 	var errs []error
 	only := func(set bool, path string, ok bool, goes string) {
 		if set && !ok {
-			errs = append(errs, setting.Bad(path, "is only valid %s", goes))
+			errs = append(errs, setting.Errorf(path, "is only valid %s", goes))
 		}
 	}
 	counter, gauge := d.Type == metric.Counter, d.Type == metric.Gauge
@@ -197,10 +197,10 @@ func (d *Declaration) checkMeaning(once bool) error {
 	only(d.Quantiles != nil, "quantiles", d.Type == metric.Summary, "for a summary")
 	only(d.MaxAge != 0, "max_age", d.Quantiles != nil, "with quantiles")
 	if d.Expect != nil && d.Expect.Min < 0 {
-		errs = append(errs, setting.Bad("expect.min", "want 0 or more: 0 accepts a run without readings, 1 makes it an error"))
+		errs = append(errs, setting.Errorf("expect.min", "want 0 or more: 0 accepts a run without readings, 1 makes it an error"))
 	}
 	if d.MaxEvents < 0 {
-		errs = append(errs, setting.Bad("max_events", "want a number above 0"))
+		errs = append(errs, setting.Errorf("max_events", "want a number above 0"))
 	}
 	return errors.Join(errs...)
 }
@@ -211,18 +211,18 @@ func (d *Declaration) checkShape() error {
 		path := fmt.Sprintf("buckets.%d", i)
 		switch {
 		case math.IsNaN(bound) || math.IsInf(bound, 0):
-			errs = append(errs, setting.Bad(path, "want a finite upper bound; the bucket for +Inf is added by itself"))
+			errs = append(errs, setting.Errorf(path, "want a finite upper bound; the bucket for +Inf is added by itself"))
 		case i > 0 && bound <= d.Buckets[i-1]:
-			errs = append(errs, setting.Bad(path, "want bounds in ascending order: %v comes after %v", bound, d.Buckets[i-1]))
+			errs = append(errs, setting.Errorf(path, "want bounds in ascending order: %v comes after %v", bound, d.Buckets[i-1]))
 		}
 	}
 	for i, q := range d.Quantiles {
 		path := fmt.Sprintf("quantiles.%d", i)
 		switch {
 		case !(q > 0 && q < 1):
-			errs = append(errs, setting.Bad(path, "want a number between 0 and 1, such as 0.99"))
+			errs = append(errs, setting.Errorf(path, "want a number between 0 and 1, such as 0.99"))
 		case slices.Contains(d.Quantiles[:i], q):
-			errs = append(errs, setting.Bad(path, "%v is listed twice: remove one", q))
+			errs = append(errs, setting.Errorf(path, "%v is listed twice: remove one", q))
 		}
 	}
 	return errors.Join(errs...)

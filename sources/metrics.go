@@ -25,13 +25,13 @@ type Metric struct {
 // Validate reports every problem. Each problem names its setting under "metrics".
 func (all Metrics) Validate() error {
 	if len(all) == 0 {
-		return setting.Bad("metrics", "is empty: declare at least one metric, by its name")
+		return setting.Errorf("metrics", "is empty: declare at least one metric, by its name")
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		m := all[name]
 		if m == nil {
-			errs = append(errs, setting.Bad("metrics."+name, "needs at least a type, such as {type: gauge}"))
+			errs = append(errs, setting.Errorf("metrics."+name, "needs at least a type, such as {type: gauge}"))
 			continue
 		}
 		if err := m.validate(name); err != nil {
@@ -46,9 +46,9 @@ func (m *Metric) validate(name string) error {
 	for i, label := range m.Labels {
 		switch {
 		case slices.Contains(m.Labels[:i], label):
-			errs = append(errs, setting.Bad(fmt.Sprintf("labels.%d", i), "%s is listed twice: remove one", label))
+			errs = append(errs, setting.Errorf(fmt.Sprintf("labels.%d", i), "%s is listed twice: remove one", label))
 		case label == m.OnceBy:
-			errs = append(errs, setting.Bad("once_by", "%s is in labels too, where each event would make a series: remove it from labels", label))
+			errs = append(errs, setting.Errorf("once_by", "%s is in labels too, where each event would make a series: remove it from labels", label))
 		}
 	}
 	return errors.Join(append(errs, m.Declaration.Validate(name, m.Labels, m.OnceBy != ""))...)

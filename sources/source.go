@@ -79,7 +79,7 @@ func (k Kind[T]) KindName() string { return k.Name }
 
 // Config holds the settings of a kind, and makes the fetcher or source.
 type Config[T any] interface {
-	// Validate returns every problem of the settings, joined with errors.Join. Each problem is made by setting.Bad, which names the
+	// Validate returns every problem of the settings, joined with errors.Join. Each problem is made by setting.Errorf, which names the
 	// setting. Validate reads no files and sends no requests.
 	Validate() error
 	// New makes the fetcher or source. It may read secrets. It opens nothing that must be closed. If it cannot read a file, its

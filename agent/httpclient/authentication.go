@@ -42,7 +42,7 @@ func (h *Host) Authenticator(s *Settings) (Authenticator, error) {
 	case s.Auth != "":
 		provider := h.Providers[s.Auth]
 		if provider == nil {
-			return nil, setting.Bad("auth", "there is no auth.%s", s.Auth)
+			return nil, setting.Errorf("auth", "there is no auth.%s", s.Auth)
 		}
 		tokenHost.policy = nil // a response to a login must not come from the cache
 		return provider.Authenticator(tokenHost.Under("auth." + s.Auth))
@@ -89,12 +89,12 @@ func (authorization) CloseIdleConnections() {}
 func (b *BasicAuth) header(h *Host) (string, error) {
 	user, err := h.Secrets.Text(b.Username)
 	if err != nil {
-		return "", setting.Bad("basic_auth.username", "%v", err)
+		return "", setting.Errorf("basic_auth.username", "%v", err)
 	}
 	password := ""
 	if b.Password != "" {
 		if password, err = h.Secrets.Secret(b.Password); err != nil {
-			return "", setting.Bad("basic_auth.password", "%v", err)
+			return "", setting.Errorf("basic_auth.password", "%v", err)
 		}
 	}
 	h.Secrets.RememberLogin(user, password)
@@ -104,7 +104,7 @@ func (b *BasicAuth) header(h *Host) (string, error) {
 func (a *Authorization) header(h *Host) (string, error) {
 	credentials, err := h.Secrets.Secret(a.Credentials)
 	if err != nil {
-		return "", setting.Bad("authorization.credentials", "%v", err)
+		return "", setting.Errorf("authorization.credentials", "%v", err)
 	}
 	switch {
 	case a.Type == "":

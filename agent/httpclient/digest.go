@@ -21,7 +21,7 @@ type DigestAuth struct {
 
 func (d *DigestAuth) validate() error {
 	if d.Username == "" || d.Password == "" {
-		return setting.Bad("", "set username and password")
+		return setting.Errorf("", "set username and password")
 	}
 	return nil
 }
@@ -29,10 +29,10 @@ func (d *DigestAuth) validate() error {
 // login returns the user name and the password.
 func (d *DigestAuth) login(h *Host) (user, password string, err error) {
 	if user, err = h.Secrets.Text(d.Username); err != nil {
-		return "", "", setting.Bad("digest_auth.username", "%v", err)
+		return "", "", setting.Errorf("digest_auth.username", "%v", err)
 	}
 	if password, err = h.Secrets.Secret(d.Password); err != nil {
-		return "", "", setting.Bad("digest_auth.password", "%v", err)
+		return "", "", setting.Errorf("digest_auth.password", "%v", err)
 	}
 	return user, password, nil
 }

@@ -94,7 +94,7 @@ func (t *oauth2Source) secret() (string, error) {
 	}
 	secret, err := t.host.Secrets.Secret(t.set.ClientSecret)
 	if err != nil {
-		return "", setting.Bad("oauth2.client_secret", "%v", err)
+		return "", setting.Errorf("oauth2.client_secret", "%v", err)
 	}
 	return secret, nil
 }
@@ -136,7 +136,7 @@ func (t *oauth2Source) Token(ctx context.Context) (Token, error) {
 func (t *oauth2Source) request() (*clientcredentials.Config, error) {
 	id, err := t.host.Secrets.Text(t.set.ClientID)
 	if err != nil {
-		return nil, setting.Bad("oauth2.client_id", "%v", err)
+		return nil, setting.Errorf("oauth2.client_id", "%v", err)
 	}
 	secret, err := t.secret()
 	if err != nil {
@@ -151,7 +151,7 @@ func (t *oauth2Source) request() (*clientcredentials.Config, error) {
 	for name, text := range t.set.EndpointParams {
 		value, err := t.host.Secrets.Text(text)
 		if err != nil {
-			return nil, setting.Bad("oauth2.endpoint_params."+name, "%v", err)
+			return nil, setting.Errorf("oauth2.endpoint_params."+name, "%v", err)
 		}
 		t.host.RememberNamed(name, value)
 		params.Set(name, value)

@@ -26,18 +26,18 @@ var errProxyURL = errors.New("want a URL such as http://proxy.example.com:3128 (
 func (p *Proxy) validate() error {
 	var problems []error
 	if p.ProxyURL != "" && p.ProxyFromEnvironment {
-		problems = append(problems, setting.Bad("proxy_from_environment", "proxy_url is set too: set only one of them"))
+		problems = append(problems, setting.Errorf("proxy_from_environment", "proxy_url is set too: set only one of them"))
 	}
 	if p.NoProxy != "" && p.ProxyURL == "" {
-		problems = append(problems, setting.Bad("no_proxy", "needs proxy_url; with proxy_from_environment set NO_PROXY instead"))
+		problems = append(problems, setting.Errorf("no_proxy", "needs proxy_url; with proxy_from_environment set NO_PROXY instead"))
 	}
 	if p.ProxyURL != "" && !p.ProxyURL.IsReference() {
 		u, err := parseProxy(string(p.ProxyURL))
 		switch {
 		case err != nil:
-			problems = append(problems, setting.Bad("proxy_url", "%v", err))
+			problems = append(problems, setting.Errorf("proxy_url", "%v", err))
 		case u.User != nil:
-			problems = append(problems, setting.Bad("proxy_url",
+			problems = append(problems, setting.Errorf("proxy_url",
 				`a URL must not contain a user or password: put the whole URL into an environment variable and write "env:NAME"`))
 		}
 	}
@@ -63,10 +63,10 @@ func (p *Proxy) proxyFunc(secrets *setting.SecretStore) func(*http.Request) (*ur
 		if p.ProxyURL != "" {
 			text, err := secrets.Text(p.ProxyURL)
 			if err != nil {
-				return nil, setting.Bad("proxy_url", "%v", err)
+				return nil, setting.Errorf("proxy_url", "%v", err)
 			}
 			if cfg.ProxyURL.URL, err = parseProxy(text); err != nil {
-				return nil, setting.Bad("proxy_url", "%v", err)
+				return nil, setting.Errorf("proxy_url", "%v", err)
 			}
 		}
 		proxy, err := cfg.Proxy()(req)

@@ -28,10 +28,10 @@ const maxRequests = 100_000
 func (p *RequestPolicy) Validate() error {
 	var problems []error
 	if r := p.RateLimit; r != nil && (r.Requests < 1 || r.Requests > maxRequests) {
-		problems = append(problems, setting.Bad("rate_limit.requests", "want 1 to %d", maxRequests))
+		problems = append(problems, setting.Errorf("rate_limit.requests", "want 1 to %d", maxRequests))
 	}
 	if r := p.RateLimit; r != nil && r.Per == 0 {
-		problems = append(problems, setting.Bad("rate_limit.per", "want a duration such as 1s or 1h"))
+		problems = append(problems, setting.Errorf("rate_limit.per", "want a duration such as 1s or 1h"))
 	}
 	return errors.Join(problems...)
 }

@@ -80,7 +80,7 @@ func (s *Settings) Validate() error {
 		problems = append(problems, setting.Under("sigv4", s.SigV4.validate()))
 	}
 	for _, name := range given[min(1, len(given)):] {
-		problems = append(problems, setting.Bad(name, "%s is set too: set only one way to authenticate", given[0]))
+		problems = append(problems, setting.Errorf(name, "%s is set too: set only one way to authenticate", given[0]))
 	}
 	problems = append(problems, setting.Under("tls_config", s.TLS.validate()), s.Proxy.validate())
 	return errors.Join(problems...)
@@ -94,10 +94,10 @@ func (s *Settings) Authenticates() bool {
 func (b *BasicAuth) validate() error {
 	var problems []error
 	if b.Username == "" && b.Password == "" {
-		problems = append(problems, setting.Bad("", "set username and password"))
+		problems = append(problems, setting.Errorf("", "set username and password"))
 	}
 	if strings.Contains(string(b.Username), ":") && !b.Username.IsReference() {
-		problems = append(problems, setting.Bad("username", "cannot contain a colon: it would end the name"))
+		problems = append(problems, setting.Errorf("username", "cannot contain a colon: it would end the name"))
 	}
 	return errors.Join(problems...)
 }
@@ -106,12 +106,12 @@ func (a *Authorization) validate() error {
 	var problems []error
 	switch {
 	case strings.EqualFold(a.Type, "basic"):
-		problems = append(problems, setting.Bad("type", "use basic_auth for a user name and password"))
+		problems = append(problems, setting.Errorf("type", "use basic_auth for a user name and password"))
 	case a.Type != "" && !isScheme(a.Type):
-		problems = append(problems, setting.Bad("type", `want a scheme such as Bearer, or a scheme and a parameter such as "Token token="`))
+		problems = append(problems, setting.Errorf("type", `want a scheme such as Bearer, or a scheme and a parameter such as "Token token="`))
 	}
 	if a.Credentials == "" {
-		problems = append(problems, setting.Bad("credentials", "is required"))
+		problems = append(problems, setting.Errorf("credentials", "is required"))
 	}
 	return errors.Join(problems...)
 }
@@ -126,10 +126,10 @@ func isScheme(text string) bool {
 func (o *OAuth2) validate() error {
 	var problems []error
 	if o.ClientID == "" {
-		problems = append(problems, setting.Bad("client_id", "is required"))
+		problems = append(problems, setting.Errorf("client_id", "is required"))
 	}
 	if o.ClientSecret == "" {
-		problems = append(problems, setting.Bad("client_secret", "is required"))
+		problems = append(problems, setting.Errorf("client_secret", "is required"))
 	}
 	return errors.Join(append(problems, o.TokenServer.Validate())...)
 }
@@ -138,10 +138,10 @@ func (o *OAuth2) validate() error {
 func (o *TokenServer) Validate() error {
 	var problems []error
 	if o.TokenURL.IsZero() {
-		problems = append(problems, setting.Bad("token_url", "is required"))
+		problems = append(problems, setting.Errorf("token_url", "is required"))
 	}
 	if _, both := o.EndpointParams["scope"]; both && len(o.Scopes) > 0 {
-		problems = append(problems, setting.Bad("endpoint_params.scope", "is set by scopes already: remove one of them"))
+		problems = append(problems, setting.Errorf("endpoint_params.scope", "is set by scopes already: remove one of them"))
 	}
 	problems = append(problems, setting.Under("tls_config", o.TLS.validate()), o.Proxy.validate())
 	return errors.Join(problems...)

@@ -29,7 +29,7 @@ func (s *SigV4) validate() error {
 	var problems []error
 	required := func(name string, missing bool) {
 		if missing {
-			problems = append(problems, setting.Bad(name, "is required"))
+			problems = append(problems, setting.Errorf(name, "is required"))
 		}
 	}
 	required("region", s.Region == "")
@@ -64,7 +64,7 @@ func (s *sigV4Signer) Sign(req *http.Request) (string, bool, error) {
 		service = "aps"
 	}
 	if err := s.signer.SignHTTP(req.Context(), keys, req, digest, service, s.set.Region, time.Now()); err != nil {
-		return "", false, setting.Bad("sigv4", "%v", err)
+		return "", false, setting.Errorf("sigv4", "%v", err)
 	}
 	return "", false, nil
 }
@@ -77,14 +77,14 @@ func (*sigV4Signer) CloseIdleConnections() {}
 
 func (s *sigV4Signer) keys() (keys aws.Credentials, err error) {
 	if keys.AccessKeyID, err = s.host.Secrets.Text(s.set.AccessKey); err != nil {
-		return keys, setting.Bad("sigv4.access_key", "%v", err)
+		return keys, setting.Errorf("sigv4.access_key", "%v", err)
 	}
 	if keys.SecretAccessKey, err = s.host.Secrets.Secret(s.set.SecretKey); err != nil {
-		return keys, setting.Bad("sigv4.secret_key", "%v", err)
+		return keys, setting.Errorf("sigv4.secret_key", "%v", err)
 	}
 	if s.set.SessionToken != "" {
 		if keys.SessionToken, err = s.host.Secrets.Secret(s.set.SessionToken); err != nil {
-			return keys, setting.Bad("sigv4.session_token", "%v", err)
+			return keys, setting.Errorf("sigv4.session_token", "%v", err)
 		}
 	}
 	return keys, nil

@@ -61,13 +61,13 @@ func (t *TLS) validate() error {
 	case t == nil:
 		return nil
 	case isPKCS12(t.CertFile) && t.KeyFile != "":
-		return setting.Bad("key_file", "cert_file is a PKCS #12 file, which has the key in it: leave key_file out")
+		return setting.Errorf("key_file", "cert_file is a PKCS #12 file, which has the key in it: leave key_file out")
 	case t.CertFile != "" && t.KeyFile == "" && !isPKCS12(t.CertFile):
-		return setting.Bad("key_file", "is required where cert_file is set, unless that is a PKCS #12 file (.p12 or .pfx)")
+		return setting.Errorf("key_file", "is required where cert_file is set, unless that is a PKCS #12 file (.p12 or .pfx)")
 	case t.Passphrase != "" && t.CertFile == "":
-		return setting.Bad("passphrase", "is only valid with key_file, or with a PKCS #12 file as cert_file")
+		return setting.Errorf("passphrase", "is only valid with key_file, or with a PKCS #12 file as cert_file")
 	case t.KeyFile != "" && t.CertFile == "":
-		return setting.Bad("cert_file", "is required where key_file is set")
+		return setting.Errorf("cert_file", "is required where key_file is set")
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (f *tlsFile) read() ([]byte, error) {
 		err = fmt.Errorf("%s is larger than %s", f.path, setting.Bytes(maxTLSFile))
 	}
 	if err != nil {
-		return nil, setting.Bad("tls_config."+f.setting, "%v", err)
+		return nil, setting.Errorf("tls_config."+f.setting, "%v", err)
 	}
 	return data, nil
 }
@@ -161,7 +161,7 @@ func (r *reloadingTransport) current() (http.RoundTripper, error) {
 	if r.passphrase != "" {
 		var err error
 		if passphrase, err = r.secrets.Secret(r.passphrase); err != nil {
-			return nil, setting.Bad("tls_config.passphrase", "%v", err)
+			return nil, setting.Errorf("tls_config.passphrase", "%v", err)
 		}
 		part := sha256.Sum256([]byte(passphrase))
 		all.Write(part[:])
@@ -178,7 +178,7 @@ func (r *reloadingTransport) current() (http.RoundTripper, error) {
 	}
 	config, err := promconfig.NewTLSConfigWithContext(context.Background(), plain)
 	if err != nil {
-		return nil, setting.Bad("tls_config", "%v", err)
+		return nil, setting.Errorf("tls_config", "%v", err)
 	}
 	if r.transport != nil {
 		closeIdle(r.transport)
@@ -194,16 +194,16 @@ func (r *reloadingTransport) decrypted(files map[string][]byte, passphrase strin
 	case isPKCS12(config.CertFile):
 		certificates, key, err := splitPKCS12(files["cert_file"], passphrase)
 		if err != nil {
-			return nil, setting.Bad("tls_config.cert_file", "%s: %v", config.CertFile, err)
+			return nil, setting.Errorf("tls_config.cert_file", "%s: %v", config.CertFile, err)
 		}
 		config.CertFile, config.Cert, config.Key = "", string(certificates), promconfig.Secret(key)
 	case !isEncrypted(files["key_file"]):
 	case r.passphrase == "":
-		return nil, setting.Bad("tls_config.key_file", "the private key in %s is encrypted: set tls_config.passphrase", config.KeyFile)
+		return nil, setting.Errorf("tls_config.key_file", "the private key in %s is encrypted: set tls_config.passphrase", config.KeyFile)
 	default:
 		key, err := decryptKey(files["key_file"], passphrase)
 		if err != nil {
-			return nil, setting.Bad("tls_config.key_file", "%s: %v", config.KeyFile, err)
+			return nil, setting.Errorf("tls_config.key_file", "%s: %v", config.KeyFile, err)
 		}
 		config.KeyFile, config.Key = "", promconfig.Secret(key)
 	}

@@ -40,7 +40,7 @@ func (rules Rules) Compile(path string) ([]*relabel.Config, error) {
 	for i := range rules {
 		rule, err := rules[i].compile()
 		if err != nil {
-			errs = append(errs, setting.Bad(fmt.Sprintf("%s.%d", path, i), "%v", err))
+			errs = append(errs, setting.Errorf(fmt.Sprintf("%s.%d", path, i), "%v", err))
 		}
 		all = append(all, rule)
 	}

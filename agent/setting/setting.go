@@ -17,10 +17,10 @@
 //	func (c *Config) Validate() error {
 //		var problems []error
 //		if c.URL.IsZero() {
-//			problems = append(problems, setting.Bad("url", "is required"))
+//			problems = append(problems, setting.Errorf("url", "is required"))
 //		}
 //		if c.Timeout <= 0 {
-//			problems = append(problems, setting.Bad("timeout", "want more than 0"))
+//			problems = append(problems, setting.Errorf("timeout", "want more than 0"))
 //		}
 //		return errors.Join(problems...)
 //	}
@@ -57,8 +57,8 @@ func (p *Problem) Error() string {
 	return p.Path + ": " + p.Text
 }
 
-// Bad returns a [Problem] of the setting at path. The text is one line that says what is wrong and what is wanted.
-func Bad(path, format string, args ...any) error {
+// Errorf returns a [Problem] of the setting at path. The text is one line that says what is wrong and what is wanted.
+func Errorf(path, format string, args ...any) error {
 	return &Problem{Path: path, Text: fmt.Sprintf(format, args...)}
 }
 

@@ -17,8 +17,8 @@ func texts(err error) string {
 }
 
 func TestProblemsKeepOrderAndPath(t *testing.T) {
-	inner := errors.Join(Bad("password", "required"), Bad("", "wants %s", "a name"), io.EOF)
-	err := errors.Join(Bad("url", "required"), nil, Under("basic_auth", inner), errors.Join(Bad("scopes.0", "empty")))
+	inner := errors.Join(Errorf("password", "required"), Errorf("", "wants %s", "a name"), io.EOF)
+	err := errors.Join(Errorf("url", "required"), nil, Under("basic_auth", inner), errors.Join(Errorf("scopes.0", "empty")))
 	want := "url|required\nbasic_auth.password|required\nbasic_auth|wants a name\nbasic_auth|EOF\nscopes.0|empty"
 	if got := texts(err); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -35,14 +35,14 @@ func TestUnderNothingIsNoError(t *testing.T) {
 }
 
 func TestProblemTextNamesTheSetting(t *testing.T) {
-	if got := Bad("a.b", "want %d", 3).Error(); got != "a.b: want 3" {
+	if got := Errorf("a.b", "want %d", 3).Error(); got != "a.b: want 3" {
 		t.Errorf("got %q", got)
 	}
-	if got := Bad("", "alone").Error(); got != "alone" {
+	if got := Errorf("", "alone").Error(); got != "alone" {
 		t.Errorf("got %q", got)
 	}
 	// A wrapped problem is found.
-	if got := texts(fmt.Errorf("sink x: %w", Bad("url", "required"))); got != "url|required" {
+	if got := texts(fmt.Errorf("sink x: %w", Errorf("url", "required"))); got != "url|required" {
 		t.Errorf("got %q", got)
 	}
 }

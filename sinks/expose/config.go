@@ -49,17 +49,17 @@ const healthPath = "/-/healthy"
 func (c *Config) Validate() error {
 	var all []error
 	if webserver.CheckListen(c.Listen) != nil {
-		all = append(all, setting.Bad("listen", "want host:port, such as :8000 or 127.0.0.1:8000"))
+		all = append(all, setting.Errorf("listen", "want host:port, such as :8000 or 127.0.0.1:8000"))
 	}
 	if !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") || c.Path == healthPath {
-		all = append(all, setting.Bad("path", "want a path such as /metrics, other than %s", healthPath))
+		all = append(all, setting.Errorf("path", "want a path such as /metrics, other than %s", healthPath))
 	}
 	switch {
 	case c.JobLabel == "":
 	case c.JobLabel == "true" || c.JobLabel == "false", !model.LegacyValidation.IsValidLabelName(c.JobLabel), strings.HasPrefix(c.JobLabel, "__"):
-		all = append(all, setting.Bad("job_label", "want a label name such as job_name: letters, digits and _"))
+		all = append(all, setting.Errorf("job_label", "want a label name such as job_name: letters, digits and _"))
 	case c.JobLabel == model.BucketLabel || c.JobLabel == model.QuantileLabel:
-		all = append(all, setting.Bad("job_label", "histograms and summaries need the label %s: want another name", c.JobLabel))
+		all = append(all, setting.Errorf("job_label", "histograms and summaries need the label %s: want another name", c.JobLabel))
 	}
 	return errors.Join(all...)
 }

@@ -45,18 +45,18 @@ func (c *Config) Validate() error {
 	path := strings.TrimRight(c.URL.Path, "/")
 	switch {
 	case c.URL.IsZero():
-		errs = append(errs, setting.Bad("url", "is required: the address of the Pushgateway, such as http://pushgateway.example.com:9091"))
+		errs = append(errs, setting.Errorf("url", "is required: the address of the Pushgateway, such as http://pushgateway.example.com:9091"))
 	case c.URL.RawQuery != "" || c.URL.Fragment != "":
-		errs = append(errs, setting.Bad("url", "want an address without ? and #: the path of each job's group is appended to it"))
+		errs = append(errs, setting.Errorf("url", "want an address without ? and #: the path of each job's group is appended to it"))
 	case strings.HasSuffix(path, "/metrics") || strings.Contains(path, "/metrics/job"):
-		errs = append(errs, setting.Bad("url", "remove /metrics and what follows: the path of each job's group is appended"))
+		errs = append(errs, setting.Errorf("url", "remove /metrics and what follows: the path of each job's group is appended"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Grouping)) {
 		switch {
 		case name == "job":
-			errs = append(errs, setting.Bad("grouping.job", "cannot be set: it is the job's name"))
+			errs = append(errs, setting.Errorf("grouping.job", "cannot be set: it is the job's name"))
 		case !model.LegacyValidation.IsValidLabelName(name) || strings.HasPrefix(name, "__"):
-			errs = append(errs, setting.Bad("grouping."+name, "%q is not a label name that a Pushgateway accepts: use letters, digits and _", name))
+			errs = append(errs, setting.Errorf("grouping."+name, "%q is not a label name that a Pushgateway accepts: use letters, digits and _", name))
 		}
 	}
 	return errors.Join(append(errs, c.Web.Validate())...)

@@ -176,22 +176,22 @@ func (c *Config) Validate() error {
 	var all []error
 	positive := func(path string, ok bool) {
 		if !ok {
-			all = append(all, setting.Bad(path, "want more than 0"))
+			all = append(all, setting.Errorf(path, "want more than 0"))
 		}
 	}
 	if c.URL.IsZero() {
-		all = append(all, setting.Bad("url", "is required: the receiver's address, such as https://mimir.example.com/api/v1/push"))
+		all = append(all, setting.Errorf("url", "is required: the receiver's address, such as https://mimir.example.com/api/v1/push"))
 	}
 	positive("timeout", c.Timeout > 0)
 	positive("request.max_samples", c.Request.MaxSamples > 0)
 	positive("spool.max_bytes", c.Spool.MaxBytes > 0)
 	positive("spool.max_age", c.Spool.MaxAge > 0)
 	if c.Connections < 1 || c.Connections > maxConnections {
-		all = append(all, setting.Bad("connections", "want 1 to %d", maxConnections))
+		all = append(all, setting.Errorf("connections", "want 1 to %d", maxConnections))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		if problem := c.wrongHeader(name); problem != "" {
-			all = append(all, setting.Bad("headers."+name, "%s", problem))
+			all = append(all, setting.Errorf("headers."+name, "%s", problem))
 		}
 	}
 	if _, err := c.WriteRelabel.Compile("write_relabel_configs"); err != nil {

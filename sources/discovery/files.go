@@ -30,7 +30,7 @@ func (s *FileSD) Validate() error {
 	var errs []error
 	for i, pattern := range s.Files {
 		if err := sources.CheckPattern(pattern); err != nil {
-			errs = append(errs, setting.Bad(fmt.Sprintf("files.%d", i), "%v", err))
+			errs = append(errs, setting.Errorf(fmt.Sprintf("files.%d", i), "%v", err))
 		}
 	}
 	return errors.Join(errs...)

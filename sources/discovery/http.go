@@ -31,10 +31,10 @@ func (h *HTTPSD) IsSet() bool { return !h.URL.IsZero() }
 func (h *HTTPSD) Validate() error {
 	var errs []error
 	if !h.IsSet() && h.Settings != (httpclient.Settings{}) {
-		errs = append(errs, setting.Bad("url", "is required: the address of a list of targets"))
+		errs = append(errs, setting.Errorf("url", "is required: the address of a list of targets"))
 	}
 	if h.RefreshInterval <= 0 {
-		errs = append(errs, setting.Bad("refresh_interval", "want more than 0, such as 60s"))
+		errs = append(errs, setting.Errorf("refresh_interval", "want more than 0, such as 60s"))
 	}
 	return errors.Join(append(errs, h.Settings.Validate())...)
 }

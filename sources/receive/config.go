@@ -71,7 +71,7 @@ func defaults() *Config {
 // Validate implements [sources.Config].
 func (c *Config) Validate() error {
 	var all []error
-	bad := func(path, format string, args ...any) { all = append(all, setting.Bad(path, format, args...)) }
+	bad := func(path, format string, args ...any) { all = append(all, setting.Errorf(path, format, args...)) }
 	if webserver.CheckListen(c.Listen) != nil {
 		bad("listen", "want host:port, such as :9091 or 127.0.0.1:9091")
 	}

@@ -81,7 +81,7 @@ func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
 // Validate implements [sources.Config].
 func (c *Config) Validate() error {
 	var errs []error
-	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
+	bad := func(path, format string, args ...any) { errs = append(errs, setting.Errorf(path, format, args...)) }
 	if len(c.Targets)+len(c.FileSD.Files) == 0 && !c.HTTPSD.IsSet() {
 		bad("targets", `is required: what to scrape, such as ["localhost:9100"]; or file_sd: {files: [targets/*.yaml]}; or http_sd: {url: …}`)
 	}
@@ -106,7 +106,7 @@ func (c *Config) validateTargets() error {
 	var errs []error
 	for name := range c.Labels {
 		if !model.UTF8Validation.IsValidLabelName(name) {
-			errs = append(errs, setting.Bad("labels", "%.80q is not a valid label name", name))
+			errs = append(errs, setting.Errorf("labels", "%.80q is not a valid label name", name))
 		}
 	}
 	made, err := newEndpoints(c, "JOB") // the name of the job is not known yet
@@ -118,13 +118,13 @@ func (c *Config) validateTargets() error {
 		path := fmt.Sprintf("targets.%d", i)
 		e, keep, err := made.of(&c.Targets[i], &discovery.Group{Labels: c.Labels})
 		if err != nil {
-			errs = append(errs, setting.Bad(path, "%v", err))
+			errs = append(errs, setting.Errorf(path, "%v", err))
 		}
 		if !keep {
 			continue
 		}
 		if other, twice := first[e.labels.String()]; twice {
-			errs = append(errs, setting.Bad(path, "has the same labels (instance=%q) as targets.%d: their series would be the same", e.labels.Get(model.InstanceLabel), other))
+			errs = append(errs, setting.Errorf(path, "has the same labels (instance=%q) as targets.%d: their series would be the same", e.labels.Get(model.InstanceLabel), other))
 		} else {
 			first[e.labels.String()] = i
 		}
@@ -144,11 +144,11 @@ func (c *Config) validateLimits() error {
 		{"label_value_length_limit", c.LabelValueLengthLimit},
 	} {
 		if limit.n < 0 {
-			errs = append(errs, setting.Bad(limit.name, "want a number above 0, or 0 for no limit"))
+			errs = append(errs, setting.Errorf(limit.name, "want a number above 0, or 0 for no limit"))
 		}
 	}
 	if c.BodySizeLimit <= 0 {
-		errs = append(errs, setting.Bad("body_size_limit", "want more than 0, such as 64MiB"))
+		errs = append(errs, setting.Errorf("body_size_limit", "want more than 0, such as 64MiB"))
 	}
 	return errors.Join(errs...)
 }

@@ -36,15 +36,15 @@ const jwtGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 func (j *JWTBearer) validate() error {
 	var problems []error
 	if j.Key == "" {
-		problems = append(problems, setting.Bad("key", "is required: a private key in PEM, such as file:/run/secrets/key.pem"))
+		problems = append(problems, setting.Errorf("key", "is required: a private key in PEM, such as file:/run/secrets/key.pem"))
 	}
 	if j.Issuer == "" {
-		problems = append(problems, setting.Bad("issuer", "is required: the iss claim, often the client's ID"))
+		problems = append(problems, setting.Errorf("issuer", "is required: the iss claim, often the client's ID"))
 	}
 	for name := range j.Claims {
 		switch name {
 		case "iss", "sub", "aud", "exp", "iat", "jti", "scope":
-			problems = append(problems, setting.Bad("claims."+name, "remove it: it is set by issuer, subject, audience or scopes, or automatically"))
+			problems = append(problems, setting.Errorf("claims."+name, "remove it: it is set by issuer, subject, audience or scopes, or automatically"))
 		}
 	}
 	return errors.Join(append(problems, ownParams(j.EndpointParams), j.TokenServer.Validate())...)
@@ -53,7 +53,7 @@ func (j *JWTBearer) validate() error {
 func (j *JWTBearer) keyText(h *httpclient.Host) (string, error) {
 	text, err := h.Secrets.Secret(j.Key)
 	if err != nil {
-		return "", setting.Bad("jwt_bearer.key", "%v", err)
+		return "", setting.Errorf("jwt_bearer.key", "%v", err)
 	}
 	return text, nil
 }
@@ -66,7 +66,7 @@ func (j *JWTBearer) assertion(h *httpclient.Host) (string, error) {
 	}
 	key, method, err := parseKey(text)
 	if err != nil {
-		return "", setting.Bad("jwt_bearer.key", "%s: %v", j.Key, err)
+		return "", setting.Errorf("jwt_bearer.key", "%s: %v", j.Key, err)
 	}
 	claims, err := j.claims(h)
 	if err != nil {
@@ -78,7 +78,7 @@ func (j *JWTBearer) assertion(h *httpclient.Host) (string, error) {
 	}
 	signed, err := token.SignedString(key)
 	if err != nil {
-		return "", setting.Bad("jwt_bearer.key", "%s: %v", j.Key, err)
+		return "", setting.Errorf("jwt_bearer.key", "%s: %v", j.Key, err)
 	}
 	h.Secrets.Remember(signed)
 	return signed, nil

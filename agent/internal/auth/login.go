@@ -83,11 +83,11 @@ func (p *tokenPlace) validate() error {
 			from++
 		}
 		if name != "token" && given && !httpclient.IsToken(p.TokenHeader+p.TokenCookie) {
-			problems = append(problems, setting.Bad(name, "want the name of a header or cookie: letters, digits and hyphens"))
+			problems = append(problems, setting.Errorf(name, "want the name of a header or cookie: letters, digits and hyphens"))
 		}
 	}
 	if from != 1 {
-		problems = append(problems, setting.Bad("token", "set one of token (jq on the response, such as .access_token), token_header and token_cookie"))
+		problems = append(problems, setting.Errorf("token", "set one of token (jq on the response, such as .access_token), token_header and token_cookie"))
 	}
 	if p.Send != nil {
 		problems = append(problems, setting.Under("send", p.Send.validate()))
@@ -112,7 +112,7 @@ func (l *Login) validate() error {
 			problems = append(problems, l.request.validate(http.MethodPost, known))
 		}
 		if len(steps.list) > maxSteps {
-			problems = append(problems, setting.Bad(steps.name, "want at most %d", maxSteps))
+			problems = append(problems, setting.Errorf(steps.name, "want at most %d", maxSteps))
 		}
 		for i, step := range steps.list {
 			problems = append(problems, setting.Under(fmt.Sprintf("%s.%d", steps.name, i), step.validate(known)))
@@ -120,7 +120,7 @@ func (l *Login) validate() error {
 	}
 	problems = append(problems, l.tokenPlace.validate())
 	if len(l.MoreTokens) >= maxTokens {
-		problems = append(problems, setting.Bad("more_tokens", "want at most %d", maxTokens-1))
+		problems = append(problems, setting.Errorf("more_tokens", "want at most %d", maxTokens-1))
 	}
 	for i, place := range l.MoreTokens {
 		problems = append(problems, setting.Under(fmt.Sprintf("more_tokens.%d", i), place.validate()))

@@ -26,10 +26,10 @@ func (l *Logout) validate(known map[string]bool) error {
 	same := request{URL: l.URL, Headers: l.Headers}
 	problems := []error{same.validateNames(known)}
 	if l.URL.IsZero() {
-		problems = append(problems, setting.Bad("url", "is required: the URL of the logout"))
+		problems = append(problems, setting.Errorf("url", "is required: the URL of the logout"))
 	}
 	if !slices.Contains([]string{http.MethodPost, http.MethodDelete, http.MethodGet, http.MethodPut}, l.method()) {
-		problems = append(problems, setting.Bad("method", "want POST, DELETE, GET or PUT"))
+		problems = append(problems, setting.Errorf("method", "want POST, DELETE, GET or PUT"))
 	}
 	return errors.Join(append(problems, setting.Under("headers", validateHeaders(l.Headers)))...)
 }

@@ -27,7 +27,7 @@ type OAuth2 struct {
 func (o *OAuth2) validate() error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	byPassword, byRefresh := o.Username != "" || o.Password != "", o.RefreshToken != ""
 	switch {
@@ -51,7 +51,7 @@ func ownParams(given map[string]setting.Text) error {
 	var problems []error
 	for name := range given {
 		if slices.Contains([]string{"grant_type", "username", "password", "refresh_token", "assertion"}, name) {
-			problems = append(problems, setting.Bad("endpoint_params."+name, "remove it: it has its own setting, or is set automatically"))
+			problems = append(problems, setting.Errorf("endpoint_params."+name, "remove it: it has its own setting, or is set automatically"))
 		}
 	}
 	return errors.Join(problems...)
@@ -80,11 +80,11 @@ func (p password) Key(h *httpclient.Host) (string, error) {
 func (p password) Params(h *httpclient.Host) (url.Values, error) {
 	user, err := h.Secrets.Text(p.set.Username)
 	if err != nil {
-		return nil, setting.Bad("oauth2.username", "%v", err)
+		return nil, setting.Errorf("oauth2.username", "%v", err)
 	}
 	secret, err := h.Secrets.Secret(p.set.Password)
 	if err != nil {
-		return nil, setting.Bad("oauth2.password", "%v", err)
+		return nil, setting.Errorf("oauth2.password", "%v", err)
 	}
 	return url.Values{"grant_type": {"password"}, "username": {user}, "password": {secret}}, nil
 }
@@ -107,7 +107,7 @@ type refresh struct {
 func (r *refresh) Key(h *httpclient.Host) (string, error) {
 	seed, err := h.Secrets.Secret(r.set.RefreshToken)
 	if err != nil {
-		return "", setting.Bad("oauth2.refresh_token", "%v", err)
+		return "", setting.Errorf("oauth2.refresh_token", "%v", err)
 	}
 	return seed, nil
 }
@@ -121,7 +121,7 @@ func (r *refresh) Lock(ctx context.Context, h *httpclient.Host) (unlock func(), 
 	}
 	_, unlock, err = durable.NewDir(filepath.Dir(file)).WaitLock(ctx, filepath.Base(file)+".lock", "", lockPause)
 	if _, held := errors.AsType[*durable.HeldError](err); held {
-		return nil, setting.Bad("oauth2.token_file", "waited for %s, which is %v: if two logins share the file, give each its own refresh token and token_file", file, err)
+		return nil, setting.Errorf("oauth2.token_file", "waited for %s, which is %v: if two logins share the file, give each its own refresh token and token_file", file, err)
 	}
 	if err != nil { // for example, the folder is not writable; Params reports that
 		return func() {}, nil
@@ -148,17 +148,17 @@ func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	}
 	if r.set.TokenFile == "" && !r.fixed { // the server may replace the token, and the new one must then be stored
 		if err := r.memory.Ready(); err != nil {
-			return nil, setting.Bad("oauth2.refresh_token", "%v; the refresh token was not used, since the server may replace it", err)
+			return nil, setting.Errorf("oauth2.refresh_token", "%v; the refresh token was not used, since the server may replace it", err)
 		}
 	}
 	if file := r.file(h); file != "" {
 		// Check this before the token is used: a new token that cannot be written would be lost when the process ends.
 		if err := durable.CheckReplace(file); err != nil {
-			return nil, setting.Bad("oauth2.token_file", "%v", err)
+			return nil, setting.Errorf("oauth2.token_file", "%v", err)
 		}
 		kept, err := readToken(file, seed)
 		if err != nil {
-			return nil, setting.Bad("oauth2.token_file", "%v", err)
+			return nil, setting.Errorf("oauth2.token_file", "%v", err)
 		}
 		if kept != "" && !r.unsaved {
 			r.last = kept
@@ -185,13 +185,13 @@ func (r *refresh) Granted(h *httpclient.Host, token string) error {
 	case file == "":
 		kept, err := r.memory.Store(tokenText(r.seed, r.last))
 		if err != nil {
-			return setting.Bad("oauth2.refresh_token", "%v: after a restart there would be no valid refresh token", err)
+			return setting.Errorf("oauth2.refresh_token", "%v: after a restart there would be no valid refresh token", err)
 		}
 		r.unsaved = !kept
 		return nil
 	}
 	if err := writeToken(file, r.seed, r.last); err != nil {
-		return setting.Bad("oauth2.token_file", "%v: after a restart there would be no valid refresh token", err)
+		return setting.Errorf("oauth2.token_file", "%v: after a restart there would be no valid refresh token", err)
 	}
 	r.unsaved = false
 	return nil

@@ -53,7 +53,7 @@ func (r *request) hasBody() bool { return r.Body != nil || len(r.Form) > 0 }
 func (r *request) validate(standard string, known map[string]bool) error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	if r.URL.IsZero() {
 		bad("url", "is required: the URL of the login")
@@ -75,15 +75,15 @@ func (r *request) validate(standard string, known map[string]bool) error {
 func (r *request) validateNames(known map[string]bool) error {
 	var problems []error
 	if strings.Contains(r.URL.RawQuery, "{{") {
-		problems = append(problems, setting.Bad("url", "values are not filled in after the ?: put them before it, or the parameter into query"))
+		problems = append(problems, setting.Errorf("url", "values are not filled in after the ?: put them before it, or the parameter into query"))
 	}
 	if strings.Contains(valueName().ReplaceAllString(writtenPath(r.URL), ""), "{{") {
-		problems = append(problems, setting.Bad("url", "a path can have only {{ .name }}: name a computed value in compute of a step in before"))
+		problems = append(problems, setting.Errorf("url", "a path can have only {{ .name }}: name a computed value in compute of a step in before"))
 	}
 	r.eachText(func(path, text string) {
 		for _, name := range namesIn(text) {
 			if !known[name] {
-				problems = append(problems, setting.Bad(path, "no value .%s: %s", name, knownNames(known)))
+				problems = append(problems, setting.Errorf(path, "no value .%s: %s", name, knownNames(known)))
 			}
 		}
 	})
@@ -130,7 +130,7 @@ func validateBody(path string, v any) error {
 		return nil
 	case string:
 		if err := new(setting.Text).UnmarshalText([]byte(v)); err != nil {
-			return setting.Bad(path, "%v", err)
+			return setting.Errorf(path, "%v", err)
 		}
 		return nil
 	case []any:
@@ -146,9 +146,9 @@ func validateBody(path string, v any) error {
 		}
 		return errors.Join(problems...)
 	case time.Time:
-		return setting.Bad(path, "quote a time: it is sent as it is written")
+		return setting.Errorf(path, "quote a time: it is sent as it is written")
 	}
-	return setting.Bad(path, "want strings, numbers, booleans, lists or mappings of them")
+	return setting.Errorf(path, "want strings, numbers, booleans, lists or mappings of them")
 }
 
 // valueName matches {{ .name }}, which is replaced by the value with this name.
@@ -217,7 +217,7 @@ func (f filler) url(u setting.URL) (url.URL, error) {
 		name := written[at[2]:at[3]]
 		value := f.values[name]
 		if value == "" || value == "." || value == ".." {
-			return u.URL, setting.Bad("url", "the value .%s is empty, . or .., which is not a valid path segment", name)
+			return u.URL, setting.Errorf("url", "the value .%s is empty, . or .., which is not a valid path segment", name)
 		}
 		path.WriteString(httpclient.EscapePath(written[from:at[0]]) + url.PathEscape(value))
 		from = at[1]
@@ -225,7 +225,7 @@ func (f filler) url(u setting.URL) (url.URL, error) {
 	path.WriteString(httpclient.EscapePath(written[from:]))
 	filled, err := url.Parse(path.String())
 	if err != nil || filled.Host != "" {
-		return u.URL, setting.Bad("url", "the path is not valid after its values are filled in")
+		return u.URL, setting.Errorf("url", "the path is not valid after its values are filled in")
 	}
 	to := u.URL
 	to.Path, to.RawPath = filled.Path, filled.RawPath
@@ -315,7 +315,7 @@ func (f filler) resolve(path, name string, v any) (any, error) {
 	case string:
 		value, err := f.text(setting.Text(v))
 		if err != nil {
-			return nil, setting.Bad(path, "%v", err)
+			return nil, setting.Errorf(path, "%v", err)
 		}
 		f.host.RememberNamed(name, value)
 		return value, nil

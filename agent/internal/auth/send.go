@@ -46,9 +46,9 @@ func (s *Send) validate() error {
 	}
 	switch {
 	case given != 1:
-		return setting.Bad("", "set one of header, cookie and query")
+		return setting.Errorf("", "set one of header, cookie and query")
 	case s.Cookie != "" && !httpclient.IsToken(s.Cookie):
-		return setting.Bad("cookie", "not a valid cookie name: use letters, digits and hyphens")
+		return setting.Errorf("cookie", "not a valid cookie name: use letters, digits and hyphens")
 	}
 	return nil
 }

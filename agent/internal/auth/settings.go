@@ -47,10 +47,10 @@ func (s *Settings) Validate() error {
 	check("authorization", s.Authorization != nil, (&httpclient.Settings{Authorization: s.Authorization}).Validate)
 	check("sigv4", s.SigV4 != nil, (&httpclient.Settings{SigV4: s.SigV4}).Validate)
 	if len(given) == 0 {
-		return setting.Bad("", "set one of login, oauth2, jwt_bearer, headers, basic_auth, authorization, sigv4")
+		return setting.Errorf("", "set one of login, oauth2, jwt_bearer, headers, basic_auth, authorization, sigv4")
 	}
 	for _, name := range given[1:] {
-		problems = append(problems, setting.Bad(name, "%s is set too: set only one way to authenticate", given[0]))
+		problems = append(problems, setting.Errorf(name, "%s is set too: set only one way to authenticate", given[0]))
 	}
 	return errors.Join(problems...)
 }
@@ -91,7 +91,7 @@ func validateHeaders(all map[string]setting.Text) error {
 	var problems []error
 	for name, value := range all {
 		if problem := httpclient.CheckHeader(name, value); problem != "" {
-			problems = append(problems, setting.Bad(name, "%s", problem))
+			problems = append(problems, setting.Errorf(name, "%s", problem))
 		}
 	}
 	return errors.Join(problems...)

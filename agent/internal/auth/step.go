@@ -37,7 +37,7 @@ func (s *Step) validate(known map[string]bool) error {
 	problems := []error{s.request.validate(http.MethodGet, known)}
 	add := func(path, name string) {
 		if !validName().MatchString(name) {
-			problems = append(problems, setting.Bad(path, "want a name of at most 40 letters, digits and underscores"))
+			problems = append(problems, setting.Errorf(path, "want a name of at most 40 letters, digits and underscores"))
 		}
 		known[name] = true
 	}
@@ -47,7 +47,7 @@ func (s *Step) validate(known map[string]bool) error {
 	for _, name := range slices.Sorted(maps.Keys(s.Compute)) {
 		for _, used := range s.Compute[name].Names() {
 			if !known[used] {
-				problems = append(problems, setting.Bad("compute."+name, "no value .%s: %s", used, knownNames(known)))
+				problems = append(problems, setting.Errorf("compute."+name, "no value .%s: %s", used, knownNames(known)))
 			}
 		}
 		add("compute."+name, name)

@@ -47,7 +47,7 @@ func (c *Config) AddLabels(labels map[string]string) { c.labels = labels }
 func (c *Config) Validate() error {
 	var errs []error
 	if c.SampleLimit < 0 {
-		errs = append(errs, setting.Bad("sample_limit", "want a number above 0, or 0 for no limit"))
+		errs = append(errs, setting.Errorf("sample_limit", "want a number above 0, or 0 for no limit"))
 	}
 	if _, err := c.MetricRelabel.Compile("metric_relabel_configs"); err != nil {
 		errs = append(errs, err)

@@ -117,12 +117,12 @@ func (c *Config) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Metrics)) {
 		method, ok := c.find(name)
 		if !ok {
-			errs = append(errs, setting.Bad("metrics."+name, "class %s has no method for this metric; its methods: %s", c.class, list(slices.Sorted(maps.Keys(c.methods)))))
+			errs = append(errs, setting.Errorf("metrics."+name, "class %s has no method for this metric; its methods: %s", c.class, list(slices.Sorted(maps.Keys(c.methods)))))
 			continue
 		}
 		if m := c.Metrics[name]; m != nil {
 			if err := c.methods[method].declare(m.Desc(name)); err != nil {
-				errs = append(errs, setting.Bad("metrics."+name, "%s.%s: %v", c.class, method, err))
+				errs = append(errs, setting.Errorf("metrics."+name, "%s.%s: %v", c.class, method, err))
 			}
 		}
 	}

@@ -63,13 +63,13 @@ type Metric struct {
 // Validate checks every metric.
 func (c *Config) Validate() error {
 	if len(*c) == 0 {
-		return setting.Bad("", "is empty: declare at least one metric, by its name")
+		return setting.Errorf("", "is empty: declare at least one metric, by its name")
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(*c)) {
 		m := (*c)[name]
 		if m == nil {
-			errs = append(errs, setting.Bad(name, "needs at least a type and a value"))
+			errs = append(errs, setting.Errorf(name, "needs at least a type and a value"))
 			continue
 		}
 		if err := m.validate(name); err != nil {
@@ -82,17 +82,17 @@ func (c *Config) Validate() error {
 func (m *Metric) validate(name string) error {
 	var errs []error
 	if m.Value == nil && (m.Type != metric.Counter || m.OnceBy == nil && m.From != metric.Events) {
-		errs = append(errs, setting.Bad("value", "is required: a jq expression such as .total"))
+		errs = append(errs, setting.Errorf("value", "is required: a jq expression such as .total"))
 	}
 	if m.Map != nil && m.Default == nil {
-		errs = append(errs, setting.Bad("map", "needs a default for strings that it does not name: a number, or drop"))
+		errs = append(errs, setting.Errorf("map", "needs a default for strings that it does not name: a number, or drop"))
 	}
 	if m.Map == nil && m.Default != nil {
-		errs = append(errs, setting.Bad("default", "is only valid with map; for a value that is missing set missing"))
+		errs = append(errs, setting.Errorf("default", "is only valid with map; for a value that is missing set missing"))
 	}
 	for label, expr := range m.Labels {
 		if expr == nil {
-			errs = append(errs, setting.Bad("labels."+label, "is required: a jq expression such as .team"))
+			errs = append(errs, setting.Errorf("labels."+label, "is required: a jq expression such as .team"))
 		}
 	}
 	errs = append(errs, m.validateTime(), m.validateNames())

@@ -28,7 +28,7 @@ const (
 // validateNames checks the settings of a metric whose names or labels come from its items.
 func (m *Metric) validateNames() error {
 	var errs []error
-	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
+	bad := func(path, format string, args ...any) { errs = append(errs, setting.Errorf(path, format, args...)) }
 	switch {
 	case m.NameFrom == nil && m.HelpFrom != nil:
 		bad("help_from", "is only valid with name_from; without it write help")

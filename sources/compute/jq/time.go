@@ -71,11 +71,11 @@ func (m *Metric) validateTime() error {
 	var problem error
 	switch {
 	case m.Type == metric.Gauge && m.Delta:
-		problem = setting.Bad("time", why, "the change since the last run always gets the time of the run")
+		problem = setting.Errorf("time", why, "the change since the last run always gets the time of the run")
 	case m.Type == metric.Gauge && m.From == metric.Increment, m.Type == metric.Counter && (m.From != metric.Total || m.OnceBy != nil):
-		problem = setting.Bad("time", why, "what the agent adds up always gets the time of the run")
+		problem = setting.Errorf("time", why, "what the agent adds up always gets the time of the run")
 	case m.Type == metric.Histogram || m.Type == metric.Summary:
-		problem = setting.Bad("time", why, "what the agent observes always gets the time of the run")
+		problem = setting.Errorf("time", why, "what the agent observes always gets the time of the run")
 	}
 	return errors.Join(problem, onlyIf(m.TimeZone.Location == nil || !m.TimeFormat.hasZone(), "time_zone",
 		"is only valid with a time_format without an offset, such as 2006-01-02 15:04:05"))
@@ -86,7 +86,7 @@ func onlyIf(ok bool, path, problem string) error {
 	if ok {
 		return nil
 	}
-	return setting.Bad(path, "%s", problem)
+	return setting.Errorf(path, "%s", problem)
 }
 
 // window is the window of a tick in Unix milliseconds.

@@ -56,13 +56,13 @@ const minMemory = 1 << 20
 func (c *Config) Validate() error {
 	var errs []error
 	if c.File == "" {
-		errs = append(errs, setting.Bad("file", "is required: the script's path, such as oncall.star"))
+		errs = append(errs, setting.Errorf("file", "is required: the script's path, such as oncall.star"))
 	}
 	if c.MaxMemory < minMemory {
-		errs = append(errs, setting.Bad("max_memory", "want at least 1MiB"))
+		errs = append(errs, setting.Errorf("max_memory", "want at least 1MiB"))
 	}
 	if _, err := ofSetting(c.Settings, 0); err != nil {
-		errs = append(errs, setting.Bad("settings", "%v", err))
+		errs = append(errs, setting.Errorf("settings", "%v", err))
 	}
 	return errors.Join(append(errs, c.Metrics.Validate())...)
 }

@@ -76,7 +76,7 @@ const maxExitCode = 255
 func (c *Config) Validate() error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	switch {
 	case len(c.Command) == 0 && c.Shell == "":
@@ -135,7 +135,7 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	for _, s := range c.templates() {
 		t, err := template.Parse(s.text)
 		if err != nil {
-			return nil, setting.Bad(s.path, "%v", err)
+			return nil, setting.Errorf(s.path, "%v", err)
 		}
 		f.templates = append(f.templates, t)
 	}

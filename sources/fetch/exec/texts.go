@@ -13,9 +13,9 @@ import (
 func (c *Config) CheckTexts() error {
 	switch {
 	case c.Document != Output:
-		return setting.Bad("document", "cannot be set: the output is passed on as it is")
+		return setting.Errorf("document", "cannot be set: the output is passed on as it is")
 	case c.Decoding.Format != format.Auto:
-		return setting.Bad("format", "cannot be set: the output is passed on as it is")
+		return setting.Errorf("format", "cannot be set: the output is passed on as it is")
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type Config struct {
 func (c *Config) Validate() error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	switch {
 	case c.Path == "" && len(c.Paths) == 0:

@@ -15,7 +15,7 @@ import (
 // CheckTexts implements sources.TextConfig.
 func (c *Config) CheckTexts() error {
 	if c.Decoding.Format != format.Auto {
-		return setting.Bad("format", "cannot be set: the text is passed on as it is")
+		return setting.Errorf("format", "cannot be set: the text is passed on as it is")
 	}
 	return nil
 }

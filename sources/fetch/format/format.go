@@ -164,7 +164,7 @@ func (*Pattern) Verbatim() {}
 func (s *Settings) Validate() error {
 	problems := s.CSV.validate()
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	is := func(names ...Name) bool { return slices.Contains(names, s.Format) }
 	standard := Defaults()
@@ -201,7 +201,7 @@ const maxSkipLines = 10_000
 // validate returns all problems of the settings.
 func (c *CSV) validate() (problems []error) {
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	if !c.Header && len(c.Columns) == 0 {
 		bad("csv.columns", "is required without a header: the columns' names, from left to right")

@@ -68,7 +68,7 @@ func (e *ForEach) concurrency() int { return cmp.Or(e.Concurrency, defaultConcur
 func (e *ForEach) validate(c *Config) error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	if e.URL == "" && e.Paginate != nil {
 		bad("paginate", "needs url, the URL of the list")
@@ -106,9 +106,9 @@ func (e *ForEach) validateWritten() error {
 	items, err := e.in(ctx, document.Value{})
 	switch {
 	case err != nil:
-		return setting.Bad("items", "%v; to fetch the list, set url", err)
+		return setting.Errorf("items", "%v; to fetch the list, set url", err)
 	case len(items) == 0 || items[0].value == nil:
-		return setting.Bad("items", `gives no items: set url to fetch the list, or write the list itself: "Oslo", "Bergen"`)
+		return setting.Errorf("items", `gives no items: set url to fetch the list, or write the list itself: "Oslo", "Bergen"`)
 	}
 	return nil
 }

@@ -146,7 +146,7 @@ func (c *Config) Dated() bool {
 func (c *Config) Validate() error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	switch {
 	case c.URL.IsZero() && !c.HasTargets():
@@ -177,19 +177,19 @@ func (c *Config) Validate() error {
 func (c *Config) validateMethod() error {
 	var problems []error
 	if problem := checkMethod(c.method()); problem != "" {
-		problems = append(problems, setting.Bad("method", "%s", problem))
+		problems = append(problems, setting.Errorf("method", "%s", problem))
 	}
 	if c.method() == http.MethodHead && c.Document != Response {
-		problems = append(problems, setting.Bad("method", "a response to HEAD has no body: set document: response"))
+		problems = append(problems, setting.Errorf("method", "a response to HEAD has no body: set document: response"))
 	}
 	if c.Body != "" && len(c.Form) > 0 {
-		problems = append(problems, setting.Bad("form", "body is set too: set only one of them"))
+		problems = append(problems, setting.Errorf("form", "body is set too: set only one of them"))
 	}
 	if !c.Multipart.isZero() && (c.Body != "" || len(c.Form) > 0) {
-		problems = append(problems, setting.Bad("multipart", "body or form is set too: set only one of them"))
+		problems = append(problems, setting.Errorf("multipart", "body or form is set too: set only one of them"))
 	}
 	if c.URL.socket != "" && c.RequestPolicy != (httpclient.RequestPolicy{}) {
-		problems = append(problems, setting.Bad("url", "a unix socket has no rate_limit and no cache_for: leave them out"))
+		problems = append(problems, setting.Errorf("url", "a unix socket has no rate_limit and no cache_for: leave them out"))
 	}
 	return errors.Join(problems...)
 }
@@ -201,7 +201,7 @@ func (c *Config) checkBody() error {
 		return nil
 	}
 	if err := setting.CheckTemplate(c.Body); err != nil {
-		return setting.Bad("body", "%v", err)
+		return setting.Errorf("body", "%v", err)
 	}
 	return nil
 }
@@ -214,7 +214,7 @@ func (c *Config) validateHeaders() error {
 	seen := map[string]string{}
 	for _, name := range sorted(c.Headers) {
 		bad := func(format string, args ...any) {
-			problems = append(problems, setting.Bad("headers."+name, format, args...))
+			problems = append(problems, setting.Errorf("headers."+name, format, args...))
 		}
 		canonical := http.CanonicalHeaderKey(name)
 		first, twice := seen[canonical]

@@ -83,7 +83,7 @@ func (p *Paginate) parameter() PageParameter {
 func (p *Paginate) validate(c *Config) error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	ways := p.ways()
 	switch {
@@ -112,13 +112,13 @@ func (p *Paginate) validate(c *Config) error {
 func (p PageParameter) validate(c *Config, way string) error {
 	switch {
 	case p.Param == "" && p.Body == nil:
-		return setting.Bad("param", "is required: the query parameter, such as %s; or set body, a path in the body such as .%s", way, way)
+		return setting.Errorf("param", "is required: the query parameter, such as %s; or set body, a path in the body such as .%s", way, way)
 	case p.Param != "" && p.Body != nil:
-		return setting.Bad("body", "param is set too: set only one of them")
+		return setting.Errorf("body", "param is set too: set only one of them")
 	case p.Param != "" && (c.URL.Query().Has(p.Param) || c.Query[p.Param] != ""):
-		return setting.Bad("param", "%s is set in the query too: leave it out there", p.Param)
+		return setting.Errorf("param", "%s is set in the query too: leave it out there", p.Param)
 	case p.Body != nil && c.Body == "":
-		return setting.Bad("body", "the request has no body: set it, or set param instead of body")
+		return setting.Errorf("body", "the request has no body: set it, or set param instead of body")
 	}
 	templates, err := c.templates()
 	if p.Body == nil || err != nil || templates.body.namesItem() {
@@ -130,7 +130,7 @@ func (p PageParameter) validate(c *Config, way string) error {
 		_, err = p.Body.set(text, "0")
 	}
 	if err != nil {
-		return setting.Bad("body", "cannot be set in the request's body: %v", err)
+		return setting.Errorf("body", "cannot be set in the request's body: %v", err)
 	}
 	return nil
 }
@@ -154,11 +154,11 @@ func (p *Paginate) ways() []string {
 func (c *Cursor) validate() error {
 	switch {
 	case c.From.IsZero() && c.Header == "":
-		return setting.Bad("", "set from, the path of the cursor in a page such as .next_cursor, or header")
+		return setting.Errorf("", "set from, the path of the cursor in a page such as .next_cursor, or header")
 	case !c.From.IsZero() && c.Header != "":
-		return setting.Bad("header", "from is set too: set only one of them")
+		return setting.Errorf("header", "from is set too: set only one of them")
 	case c.Header != "" && !httpclient.IsToken(c.Header):
-		return setting.Bad("header", "not a valid header name: use letters, digits and hyphens")
+		return setting.Errorf("header", "not a valid header name: use letters, digits and hyphens")
 	}
 	return nil
 }

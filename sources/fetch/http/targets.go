@@ -35,7 +35,7 @@ func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
 // validateTargets checks the targets of the settings, and that url is only a path if there are targets.
 func (c *Config) validateTargets() error {
 	var errs []error
-	bad := func(path, format string, args ...any) { errs = append(errs, setting.Bad(path, format, args...)) }
+	bad := func(path, format string, args ...any) { errs = append(errs, setting.Errorf(path, format, args...)) }
 	if !c.HasTargets() {
 		if c.URL.relative {
 			bad("url", "want a URL that starts with http:// or https://: a path alone is for a job with targets")

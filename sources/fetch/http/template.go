@@ -40,7 +40,7 @@ func (c *Config) templates() (*templates, error) {
 	parse := func(at, text string) itemTemplate {
 		parsed, err := parseTemplate(text, c.ForEach != nil)
 		if err != nil {
-			problems = append(problems, setting.Bad(at, "%v", err))
+			problems = append(problems, setting.Errorf(at, "%v", err))
 		}
 		return parsed
 	}

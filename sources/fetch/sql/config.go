@@ -62,7 +62,7 @@ func (d *Driver) UnmarshalText(text []byte) error {
 func (c *Config) Validate() error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
-		problems = append(problems, setting.Bad(path, format, args...))
+		problems = append(problems, setting.Errorf(path, format, args...))
 	}
 	if c.Driver == "" {
 		bad("driver", "is required: postgres, mysql (also for MariaDB) or sqlite")
@@ -113,7 +113,7 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 	for i, value := range c.Args {
 		a, err := newArgument(value)
 		if err != nil {
-			return nil, setting.Bad(fmt.Sprintf("args.%d", i), "%v", err)
+			return nil, setting.Errorf(fmt.Sprintf("args.%d", i), "%v", err)
 		}
 		f.args = append(f.args, a)
 	}

@@ -37,16 +37,16 @@ type Config struct {
 func (c *Config) Validate() error {
 	var problems []error
 	if !slices.Contains(sql.Drivers(), c.Driver) {
-		problems = append(problems, setting.Bad("driver", "this program has the drivers %v", sql.Drivers()))
+		problems = append(problems, setting.Errorf("driver", "this program has the drivers %v", sql.Drivers()))
 	}
 	if c.DSN == "" {
-		problems = append(problems, setting.Bad("dsn", "is required: a reference to the database's address, such as env:DATABASE_URL"))
+		problems = append(problems, setting.Errorf("dsn", "is required: a reference to the database's address, such as env:DATABASE_URL"))
 	}
 	if c.Query == "" {
-		problems = append(problems, setting.Bad("query", "is required: one statement that reads, such as SELECT"))
+		problems = append(problems, setting.Errorf("query", "is required: one statement that reads, such as SELECT"))
 	}
 	if c.MaxRows < 1 {
-		problems = append(problems, setting.Bad("max_rows", "want at least 1"))
+		problems = append(problems, setting.Errorf("max_rows", "want at least 1"))
 	}
 	return errors.Join(problems...)
 }

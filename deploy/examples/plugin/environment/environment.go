@@ -30,7 +30,7 @@ type Config struct {
 // Validate returns all problems of the settings.
 func (c *Config) Validate() error {
 	if len(c.Variables) == 0 {
-		return setting.Bad("variables", "is required: the names of environment variables, such as [HOME]")
+		return setting.Errorf("variables", "is required: the names of environment variables, such as [HOME]")
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ type Config struct {
 // Validate returns all problems of the settings.
 func (c *Config) Validate() error {
 	if c.Directory == "" {
-		return setting.Bad("directory", "is required: where the files are written")
+		return setting.Errorf("directory", "is required: where the files are written")
 	}
 	return nil
 }
