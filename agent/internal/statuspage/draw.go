@@ -117,8 +117,8 @@ func (l *line) draw(width, height float64, fromZero bool) string {
 	return string(path)
 }
 
-// scale returns a text with the lowest and the highest value of a curve, and how long it is.
-func scale(lowest, highest float64, what string, over time.Duration) string {
+// scale returns a text with the lowest and the highest value of a series, and how long its curve is.
+func scale(lowest, highest float64, over time.Duration) string {
 	values := number(lowest, 6)
 	if lowest != highest {
 		to := number(highest, 6)
@@ -127,13 +127,13 @@ func scale(lowest, highest float64, what string, over time.Duration) string {
 		}
 		values += " to " + to
 	}
-	return "<small>" + values + what + " in " + inWords(over) + "</small>"
+	return "<small>" + values + " in " + inWords(over) + "</small>"
 }
 
 // number returns a number with at most so many digits, or all of them if it is a whole number or digits is -1.
 func number(v float64, digits int) string {
-	format := byte('g')
-	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+	format, size := byte('g'), math.Abs(v)
+	if (v == math.Trunc(v) || digits == -1 && size > 1e-4) && size < 1e15 {
 		format, digits = 'f', -1
 	}
 	return strings.Replace(strconv.FormatFloat(v, format, digits, 64), "-", "−", 1)
@@ -156,7 +156,7 @@ func spark(points []Point) template.HTML {
 		return ""
 	}
 	return template.HTML(`<svg class="spark" viewBox="0 0 204 36" preserveAspectRatio="none" aria-hidden="true"><path d="` + l.draw(100, 16, false) + `"/></svg>` + //nolint:gosec // numbers only
-		scale(slices.Min(l.value), slices.Max(l.value), "", l.over(time.Millisecond)))
+		scale(slices.Min(l.value), slices.Max(l.value), l.over(time.Millisecond)))
 }
 
 // curve draws how many samples waited in a sink over time or, if none waited, how many samples per second the sink sent, with its scale
@@ -180,11 +180,13 @@ func curve(samples []Sample) template.HTML {
 	if most == 0 && len(sent.at) < 2 {
 		return ""
 	}
-	class, what, shown := "waiting", " waiting", &waiting
+	class, shown := "waiting", &waiting
+	highest := countInWords(most) + " waiting"
 	if most == 0 {
-		class, what, shown = "sent", " a second", &sent
+		class, shown = "sent", &sent
+		highest = rateInWords(slices.Max(sent.value)) + " a second"
 	}
 	path := shown.draw(160, 28, true)
-	return template.HTML(fmt.Sprintf(`<svg class="curve %s" viewBox="0 0 324 60" aria-hidden="true"><path class="area" d="%sL322 58H2Z"/><path d="%s"/></svg>%s`, //nolint:gosec // numbers and fixed words only
-		class, path, path, scale(0, slices.Max(shown.value), what, shown.over(time.Second))))
+	return template.HTML(fmt.Sprintf(`<svg class="curve %s" viewBox="0 0 324 60" aria-hidden="true"><path class="area" d="%sL322 58H2Z"/><path d="%s"/></svg><small>0 to %s in %s</small>`, //nolint:gosec // numbers and fixed words only
+		class, path, path, highest, inWords(shown.over(time.Second))))
 }

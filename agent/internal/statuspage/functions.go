@@ -3,6 +3,7 @@ package statuspage
 import (
 	"html/template"
 	"maps"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -29,7 +30,7 @@ func functions() template.FuncMap {
 		"islink":  func(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") },
 		"labels":  labelsInWords,
 		"plural":  func(n int, what string) string { return text.Count(n, what) },
-		"rate":    func(f float64) string { return strconv.FormatFloat(f, 'g', 3, 64) },
+		"rate":    rateInWords,
 		"rfc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"seconds": func(s float64) string { return inWords(time.Duration(s * float64(time.Second))) },
 		"sortby":  sortBy,
@@ -44,6 +45,14 @@ func functions() template.FuncMap {
 		"time":    timeInWords,
 		"strip":   strip,
 	}
+}
+
+// rateInWords returns a rate that is at least 0 with three digits, or as a whole number from 1,000.
+func rateInWords(f float64) string {
+	if f >= 999.5 && f < 1<<53 {
+		return countInWords(int64(math.Round(f)))
+	}
+	return strconv.FormatFloat(f, 'g', 3, 64)
 }
 
 func toInt(n any) int64 {

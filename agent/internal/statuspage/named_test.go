@@ -128,19 +128,27 @@ func TestScale(t *testing.T) {
 		return points
 	}
 	for want, points := range map[string][]Point{
-		"<small>−3 to 45 in 1 min</small>":                         at(0, -3, 45),
-		"<small>45 in 1 min</small>":                               at(45, math.NaN(), 45),
-		"<small>0.333333 to 0.5 in 30 s</small>":                   at(1.0/3, 0.5),
-		"<small>1795996562 to 1795996684 in 30 s</small>":          at(1795996562, 1795996684),
-		"<small>1.000000125e+06 to 1.00000025e+06 in 30 s</small>": at(1000000.25, 1000000.125),
+		"<small>−3 to 45 in 1 min</small>":                 at(0, -3, 45),
+		"<small>45 in 1 min</small>":                       at(45, math.NaN(), 45),
+		"<small>0.333333 to 0.5 in 30 s</small>":           at(1.0/3, 0.5),
+		"<small>1795996562 to 1795996684 in 30 s</small>":  at(1795996562, 1795996684),
+		"<small>1000000.125 to 1000000.25 in 30 s</small>": at(1000000.25, 1000000.125),
 	} {
 		if got := string(spark(points)); !strings.HasSuffix(got, want) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	samples := []Sample{{At: time.Unix(0, 0)}, {At: time.Unix(30, 0), Pending: 1200}, {At: time.Unix(60, 0), Pending: 40}}
-	if got := string(curve(samples)); !strings.HasSuffix(got, "<small>0 to 1200 waiting in 1 min</small>") {
-		t.Error(got)
+	sent := func(first, second int64) []Sample {
+		return []Sample{{At: time.Unix(0, 0)}, {At: time.Unix(30, 0), Sent: first}, {At: time.Unix(60, 0), Sent: first + second}}
+	}
+	for want, samples := range map[string][]Sample{
+		"<small>0 to 1\u202f200 waiting in 1 min</small>":  {{At: time.Unix(0, 0)}, {At: time.Unix(30, 0), Pending: 1200}, {At: time.Unix(60, 0), Pending: 40}},
+		"<small>0 to 12.8 a second in 30 s</small>":        sent(385, 100),
+		"<small>0 to 41\u202f667 a second in 30 s</small>": sent(1250000, 300),
+	} {
+		if got := string(curve(samples)); !strings.HasSuffix(got, want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 
