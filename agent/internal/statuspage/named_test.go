@@ -78,8 +78,8 @@ func TestWatched(t *testing.T) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	if page := ask(h, "GET", "/jobs/b").Body.String(); strings.Count(page, `<svg class="spark"`) != 1 {
-		t.Error("the page of the job does not show the past of the series")
+	if page := html.UnescapeString(ask(h, "GET", "/jobs/b").Body.String()); strings.Count(page, `<svg class="spark"`) != 1 || !strings.Contains(page, `<td class="n">+2</td>`) {
+		t.Errorf("the page of the job does not show the past and the change of the series:\n%s", page)
 	}
 	if p.History.jobs["b"].follow.last != nil || len(p.History.jobs["a"].named) != 1 {
 		t.Errorf("more is kept than is named: %+v", p.History.jobs["b"])

@@ -77,7 +77,12 @@ func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage
 		}
 		key, now := seriesKey{f.Desc.Name, s.Labels}, h.now().UnixMilli()
 		if i := slices.IndexFunc(j.named, func(n *named) bool { return n.key == key }); i >= 0 {
-			out.Points = j.named[i].past.shown(now)
+			n := j.named[i]
+			out.Points = n.past.shown(now)
+			if out.Before == nil && n.known { // the page of the job is opened for the first time
+				before := Number(n.before)
+				out.Before = &before
+			}
 		} else {
 			out.Points = j.follow.show(key, now, value)
 		}
