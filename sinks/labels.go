@@ -19,7 +19,7 @@ func (e *Env) Target(job string) []metric.Label {
 
 // Attach returns the labels of a pushed series, sorted by name: the labels of the series, the target's and the external ones. A label of
 // the series whose name is in target is renamed to exported_NAME, as Prometheus does for scraped series. An external label is left out if
-// there is another label of its name. Attach overwrites the contents of into.
+// the series or target has a label with the same name. Attach overwrites the contents of into.
 func Attach(into, series, target, external []metric.Label) []metric.Label {
 	all := into[:0]
 	for _, l := range series {

@@ -118,9 +118,9 @@ type Env struct {
 	Web      *httpclient.Host // makes HTTP clients and resolves secrets
 	Clock    *clock.Clock     // nil = the clock of this machine
 	Stats    *Stats           // counts what the sink sends and drops
-	External []metric.Label   // external labels, sorted by name; a pushing sink adds a label to each series that has none of its name
+	External []metric.Label   // external labels, sorted by name; a pushing sink adds them to each series, see [Attach]
 	Instance string           // the host name, which is the value of the instance label if the external labels have none
-	Pod      *Pod             // set for a single run in a pod of Kubernetes; no later run has the same Instance
+	Pod      *Pod             // nil except for a single run in a pod of Kubernetes, where each run has another Instance
 	Drain    time.Duration    // how long Run may continue after its context ends
 	Once     bool             // no other process starts soon, so Run uses all of Drain to send even what is safe on disk
 	Spool    string           // the directory of the sink's queue if its settings name none; "" = in memory

@@ -106,7 +106,7 @@ type Targeter interface {
 	// HasTargets reports whether the settings name targets. Then NewTargets is called instead of New.
 	HasTargets() bool
 	NewTargets(env Env) (Targets, error)
-	Labeler // adds labels to the targets that have none of the same name
+	Labeler // adds labels to the targets; a label is not added to a target that has a label with the same name
 }
 
 // Targets are the targets of a job.

@@ -83,7 +83,8 @@ func Derive(hashName, password, salt string, iterations, length int) (string, er
 }
 
 // functions returns the functions that a formula can call. A function concatenates the texts that it gets. Hashes are returned as
-// hexadecimal digits. secret returns the secret of a reference; keep returns result, and remembers it as a secret if a text in of has one.
+// hexadecimal digits. secret returns the secret of a reference. keep returns result; if a text in of contains a secret, it also remembers
+// result as a secret.
 func functions(secret func(reference string) (string, error), keep func(result string, of ...string) string) template.FuncMap {
 	one := func(f func(string) (string, error)) func(...string) (string, error) {
 		return func(texts ...string) (string, error) {

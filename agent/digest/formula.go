@@ -60,8 +60,9 @@ func (f *Formula) UnmarshalText(text []byte) error {
 	return err
 }
 
-// ParseFormula compiles a formula. The functions in more are allowed too. Known returns an error if there is no value with a name;
-// the name of .Window.Start is [Window Start] for it, and Window.Start in the values of Compute.
+// ParseFormula compiles a formula. The formula can also call the functions in more. The function known is called with each name in the
+// formula, such as [Window Start] for .Window.Start, and returns an error if no value has this name. In the values of Compute, the key
+// of this name is "Window.Start".
 func ParseFormula(text string, more template.FuncMap, known func(name []string) error) (*Formula, error) {
 	if len(text) > maxFormula {
 		return nil, fmt.Errorf("want at most %d KiB", maxFormula>>10)

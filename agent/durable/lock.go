@@ -31,9 +31,9 @@ func (d *Dir) Lock(name string) error {
 	return err
 }
 
-// WaitLock is Lock by a value of its own, with a word that is written behind the process' number. It tries again each pause while
-// another process has the lock, until ctx ends: the error is a *HeldError then. It returns the word of the process that had the lock
-// before, "" if that is not known. On a system without locks it locks nothing.
+// WaitLock is like Lock, but d can hold another lock at the same time, and word is written after the process' number. While another
+// process has the lock, WaitLock tries again after each pause. If ctx ends first, it returns a *HeldError. before is the word of the
+// process that had the lock before, "" if it is not known. On a system without locks, WaitLock locks nothing.
 func (d *Dir) WaitLock(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
 	own := NewDir(d.at("."))
 	for {
@@ -55,7 +55,7 @@ func (d *Dir) WaitLock(ctx context.Context, name, word string, pause time.Durati
 	}
 }
 
-// LockShared is Lock for several processes at once: none of them has the file alone, and none can get it alone meanwhile.
+// LockShared is like Lock, but several processes can have a shared lock at the same time. Meanwhile Lock fails.
 func (d *Dir) LockShared(name string) error {
 	_, err := d.acquire(name, "", true)
 	return err

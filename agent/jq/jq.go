@@ -41,8 +41,8 @@ func Compile(text string) (*gojq.Query, *Code, error) {
 // nowVariable is the variable whose value is the result of the function now, in an expression from CompileAt.
 const nowVariable = "$__now"
 
-// CompileAt is like Compile, for code that is run with variables such as "$start". When it is run, the first value is the [Epoch]
-// that the function now returns, and the values of the variables follow.
+// CompileAt is like Compile, for code with variables such as "$start". The first value with which the code is run is an [Epoch]: the
+// result of jq's function now. The values of the variables follow.
 func CompileAt(text string, variables ...string) (*gojq.Query, *Code, error) {
 	query, own, err := parse(text)
 	if err != nil {

@@ -102,11 +102,12 @@ type Desc struct {
 
 	// Scraped is the type that an exporter states, if it cannot be Type because the metric is passed on as gauges: Info, StateSet,
 	// or GaugeHistogram for the series of a classic gauge histogram. A sink that sends types sends Scraped in place of Type. 0 =
-	// Type is the type.
+	// it sends Type.
 	Scraped Type `json:"-"`
 
-	// Delta says that only the change of a reading since the last tick is used. A gauge shows it. A histogram or summary observes
-	// it: its readings are running totals, of which a decrease is a reset, and the first is observed as nothing.
+	// Delta says that the change of a reading since the last tick is used in place of the reading. The value of a gauge is the
+	// change. A histogram or summary observes the change of a running total; a decrease is a reset of the total, and the first
+	// reading adds no observation.
 	Delta bool `json:"delta,omitempty"`
 
 	From        From        `json:"from,omitempty"`        // counter or gauge

@@ -202,8 +202,8 @@ func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
 	return nil
 }
 
-// forwardShare is how full the queue may be when samples of another program are accepted: that program can keep them itself. forwardPause
-// is the pause that the program is asked to make if the queue is fuller.
+// forwardShare is the share of the queue's capacity up to which samples of another program are accepted. If more of the queue is in use,
+// the program must keep its samples and send them again after forwardPause.
 const (
 	forwardShare = 0.75
 	forwardPause = 5 * time.Second

@@ -127,7 +127,7 @@ func (s *source) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, 
 // current returns the store, and the reason why pushes cannot be received. If Run was not called, it returns a store with the
 // groups that are on disk now.
 func (s *source) current() (store *groups.Store, failed, err error) {
-	s.mu.Lock() // locked, so that Run does not find the directory locked by this process
+	s.mu.Lock() // until the store below is closed: otherwise Run could fail, because this store has locked the directory
 	defer s.mu.Unlock()
 	if s.store != nil {
 		return s.store, s.failed, nil

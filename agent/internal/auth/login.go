@@ -97,8 +97,8 @@ func (p *tokenPlace) validate() error {
 
 // Bounds of a login.
 const (
-	maxSteps  = 10 // maximum number of steps before the login's own request, and also of those after it
-	maxTokens = 5
+	maxSteps  = 10 // maximum number of steps in before, and of steps in after
+	maxTokens = 5  // maximum number of tokens, including the one outside more_tokens
 )
 
 func (l *Login) validate() error {

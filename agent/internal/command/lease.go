@@ -45,7 +45,7 @@ func (a *App) abort() {
 // turn is what a service keeps to begin and end a term of its lease.
 type turn struct {
 	plan  *config.Plan // the plan that was last loaded
-	built run.Plan     // the same, built
+	built run.Plan     // plan after it was built
 	used  bool         // the jobs of built have run
 	term  *lease.Term  // nil = this process does not hold the lease
 }

@@ -155,7 +155,7 @@ func (s *service) endTerm(ctx context.Context, plans chan<- run.Plan) {
 	}
 }
 
-// again sends the plan that is in use to plans: the jobs run, or do not, as the lease says now.
+// again sends the current plan to the channel plans once more, with its jobs if this process holds the lease now, else without jobs.
 func (s *service) again(ctx context.Context, plans chan<- run.Plan) {
 	plan := s.arrange(s.turn.built)
 	plan.Again = true

@@ -81,7 +81,7 @@ type loader struct {
 	dir      string
 	seen     map[string]bool // real paths of the files read
 	total    int             // size of the files read, in bytes
-	files    []*File         // the files read, each with one part
+	files    []*File         // one File for each file read
 	problems Problems        // syntax errors in the files
 	wrong    []wrongInclude
 	empty    Problems // problems of files without settings; they only matter if no file has settings

@@ -12,7 +12,8 @@ import (
 const (
 	// defaultSettle allows for data that arrive late, and for clocks that are a little slow.
 	defaultSettle = time.Minute
-	defaultOutage = 24 * time.Hour // the longest outage after which no window is skipped, in addition to the schedule's longest pause
+	// By default, no window is skipped after an outage as long as defaultOutage plus the longest pause of the schedule.
+	defaultOutage = 24 * time.Hour
 	maxLength     = 366 * 24 * time.Hour
 )
 

@@ -71,9 +71,9 @@ type Lease struct {
 	follows  string        // the term before the one that this process last tried to begin
 	vacant   vacancy       // the last deletion of the lease
 	seen     *record       // the lease as last received; nil = it must be read before it is written
-	last     record        // the same, without its version
-	changed  time.Duration // when last was first received, as elapsed time
-	logged   string        // the error of the last request, which was logged; "" = it has succeeded
+	last     record        // the lease as last received, without its version
+	changed  time.Duration // when the value of last was received for the first time, as elapsed time
+	logged   string        // the last error that was logged; reset to "" when a request succeeds
 	standing string        // the holder that was logged; "" = none
 }
 
@@ -149,11 +149,11 @@ type Term struct {
 // Context returns a context that ends when the jobs must stop at once.
 func (t *Term) Context() context.Context { return t.ctx }
 
-// Valid reports whether a run may begin. It reads the clock: if the process or the machine was stopped for some time, no timer may
-// have ended Context yet.
+// Valid reports whether a run may begin. It reads the clock, since the process or the machine may have been suspended: the timer that
+// ends Context may not have fired yet.
 func (t *Term) Valid() bool { return t.ctx.Err() == nil && t.left(stopAfter) > 0 }
 
-// left returns the time until the last renewal is as old as age.
+// left returns how much time is left until age has passed since the last renewal.
 func (t *Term) left(age time.Duration) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -184,7 +184,7 @@ func (t *Term) why() string {
 	return t.lost
 }
 
-// sleep waits until the last renewal is as old as age, or until done is closed.
+// sleep waits until age has passed since the last renewal, or until done is closed.
 func (t *Term) sleep(done <-chan struct{}, age time.Duration) {
 	for left := t.left(age); left > 0; left = t.left(age) {
 		select {

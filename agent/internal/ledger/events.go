@@ -27,7 +27,7 @@ type sighting struct {
 	before, after *sighting // neighbors in the ring; nil until the sighting is committed
 
 	shown  bool // the ID was seen in the current tick
-	counts bool // the event counts in the current tick
+	counts bool // the event is counted in the current tick: its ID is new, or was last seen longer than remember ago
 }
 
 func newEvents(remember time.Duration, max int) *events {
@@ -36,7 +36,7 @@ func newEvents(remember time.Duration, max int) *events {
 	return e
 }
 
-// stage adds an event to the current tick and reports whether the event counts.
+// stage adds an event to the current tick. It returns false if the event must not be counted, because it was counted before.
 func (e *events) stage(id string, at int64) bool {
 	s := e.known[id]
 	switch {

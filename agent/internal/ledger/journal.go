@@ -30,10 +30,10 @@ type journal struct {
 type saved struct {
 	number    uint32   // number of the table in the journal; 0 = not in the journal yet
 	values    bool     // the journal has the value of each series after each change; see declare
-	totals    bool     // the journal has the values of an upstream's total at its start and resets
+	totals    bool     // the metric is a counter whose totals the source keeps: the journal has their values at the start and at resets
 	ids       []uint32 // numbers of the table's entries, in the entries' order; 0 = not in the journal yet
 	last      uint32   // highest number given to an entry
-	before    uint32   // value of the field last before the newest record was restored
+	before    uint32   // value of the field named last before the newest record was restored
 	removed   []uint32 // numbers of the entries that were removed since the last record
 	seen      []string // IDs of events that were seen again since the last record; only if the journal stores when an event was last seen
 	forgotten []string // event IDs forgotten early since the last record, because there were too many

@@ -7,7 +7,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Excess is the error of a metric or a job that goes beyond its maximum of series.
+// Excess is the error of a metric or a job that has more series than its maximum.
 type Excess struct {
 	error
 	Same string // the error without the numbers of series, which change from run to run
@@ -30,11 +30,11 @@ func (l *Ledger) leftOut(series int, g growth) *Excess {
 }
 
 // limit leaves out the metrics that have grown most in this tick, until the job has at most maxSeries series. It returns an
-// error if this would lose readings, or if no metric would be measured any more. It does so too if there is nothing to
-// compare with: in the first tick, and if the series are not of the ledger.
+// error if this would lose readings, or if no metric would be measured any more. It also returns an error if no growth is
+// known: in the first tick, and if the series are not in the ledger.
 func (l *Ledger) limit(at time.Time, readings metric.Readings, r *Result) error {
-	var most growth // the metric that has grown most, before any was left out
-	all := 0        // the number of series then
+	var most growth // the metric that had grown most when no metric was left out yet
+	all := 0        // the number of series when no metric was left out yet
 	for {
 		n := l.series(at) + r.Series
 		if n <= l.maxSeries && (most.of == nil || l.measures(readings)) {
@@ -97,14 +97,14 @@ func (l *Ledger) lasting(t *table) int {
 	return t.lasting()
 }
 
-// growth is by how many series a metric has grown in this tick, and to how many.
+// growth says by how many series a metric has grown in this tick, and how many series it has now.
 type growth struct {
 	of     *table // nil = no metric has grown
 	by, to int
 }
 
-// grown returns the metric that has gained most series in this tick. Of equal ones it returns one that loses nothing if it is left
-// out, and of those the first by name.
+// grown returns the metric that has gained most series in this tick. If several metrics have gained as many, it prefers those that
+// lose nothing if they are left out, and among these the first by name.
 func (l *Ledger) grown(at time.Time) (most growth) {
 	for _, t := range l.order {
 		if t.failing {
@@ -118,7 +118,7 @@ func (l *Ledger) grown(at time.Time) (most growth) {
 	return most
 }
 
-// before reports whether to leave out a before b, if both have grown alike.
+// before reports whether to leave out a before b, if both have gained equally many series.
 func before(a, b *table) bool {
 	if a.loses() != b.loses() {
 		return b.loses()

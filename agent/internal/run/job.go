@@ -60,7 +60,7 @@ var errOverlap = errors.New("cancelled because the next run is due (overlap: can
 // errLost ends the context of a job when another process may run the job.
 var errLost = errors.New("another process may run the job")
 
-// start returns the context for run. It ends when stop is called, or when the time in held is over.
+// start returns the context for run. The context ends when j.stop is called, or when held no longer allows the job to run.
 func (j *job) start(ctx context.Context, held Held) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	j.held, j.stop = held, func() { cancel(nil) }

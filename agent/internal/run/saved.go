@@ -34,7 +34,7 @@ type Saved struct {
 	// the job runs here again, it starts without state.
 	Exported bool
 
-	old     bool     // the last record is of a version that did not write it before the batch was delivered
+	old     bool     // the last record is of version 1, which did not write the record before it delivered the batch
 	records [][]byte // records of the ledger
 }
 

@@ -84,7 +84,7 @@ func (s *sink) end() {
 // Limits for the delivery of batches.
 const (
 	writeTimeout = 30 * time.Second
-	firstPause   = time.Second // limit of the first pause between tries, which is random; the limit doubles up to lastPause
+	firstPause   = time.Second // a pause between tries is random, at first up to firstPause; this limit doubles up to lastPause
 	lastPause    = time.Minute
 	maxWaiting   = 64 // batches of one job; above this the oldest is dropped, since newer ones have the newer running totals
 )
@@ -109,16 +109,16 @@ type delivery struct {
 	repeats  int           // number of repeated batches in undone
 	repeated chan struct{} // closed when repeats becomes 0, and replaced when it grows again
 
-	leave <-chan struct{} // closed when batches saved on disk should not be tried again; nil = they always are
+	leave <-chan struct{} // closed when batches on disk should be left to the next process; nil = they are always tried again
 }
 
 // held is a batch that is not delivered.
 type held struct {
 	metric.Batch
 	tried bool
-	saved bool          // the last try has put it on disk
+	saved bool          // the last try has written the batch to disk
 	due   time.Time     // time of the next try; zero = at once
-	pause time.Duration // maximum of the next pause of the batch, which is random
+	pause time.Duration // limit of the next pause of the batch; the pause itself is random
 }
 
 func newDelivery(s Sink) *delivery {

@@ -104,8 +104,8 @@ const (
 	// maxPeriods bounds the number of periods that a search goes through. A zone has fewer than ten periods in a year, and
 	// no search covers more than eight years.
 	maxPeriods = 1000
-	// reach is how many seconds ago local time can have been later than it is now. RFC 9636, section 3.2, limits offsets to
-	// between -25 and +26 hours, so the difference is at most 51 hours.
+	// reach is how many seconds reached looks back: further back, local time cannot have been later than it is now. RFC 9636,
+	// section 3.2, limits offsets to between -25 and +26 hours, so local time moves back by at most 51 hours.
 	reach = 51 * 60 * 60
 	// far is used as the start or end of a period without a limit. Adding an offset to it does not overflow.
 	far = int64(1) << 62
@@ -130,9 +130,9 @@ func (s *Schedule) nextReal(after int64) (int64, bool) {
 	return 0, false
 }
 
-// nextWall returns the first time after the given time at which local time reaches a matching time. Local time reaches a
-// time when it has that value or a later value for the first time. So a time that is skipped is reached at the jump, and a
-// time that is repeated is reached once.
+// nextWall returns the first time after the given time at which local time reaches a matching time. Local time reaches, for
+// example, 02:30 when it is 02:30 or later for the first time. So a local time that is skipped is reached at the jump, and a
+// local time that is repeated is reached once.
 func (s *Schedule) nextWall(after int64) (int64, bool) {
 	due, ok := s.match(reached(s.loc, after))
 	if !ok {

@@ -85,7 +85,7 @@ type snapshot struct {
 	damage   map[string]error // by name: errors in sections that cannot be used
 }
 
-// add adds a record of a journal to the section of its name.
+// add adds a record of a journal to the section that has the same name as the record.
 func (s *snapshot) add(e entry) {
 	section := s.sections[e.name]
 	s.sections[e.name] = Section{e.saved, append(section.Records, e.data)}

@@ -16,8 +16,8 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 )
 
-// Part runs the part of the cluster that the program's first argument names. It reports false if there is none of this name; otherwise
-// it does not return.
+// Part runs the part of the cluster that the program's first argument names. It returns false if there is no such part; otherwise it
+// does not return.
 func Part(args []string) bool {
 	if len(args) < 2 {
 		return false

@@ -29,7 +29,7 @@ import (
 type Options struct {
 	// Target returns the labels that say where a job's series come from, such as job and instance.
 	Target   func(job string) []metric.Label
-	External []metric.Label // labels to add to series that have none of the same name, sorted by name
+	External []metric.Label // external labels, sorted by name; a label is not added to a series that has a label with the same name
 	Relabel  []*relabel.Config
 
 	Shards     int           // number of shards; all samples of a series are in the same shard

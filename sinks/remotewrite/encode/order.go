@@ -61,7 +61,7 @@ func (j *job) bestOrder(s *sorter) (best order) {
 func (j *job) orders() []order {
 	values := j.labelValues()
 	delete(values, model.MetricNameLabel)
-	delete(values, model.BucketLabel) // it differs only within a group
+	delete(values, model.BucketLabel) // le differs only within a group
 	delete(values, model.QuantileLabel)
 	written := order(slices.Sorted(maps.Keys(values)))
 	few := slices.Clone(written)

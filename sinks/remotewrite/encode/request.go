@@ -158,9 +158,9 @@ const metadataInterval = 5 * time.Minute
 type metadataSchedule struct {
 	sent map[*metric.Desc]time.Time
 
-	last   *metric.Desc // the last argument of due, at lastAt
-	lastAt time.Time
-	swept  time.Time
+	last   *metric.Desc // family of the last call of due
+	lastAt time.Time    // time of the last call of due
+	swept  time.Time    // when sweep last removed families
 }
 
 // due reports whether the metadata of a family must be sent now. If so, it counts it as sent.

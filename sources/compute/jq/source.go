@@ -141,7 +141,8 @@ func newSource(c Config, fetch sources.Fetcher) *source {
 	return s
 }
 
-// addNames returns the metrics that a declaration's items name, nil if the declaration names its metric.
+// addNames returns an empty set for the metrics of a declaration whose items give the names (name_from). For a declaration with a fixed
+// name it returns nil, and marks the names of its series as taken.
 func (s *source) addNames(name string, m *Metric, d *metric.Desc) *names {
 	if m.NameFrom == nil {
 		for _, series := range d.SeriesNames() {

@@ -33,7 +33,7 @@ func (s *source) fetchRequest(b *starlark.Builtin, r sources.Request, maxAge tim
 }
 
 // getData is get_data_from_store(name, expires). It returns what the script's read_data returns for the name. Without a
-// read_data it returns the job's own document for any name. Without expires, the setting of this name counts.
+// read_data it returns the job's own document for any name. Without the argument expires, the setting expires is used.
 func (s *source) getData(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var expires starlark.Value

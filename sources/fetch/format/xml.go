@@ -44,8 +44,8 @@ type elements struct {
 	// By index in names:
 	keys   []document.TextRef
 	listed []bool
-	parent []uint32 // the last element that has a child of this name
-	last   []uint32 // the last child of this name in that element
+	parent []uint32 // the last element that has a child with this name
+	last   []uint32 // the last child with this name in the element in parent
 
 	spare []byte // memory for joining texts
 }

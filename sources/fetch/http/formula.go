@@ -135,7 +135,7 @@ func (f *formula) hasTime() bool {
 	return f != nil && slices.ContainsFunc(f.Names(), func(name string) bool { return f.fields[name] == nil })
 }
 
-// compute returns the value. The item may be nil if the formula names none.
+// compute returns the value. The item may be nil if the formula has no item field.
 func (f *formula) compute(tick sources.Tick, i *item, vault *setting.SecretStore) (string, error) {
 	values := template.Values(tick)
 	for name, path := range f.fields {

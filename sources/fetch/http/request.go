@@ -257,7 +257,7 @@ func (b *requestBuilder) formFor(tick sources.Tick, i *item) (content, error) {
 	return content{form.Encode(), formType}, nil
 }
 
-// setHeaders sets the settings' headers, except the headers that name an item, which forItem adds.
+// setHeaders sets the settings' headers, except the headers with an item field, which forItem adds.
 func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error {
 	for _, h := range b.templates.headers {
 		if h.text.namesItem() {
@@ -275,7 +275,7 @@ func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error 
 	return nil
 }
 
-// queryOf returns the settings' query. If secretsOnly is true, it returns only the parameters with secrets that name no item.
+// queryOf returns the settings' query. If secretsOnly is true, it leaves out templates that contain no secret or contain an item field.
 func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Values, error) {
 	query := url.Values{}
 	for _, p := range b.templates.query {
@@ -291,7 +291,7 @@ func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Value
 	return query, nil
 }
 
-// valueOf returns the value of a parameter, with the current secrets. The item may be nil if the parameter names none.
+// valueOf returns the value of a parameter, with the current secrets. The item may be nil if the parameter has no item field.
 func (b *requestBuilder) valueOf(p parameter, tick sources.Tick, i *item) (string, error) {
 	if p.text == nil {
 		return b.host.Secrets.Text(setting.Text(p.value))

@@ -82,7 +82,7 @@ func (c *Config) bodyEscape() func(string) (string, error) {
 	return noEscape
 }
 
-// any reports whether is returns true for at least one template.
+// any reports whether the function is returns true for at least one template.
 func (t *templates) any(is func(itemTemplate) bool) bool {
 	for _, p := range slices.Concat(t.query, t.headers, t.form, t.parts) {
 		if is(p.text) {
@@ -181,7 +181,7 @@ func (t itemTemplate) varies() bool {
 	return slices.ContainsFunc(t, func(p templatePart) bool { return p.text.Varies() || p.formula.hasTime() })
 }
 
-// execute returns the text with everything filled in. The item may be nil if the text names none. Escape is applied to the value of
+// execute returns the text with everything filled in. The item may be nil if the text has no item field. Escape is applied to the value of
 // each field, secret and formula.
 func (t itemTemplate) execute(
 	tick sources.Tick, i *item, vault *setting.SecretStore, escape func(string) (string, error),

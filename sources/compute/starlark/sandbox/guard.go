@@ -113,7 +113,8 @@ func guardOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, 
 	return args[0], nil
 }
 
-// guardRightOperand returns the right side of *= as an operand. It does so for all types, since the left side is not an operand.
+// guardRightOperand returns the right side of *= as an operand. It does so even for numbers, since the left side is not checked and may
+// be a string or a list.
 func guardRightOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	return &operand{args[0]}, nil
 }
