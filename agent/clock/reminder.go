@@ -3,19 +3,20 @@ package clock
 import "time"
 
 // Reminder decides when an error that continues is logged again: 10 minutes, an hour and a day after it began, and then once a day.
-// So a reader of the log's last pages sees it too, and the log does not fill up.
+// So the error is also in recent parts of the log, but does not fill the log.
 type Reminder struct {
 	since time.Time
 	given int // number of reminders so far
 }
 
-// NewReminder returns a reminder of something that begins now.
+// NewReminder returns a reminder for an error that begins now.
 func NewReminder() *Reminder { return &Reminder{since: time.Now()} }
 
-// Since returns when it has begun.
+// Since returns when the error has begun.
 func (r *Reminder) Since() time.Time { return r.since }
 
-// Due reports whether to log it now, and counts that as done. If several times have passed since the last call, it is due once.
+// Due reports whether to log the error now. The caller must then log it, since Due returns true only once for each reminder. If several
+// reminders have become due since the last call, Due returns true once for all of them.
 func (r *Reminder) Due() bool {
 	lasts := time.Since(r.since)
 	if lasts < reminderAt(r.given) {
@@ -27,7 +28,7 @@ func (r *Reminder) Due() bool {
 	return true
 }
 
-// reminderAt returns after how much time the n-th reminder is due, counted from 0.
+// reminderAt returns the time from the beginning of the error to the n-th reminder, counted from 0.
 func reminderAt(n int) time.Duration {
 	switch n {
 	case 0:

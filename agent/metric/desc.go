@@ -114,8 +114,9 @@ type Desc struct {
 	OnDecrease  OnDecrease  `json:"on_decrease,omitempty"` // counter
 	OnDuplicate OnDuplicate `json:"on_duplicate,omitempty"`
 
-	// Once makes several readings with the same event ID count once. An ID is forgotten when it has not occurred for Remember. If
-	// there are more than MaxEvents IDs, those that have not occurred for longest are forgotten.
+	// Once says that readings have event IDs, and that an event is counted only once, even if several readings have its ID. An ID
+	// is forgotten when it has not occurred for the time Remember. If there are more than MaxEvents IDs, those that have not
+	// occurred for the longest time are forgotten.
 	Once      bool          `json:"once,omitempty"`
 	Remember  time.Duration `json:"remember,omitempty"`
 	MaxEvents int           `json:"max_events,omitempty"`

@@ -136,7 +136,7 @@ func (p *Pattern) searchAfter(ctx context.Context, re *regexp.Regexp, text strin
 	return moved(match[2:], pos-width), nil
 }
 
-// moved adds by to all positions of a match.
+// moved adds the number by to all positions of a match.
 func moved(match []int, by int) []int {
 	for i := range match {
 		if match[i] >= 0 {

@@ -54,8 +54,8 @@ func (s *SecretStore) Secret(ref Secret) (string, error) {
 	return value, nil
 }
 
-// Content returns what a reference to a file that is sent as it is refers to. It does not remember the content of the file: most of it
-// is ordinary text, which Scrub must not remove. A variable, and the value of a key in a file, are secrets.
+// Content returns the value of a reference. If the reference is to a whole file, it returns the unchanged content and does not remember
+// it as a secret: most of it is ordinary text, which Scrub must not remove. A variable, and the value of a key in a file, are secrets.
 func (s *SecretStore) Content(ref Secret) (string, error) {
 	path, isFile := strings.CutPrefix(string(ref), "file:")
 	if s == nil {

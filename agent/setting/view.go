@@ -44,7 +44,7 @@ func foldByte(c byte) byte {
 	return c
 }
 
-// span returns the part of the original text that belongs to a part of the view.
+// span returns the part of the original text from which a part of the view was decoded.
 func (v *view) span(from, to int) span {
 	if v.from == nil {
 		return span{from, to}

@@ -24,7 +24,7 @@ type limited struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	idle    map[*counted]time.Time // all open connections, with the time since when each has been idle; zero = not idle
+	idle    map[*counted]time.Time // for each open connection, when it became idle; zero = not idle
 	refused int                    // connections refused since logged
 	logged  time.Time              // when refusals were last logged
 }

@@ -110,7 +110,8 @@ var source = regexp.MustCompile(`(?i)\.(go|s|c|h|py|sh|tmpl|json)$`)
 // enough is the part of a file, in per cent, that must match known licences.
 const enough = 60
 
-// gather reads the licences and notices in the directory in of the module, and in all directories above it up to root.
+// gather reads the licences and notices of a module. root is the module's directory, and in is a path below root. gather reads the
+// files of that directory and of all its parent directories up to root.
 func (m *module) gather(root, in string) error {
 	for ; ; in = filepath.Dir(in) {
 		entries, err := os.ReadDir(filepath.Join(root, in))

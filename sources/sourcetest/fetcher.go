@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Behavior is how a fetcher's peer behaves: the server, program or file that it fetches from.
+// Behavior is how a fetcher's peer behaves. The peer is the server, program or file from which the fetcher gets its document.
 type Behavior int
 
 // The behaviors of a peer.
@@ -24,11 +24,11 @@ const (
 	Hangs                   // does not answer before the context ends
 )
 
-// FetcherPeer is a new fetcher and what it fetches from.
+// FetcherPeer is a new fetcher and its peer.
 type FetcherPeer struct {
 	Fetcher sources.Fetcher
 
-	// Behave sets how the peer behaves from now on. It first answers.
+	// Behave sets how the peer behaves from now on. Before the first call, the behavior is Answers.
 	Behave func(Behavior)
 	// Fixed says that the fetcher accepts only the request of its settings.
 	Fixed bool

@@ -1,7 +1,8 @@
 // Package sourcetest is the test suites for sources and fetchers. They test what the agent relies on: see the contract in package
 // sources.
 //
-// A fetcher's test calls [RunFetcher] with a function that returns the fetcher and what it fetches from. A source's test calls [Run] with the settings and with documents to measure:
+// A fetcher's test calls [RunFetcher] with a function that returns the fetcher and its peer, such as a server. A source's test calls [Run]
+// with the settings and with documents to measure:
 //
 //	func TestSuite(t *testing.T) {
 //		sourcetest.Run(t, sourcetest.Subject{

@@ -90,7 +90,8 @@ const (
 // stopped is the value with which an operation panics to end the process.
 type stopped struct{}
 
-// Run calls f, and ends it at the operation with number stop, counted from now. It reports whether f has returned before that.
+// Run calls f, and ends it at the operation with the number stop, counted from the start of f. It reports whether f returned before this
+// operation.
 func (d *Disk) Run(stop int, f func()) (survived bool) {
 	d.mu.Lock()
 	d.stop = d.ops + stop

@@ -67,7 +67,7 @@ type progress struct {
 // barWidth is the bar's width in characters.
 const barWidth = 40
 
-// show shows that done of all items are done. Last describes the current item.
+// show shows the progress: done is the number of items that are done, all is the number of all items, and last describes the current item.
 func (p *progress) show(done, all int, last string) {
 	if p.bar {
 		full := barWidth * done / all

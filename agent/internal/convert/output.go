@@ -274,8 +274,8 @@ func expression(value string) *yaml.Node {
 	return text(value)
 }
 
-// lose adds a note about something that was not converted. The note is added to to: the notes of a job, a metric or the
-// file.
+// lose adds a note about something that was not converted. The argument to is the list that gets the note: that of a job, of a
+// metric or of the file.
 func (o *output) lose(to *[]note, line int, key, format string, args ...any) {
 	o.lost++
 	*to = append(*to, note{line, key, fmt.Sprintf(format, args...)})

@@ -41,7 +41,7 @@ func (f timeForm) of(path string) string {
 	return "(" + path + " | " + string(f) + ")"
 }
 
-// textTime parses a text as a time, and returns the time and its format.
+// textTime parses a text as a time, and returns the time and the format of the text.
 func textTime(text string) (time.Time, timeForm) {
 	if len(text) < 10 || len(text) > 40 {
 		return time.Time{}, noTime

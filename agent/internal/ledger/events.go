@@ -54,7 +54,7 @@ func (e *events) stage(id string, at int64) bool {
 	return s.counts
 }
 
-// fit returns an error if the tick has more than max events. Some of them would have to be forgotten, and would count again
+// fit returns an error if the tick has more than max events. Some of them would have to be forgotten, and would be counted again
 // in the next tick.
 func (e *events) fit() error {
 	if len(e.shown) > e.max {

@@ -48,8 +48,8 @@ type Until func(measured time.Time) time.Time
 // For returns an Until that adds d to the time of the last measurement.
 func For(d time.Duration) Until { return func(measured time.Time) time.Time { return measured.Add(d) } }
 
-// New returns an empty ledger. A metric that cannot be measured keeps its last values until the time that until returns. The
-// job has at most maxSeries series (see limit).
+// New returns an empty ledger. A metric that cannot be measured keeps its last values up to the time that the function until
+// returns. The job has at most maxSeries series (see limit).
 func New(until Until, maxSeries int) *Ledger {
 	return &Ledger{validUntil: until, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}, sets: newLabelSets()}
 }

@@ -13,7 +13,8 @@ type Excess struct {
 	Same string // the error without the numbers of series, which change from run to run
 }
 
-// excess returns the error of a tick that is refused: named says which metric is the cause, counts how many series it has.
+// excess returns the error of a tick that is refused. The text named says which metric is the cause, and the text counts says how many
+// series this metric has.
 func (l *Ledger) excess(series int, named, counts string) *Excess {
 	return &Excess{
 		fmt.Errorf("%d series are more than max_series (%d)%s%s: use labels with fewer values, or raise max_series", series, l.maxSeries, named, counts),

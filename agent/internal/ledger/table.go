@@ -220,8 +220,8 @@ func (t *table) describe(row *metric.Reading) string {
 	return text
 }
 
-// skips reports whether the readings of this tick do not count, because the metric has first_run: skip and was never
-// measured before. The event IDs of these readings are remembered nevertheless.
+// skips reports whether the readings of this tick are not added to the total, because the metric has first_run: skip and was
+// never measured before. The event IDs of these readings are remembered nevertheless.
 func (t *table) skips() bool { return t.desc.FirstRun == metric.FirstSkip && t.measured.IsZero() }
 
 // find returns the index of the entry with these label values. It adds the entry if there is none. Readings mostly come in
@@ -316,7 +316,7 @@ func (t *table) combine(p, next *pending) error {
 	return nil
 }
 
-// adds reports whether each reading of the metric counts by itself. Two readings of a series are then not duplicates.
+// adds reports whether each reading is one observation or event. Two readings of a series are then not duplicates: both are counted.
 func (t *table) adds() bool {
 	d := t.desc
 	return d.Observes() && !d.Delta || d.Type == metric.Counter && d.From == metric.Events

@@ -212,7 +212,8 @@ func (d *delivery) settled(stopped <-chan struct{}) {
 	}
 }
 
-// holds reports whether batches of a job wait in memory. If the sink has a queue in memory, whatever is in it counts.
+// holds reports whether batches of a job are only in memory. If the sink's own queue is in memory and not empty, holds returns true, since
+// it does not know which jobs the samples in that queue are from.
 func (d *delivery) holds(job string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

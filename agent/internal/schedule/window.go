@@ -12,7 +12,7 @@ import "time"
 type Windows struct {
 	Length     time.Duration // a whole number of seconds
 	Settle     time.Duration // how long after its end a window can be read
-	Overlap    time.Duration // how much time before its start is read again with a window
+	Overlap    time.Duration // a tick reads from this long before the start of its window
 	MaxCatchUp time.Duration // how far before the end of the last closed window to read; older windows are skipped
 
 	midnights *Schedule // nil if the length is not a number of whole days
@@ -38,11 +38,10 @@ type Window struct {
 	Skipped    int       // number of windows before this one that are older than MaxCatchUp
 }
 
-// Next returns the window to read at now. Everything up to read was read already. If read is zero, Next returns the last
-// closed window. It returns false if there is no closed window left to read.
+// Next returns the window to read next. now is the current time, and read is the time up to which earlier ticks have read. If
+// read is zero, Next returns the last closed window. It returns false if there is no closed window left to read.
 //
-// If read is more than MaxCatchUp after now, the clock was wrong when read was set. Next then returns the last closed
-// window.
+// If read is more than MaxCatchUp after now, the clock was wrong in an earlier tick. Next then returns the last closed window.
 func (w *Windows) Next(read, now time.Time) (Window, bool) {
 	closed := w.Closed(now)
 	if read.IsZero() || read.After(now.Add(max(w.MaxCatchUp, w.Length))) {
@@ -66,10 +65,10 @@ func (w *Windows) Next(read, now time.Time) (Window, bool) {
 	return next, true
 }
 
-// Closed returns the end of the last closed window at now.
+// Closed returns the end of the last window that is closed at the time now.
 func (w *Windows) Closed(now time.Time) time.Time { return w.last(now.Add(-w.Settle)) }
 
-// Ready returns when the next window will be closed. Everything up to read was read already.
+// Ready returns when the window that begins at read will be closed.
 func (w *Windows) Ready(read time.Time) time.Time { return w.End(read).Add(w.Settle) }
 
 // End returns the first end of a window that is after the given time.
@@ -99,7 +98,7 @@ func (w *Windows) last(t time.Time) time.Time {
 	return at
 }
 
-// count returns the number of windows that end later than after, and at upTo or earlier.
+// count returns the number of windows that end after the time after, and at or before the time upTo.
 func (w *Windows) count(after, upTo time.Time) int {
 	if w.midnights == nil {
 		return int(w.last(upTo).Sub(w.last(after)) / w.Length)

@@ -186,8 +186,8 @@ func changeInWords(s Series) string {
 	}
 }
 
-// sortBy returns the query that sorts the series by a field: descending, or ascending if they are already descending. By name it is
-// the other way around.
+// sortBy returns the query that sorts the series by a field: descending, or ascending if they are already descending. Names are first
+// sorted ascending.
 func sortBy(p SeriesPage, field string) string {
 	to := "-" + field
 	if p.Sort == to || field == "name" && p.Sort != field {
@@ -199,7 +199,8 @@ func sortBy(p SeriesPage, field string) string {
 	return "?" + url.Values{"q": {p.Search}, "sort": {to}}.Encode() + "#series"
 }
 
-// pageAt returns the query for the page of series that is by pages after p, "" if there is no such page.
+// pageAt returns the query for the page of series at the distance by from p, in pages; "" if there is no such page. A negative distance
+// is for a page before p.
 func pageAt(p SeriesPage, by int) string {
 	to := p.Offset + by*pageOfSeries
 	if to < 0 || to >= p.Matched {

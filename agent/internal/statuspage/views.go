@@ -70,8 +70,8 @@ func (l *listener) page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// viewOf returns the view of the page with the URL shown, from a status not older than since. It returns nil if there is no such page
-// or the request may not see it.
+// viewOf returns the view of the page whose URL is shown, made from a status that is not older than since. It returns nil if there is no
+// such page or the request may not see it.
 func (l *listener) viewOf(r *http.Request, shown *url.URL, since time.Time) *view {
 	v := &view{Path: shown.RequestURI(), Status: l.limited(r, l.status(since))}
 	kind, escaped, named := strings.Cut(strings.TrimPrefix(shown.EscapedPath(), "/"), "/")

@@ -21,14 +21,14 @@ import (
 // containerProcess describes the process of a container.
 type containerProcess struct {
 	Image           string // the directory with the files of the image, which stay as they are
-	Dir             string // the directory for what the container writes
+	Dir             string // the directory for the files that the container writes
 	Hostname        string
 	WorkingDir      string
 	Command, Env    []string
 	Mounts          []containerMount
 	User, Group     int
 	Groups          []int
-	ReadOnly        bool // of the root file system
+	ReadOnly        bool // the root file system is read-only
 	NoNewPrivileges bool
 }
 
@@ -41,7 +41,7 @@ type containerMount struct {
 // becomeContainer makes this process the process of a container. It reads its description from the standard input. File 3 is the network
 // namespace; the other namespaces are already its own.
 func becomeContainer([]string) error {
-	runtime.LockOSThread() // some of what follows holds for the thread only, and the command takes over the thread
+	runtime.LockOSThread() // some of the following system calls affect only the current thread, on which the command is then started
 	var p containerProcess
 	if err := json.NewDecoder(os.Stdin).Decode(&p); err != nil {
 		return err

@@ -61,7 +61,7 @@ type pace struct {
 	sent   time.Time // when the last record of the backlog was sent
 }
 
-// next returns how long to wait at now before sending a record that was put into the queue at queued.
+// next returns how long to wait from the time now before sending a record that was put into the queue at the time queued.
 func (p *pace) next(queued, now time.Time) time.Duration {
 	if now.Sub(queued) < backlogFrom {
 		return 0

@@ -125,7 +125,8 @@ func (d *delivery) mayLeave(stopping context.Context) bool {
 	return stopping.Err() != nil && !d.options.Patient && d.saved()
 }
 
-// lifeOf returns the context of a request. It is done with life, or, if the record may be left to the next process, lastTry after stopping.
+// lifeOf returns the context of a request. The context is done when life is done. If the record may be left to the next process, it is
+// done at the latest lastTry after stopping is done.
 func (d *delivery) lifeOf(life, stopping context.Context) (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancel(life)
 	stop := context.AfterFunc(stopping, func() {

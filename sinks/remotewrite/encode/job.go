@@ -58,7 +58,7 @@ func (b *sampleBuffer) reset(size int) {
 	b.samples, b.trailing = slices.Grow(b.samples[:0], size), b.trailing[:0]
 }
 
-// since returns the range from index from to the last sample.
+// since returns the range that begins at the index from and ends with the last sample.
 func (b *sampleBuffer) since(from int) sampleRange {
 	return sampleRange{int32(from), int32(len(b.samples))}
 }

@@ -163,7 +163,7 @@ type metadataSchedule struct {
 	swept  time.Time    // when sweep last removed families
 }
 
-// due reports whether the metadata of a family must be sent now. If so, it counts it as sent.
+// due reports whether the metadata of a family must be sent now. If so, it records now as the time when the metadata was sent.
 func (m *metadataSchedule) due(d *metric.Desc, now time.Time) bool {
 	if d == m.last && now.Equal(m.lastAt) {
 		return false

@@ -42,7 +42,7 @@ type index struct {
 
 	// inherited is the number of records of earlier processes, and lastInherited is the highest ID of such a record. An earlier
 	// process may have used another number of shards, so older samples of a series may be in another shard.
-	inherited     int // does not count unreadable records that newer records need not wait for
+	inherited     int // without the records that passOver lets newer records overtake
 	lastInherited uint64
 
 	unread int // number of records whose files could not be read
@@ -206,8 +206,9 @@ func (x *index) expired(before int64) (all []*entry) {
 	return all
 }
 
-// move moves the times when the records were put, because the clock has jumped by this many milliseconds. Times of earlier
-// processes are not moved back: the jump may have corrected a clock that was ahead, and by which these records seemed too old.
+// move adds by milliseconds to the times when records were put, because the clock has jumped by that time. If by is negative, the
+// times of records of earlier processes stay unchanged: the jump may have corrected a clock that was ahead, so that these records
+// seemed too old.
 func (x *index) move(by int64) {
 	for _, line := range x.shards {
 		for _, e := range line {

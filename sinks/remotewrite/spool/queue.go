@@ -77,7 +77,7 @@ type Queue struct {
 	index     index
 	shift     time.Duration     // Reading.Shift at the last use of the index
 	handed    map[uint64]*entry // records that Next returned before the directory was open, by the ID at that time
-	unread    time.Time         // time since when there are records that cannot be read; zero = there are none
+	unread    time.Time         // when a record could not be read for the first time; zero = all records can be read
 	lastID    uint64
 	changed   chan struct{} // closed when there may be something new for Next
 	leftover  []string      // files that could not be removed

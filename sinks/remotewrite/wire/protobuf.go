@@ -126,7 +126,7 @@ func appendString(dst []byte, field byte, s string) []byte {
 	return protowire.AppendString(append(dst, field<<3|message), s)
 }
 
-// beginMessage begins a message or a packed list, whose contents will start at start in out.
+// beginMessage begins a message or a packed list. start is the index in out at which its contents will begin.
 func beginMessage(dst []byte, field byte) (out []byte, start int) {
 	dst = append(dst, field<<3|message, 0)
 	return dst, len(dst)

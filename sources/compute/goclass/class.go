@@ -52,7 +52,7 @@ import (
 //go:embed example.yaml
 var example string
 
-// Methods holds the methods of a class, by the names of the metrics that they measure. The name of a counter may omit _total.
+// Methods holds the methods of a class. The key is the name of the metric that a method measures. The name of a counter may omit _total.
 type Methods map[string]Method
 
 // Method measures one metric.
@@ -60,15 +60,16 @@ type Method struct {
 	// Measure returns the readings of a tick. In each tick, the methods of a job are called once, one after another.
 	Measure func(ctx context.Context, t *Tick) ([]Reading, error)
 
-	// Delta says that Measure returns the API's running total, of which the change counts. It is from: total for a counter,
-	// and delta: true for a gauge, which shows the change, and for a histogram or summary, which observes it.
+	// Delta says that Measure returns a running total of the API, and the metric measures the change of the total. It is the same
+	// as from: total for a counter, and as delta: true for a gauge (its value is the change) and for a histogram or summary (it
+	// observes the change).
 	Delta bool
 
-	// Increment says that Measure returns changes, which are added up. It is from: increment for a counter or a gauge.
+	// Increment says that Measure returns changes, which are added up. It is the same as from: increment for a counter or a gauge.
 	Increment bool
 
-	// Once says that each reading has the id of an event, which counts once however often the API returns it. It is once_by
-	// of the configuration.
+	// Once says that each reading has the ID of an event, and that an event is counted only once, even if the API returns it in
+	// several ticks. It is the same as once_by in the configuration.
 	Once bool
 }
 

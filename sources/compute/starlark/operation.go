@@ -20,7 +20,7 @@ import (
 //	inc(n = 1, **labels)          counter or gauge with from: increment: an increment
 //	set(n, **labels)              gauge, or counter with from: total: the value; time = sets its timestamp
 //	observe(n or list, **labels)  histogram or summary: observations
-//	event(id, n = 1, **labels)    metric with once_by: an event, which counts once
+//	event(id, n = 1, **labels)    metric with once_by: an event, which is counted once for each id
 type operation struct {
 	name   string
 	id     string // event ID, only of event

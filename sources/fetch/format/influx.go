@@ -137,8 +137,8 @@ func (p *points) key() error {
 	return nil
 }
 
-// name reads a name, which ends before the first byte of ends that no backslash escapes, or at the end of the line. The name must not
-// be empty.
+// name reads a name. The name ends before the first byte that is in the string ends and is not escaped with a backslash, or at the end of
+// the line. The name must not be empty.
 func (p *points) name(ends string) ([]byte, error) {
 	p.plain = p.plain[:0]
 	start := p.at
@@ -164,7 +164,7 @@ func (p *points) rest(from int) []byte {
 	return rest
 }
 
-// fields reads the fields of a point, which must be at least one.
+// fields reads the fields of a point. A point must have at least one field.
 func (p *points) fields() error {
 	if p.peek() != ' ' {
 		return fmt.Errorf("want a space and the fields, got %s", sources.Excerpt(p.rest(p.at), 40))

@@ -16,7 +16,7 @@ func isTotal(t metric.Type) bool {
 	return t == metric.Counter || t == metric.Histogram || t == metric.Summary
 }
 
-// add returns the pushed family, with the values of old added. old is the group's family with the same name; it may be nil.
+// add returns the pushed family after adding the values of old. old is the group's family with the same name; it may be nil.
 // Series that were not pushed keep their values. The start timestamp of a new series is just before the push. Quantiles of a
 // summary cannot be added, so the quantiles of the last push are used.
 func add(old, pushed *Family) (*Family, error) {

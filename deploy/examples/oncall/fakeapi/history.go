@@ -74,7 +74,7 @@ func Invent(seed uint64, begin time.Time, days int, rate float64) []Incident {
 	}
 }
 
-// between returns the incidents that began after the time after, and not after now.
+// between returns the incidents that began later than the time after, and at the time now or earlier.
 func (h *History) between(after, now time.Time) []Incident {
 	from, _ := slices.BinarySearchFunc(h.Incidents, after, afterTime)
 	to, _ := slices.BinarySearchFunc(h.Incidents, now, afterTime)
