@@ -120,7 +120,7 @@ func (s *Stats) Pending() Pending {
 	return f()
 }
 
-// Queues reports whether the sink has a queue, which is so if it has called TellPending.
+// Queues reports whether the sink has a queue. A sink with a queue calls TellPending.
 func (s *Stats) Queues() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +141,7 @@ func (s *Stats) TellSpool(f func() SpoolFault) {
 	s.spool = f
 }
 
-// Spool returns what is wrong with the sink's spool, and reports whether there is one.
+// Spool returns what is wrong with the sink's spool. ok is false if the sink has no spool.
 func (s *Stats) Spool() (fault SpoolFault, ok bool) {
 	s.mu.Lock()
 	f := s.spool

@@ -150,7 +150,7 @@ func (p *Parser) space() {
 	}
 }
 
-// comment skips a comment. It reports whether there is one. One that is not closed ends with the text.
+// comment skips a comment. It returns false if there is no comment. A comment that is not closed ends with the text.
 func (p *Parser) comment() bool {
 	rest := p.tree.text[p.at:]
 	end := ""
@@ -212,7 +212,7 @@ func (p *Parser) value(depth int) error {
 	return p.want("a value")
 }
 
-// notFinite parses NaN, Infinity or -Infinity as a string. It reports whether there is one.
+// notFinite parses NaN, Infinity or -Infinity as a string. It returns false if the text has none of them at this position.
 func (p *Parser) notFinite() bool {
 	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
 		if bytes.HasPrefix(p.tree.text[p.at:], []byte(word)) {

@@ -46,7 +46,7 @@ func (h *Host) WithPolicy(job string, server *url.URL, p *RequestPolicy) *Host {
 	return &host
 }
 
-// AlsoAt returns the host of [Host.WithPolicy] for a further server of the same job. The rate limit holds for each server by itself.
+// AlsoAt returns the host of [Host.WithPolicy] for a further server of the same job. Each server has a separate rate limit.
 func (h *Host) AlsoAt(job string, server *url.URL) *Host {
 	if h.Shared != nil && h.policy != nil {
 		h.Shared.throttle.addLimit(job, originOf(server), h.policy.RateLimit)

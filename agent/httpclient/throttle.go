@@ -268,8 +268,8 @@ func (t *throttle) put(job, origin string, r *RateLimit) {
 	t.limits[origin].put(job, r)
 }
 
-// forgetUnused removes the limits of origins for which no job has one any more. It keeps those of which a job that gets its limit back,
-// as in a reload, would still have to wait. The caller holds mu.
+// forgetUnused removes the state of origins for which no job has a rate limit any more. It keeps an origin for as long as a job would have
+// to wait if it got its limit back, as in a reload. The caller holds mu.
 func (t *throttle) forgetUnused() {
 	now := t.asleep.now()
 	maps.DeleteFunc(t.limits, func(_ string, l *originLimit) bool { return l.isUnused(now.Add(now.asleep)) })

@@ -30,7 +30,7 @@ type TokenSource interface {
 // TokenMemory stores the data of a provider across restarts. The data is secret. The methods are never called concurrently.
 type TokenMemory interface {
 	Load() []byte // returns what was stored last, by any process; nil = nothing is stored
-	// Store reports whether the data is on disk, or why it cannot be. It is neither if nothing is kept over restarts.
+	// Store stores the data. kept reports whether the data is on disk. If data is not kept over restarts, kept is false and err is nil.
 	Store(data []byte) (kept bool, err error)
 	Ready() error // why Store would fail; nil = it would not
 	// Lock locks the memory. It waits while another process has the lock, until ctx ends. shared reports whether other processes can
@@ -315,7 +315,7 @@ func (t *TokenCache) Forget(ctx context.Context, token string) error {
 }
 
 // forgetKept removes a token from the memory, unless another process has stored a newer one. If the memory cannot be locked, the token
-// stays there: each process then finds out by itself that it is refused.
+// stays there, and each process that uses it gets a refusal from the server.
 func (t *TokenCache) forgetKept(ctx context.Context, token string) {
 	if t.memory == nil {
 		return

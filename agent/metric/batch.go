@@ -76,7 +76,7 @@ type Series struct {
 	Labels *LabelSet
 	Value  float64 // value of a gauge or counter
 	Time   int64   // the sample's own time in Unix milliseconds; 0 = the batch's time
-	Start  int64   // start timestamp of a running total, when it was zero, in Unix milliseconds; 0 = unknown, or not a running total
+	Start  int64   // when a running total was zero (start timestamp), in Unix milliseconds; 0 = unknown, or not a running total
 
 	More *More // nil if the series has only Value
 }

@@ -113,9 +113,9 @@ func IsReference(s string) bool {
 	return path != "" && (!keyed || key != "")
 }
 
-// lookalike matches what is meant to be a value from elsewhere, but is only letters: a reference within a text, and the variables
-// of shells, of Kubernetes and of other template languages. Names of variables are in upper case, since env:prod within a text can
-// also be a search for a tag.
+// lookalike matches parts of a text that users write as references, but that are not replaced by a value: a reference within a text, and
+// variables of shells, of Kubernetes and of other template languages. It only matches names of variables in upper case, since
+// env:prod within a text can also be a search for a tag.
 var lookalike = pattern.OnUse(`\benv:([A-Z_][A-Z0-9_]*)\b` +
 	`|\bfile:/[^/\s"'&,;)\]}][^\s"'&,;)\]}]*` +
 	`|\$\{([A-Za-z_]\w*)(?::?[-?+=][^}]*)?\}` +

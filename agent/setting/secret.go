@@ -90,7 +90,7 @@ func (t Template) HasSecret() bool {
 	return Text(t).HasSecret() || withoutArguments(string(t)) != string(t)
 }
 
-// LogValue is that of [Text].
+// LogValue returns what [Text.LogValue] returns for the same text.
 func (t Template) LogValue() slog.Value { return Text(t).LogValue() }
 
 // LogValue returns a reference unchanged, and "<text>" for any other text, since it may be a key.

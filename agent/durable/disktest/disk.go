@@ -376,7 +376,7 @@ type inode struct {
 type edit struct {
 	appended []byte
 	size     int  // new size, for a truncation
-	lost     bool // a Sync has failed since, so later ones do not write it either
+	lost     bool // a Sync has failed after the edit, so later calls of Sync do not write the edit either
 }
 
 func (e edit) apply(data []byte) []byte {

@@ -115,7 +115,7 @@ func (e *execution) sinkOf(kind, url string) (config.Sink, error) {
 	return plan.Sinks[0], nil
 }
 
-// build builds the sinks. Their queues are those of the command with this name.
+// build builds the sinks. name is the name of the command, which determines the directories of their queues.
 func (e *execution) build(plan *config.Plan, name string) ([]run.Sink, error) {
 	b := &assembly{
 		App: e.App, drain: time.Duration(e.Deadline), unready: func(string, error) {}, instance: e.Instance,

@@ -109,7 +109,8 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string)
 	}
 }
 
-// namesakes are declarations of one name of series. Thousands of jobs can have the same metric, so not every two are compared.
+// namesakes are the declarations that use the same name for a series. Thousands of jobs can declare the same metric, so groups of
+// declarations are compared, not all pairs of declarations.
 type namesakes struct {
 	groups []*alike // in the order of their first declarations
 	byKey  map[string]*alike
@@ -118,10 +119,10 @@ type namesakes struct {
 // alike are declarations that differ only in their job and in the values of their constant labels.
 type alike struct {
 	all     []*declared
-	byValue map[string]*declared // the first with these values
+	byValue map[string]*declared // by the values of the constant labels: the first declaration with these values
 }
 
-// key returns what is equal for declarations that are alike, and the values of the constant labels.
+// key returns a key that is equal for all declarations of a group (see alike), and the values of the constant labels.
 func (d *declared) key() (key, values string) {
 	names := slices.Sorted(maps.Keys(d.constant))
 	for _, name := range names {
@@ -159,7 +160,7 @@ func (n *namesakes) clash(d *declared, all []Sink, merging []string) string {
 				continue
 			}
 			if !meet(d.job, other.job, all) {
-				break // nor do the others of the group
+				break // the other declarations of the group have the same sinks
 			}
 			merged := page(d.job, other.job, merging)
 			if text := clash(d, other, merged); text != "" {
@@ -205,7 +206,7 @@ func clash(d, other *declared, merged string) string {
 	return ""
 }
 
-// apart reports whether a constant label of a makes sure that none of its series is one of b's.
+// apart reports whether a constant label of a makes all series of a different from all series of b.
 func apart(a, b *declared) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]

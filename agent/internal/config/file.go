@@ -112,7 +112,8 @@ func (f *File) part(line int) part {
 	return f.parts[max(after-1, 0)]
 }
 
-// place returns the position of a line as text for users. The file is named only if it is not that of the line from.
+// place returns the position of a line as text for users. The text contains the name of the line's file only if the line from is in
+// another file.
 func (f *File) place(line, from int) string {
 	p := f.part(line)
 	if p == f.part(from) {

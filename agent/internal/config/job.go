@@ -156,7 +156,7 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	}
 }
 
-// targetMetrics checks that a job with targets has no metric of its own with the name of one about each target.
+// targetMetrics checks that a job with targets declares no metric with the name of a metric that cton adds for each target.
 func (r *reader) targetMetrics(job *Job, key *yaml.Node, path string) {
 	if job.Targeter() == nil || job.SourceConfig == nil {
 		return

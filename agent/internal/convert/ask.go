@@ -9,8 +9,8 @@ import (
 // askedPattern makes a document of a whole text.
 const askedPattern = `(?s)(?P<answer>.+)`
 
-// ask asks the source of a job for an answer, if the names of the fields are those of the data. It returns nil if they are not, if
-// Options do not allow it, or if there is no answer, which a note then says.
+// ask asks the source of a job for an answer, if the names of the fields are known only from the data. It returns nil if they are known
+// without the data, or if Options do not allow it. If there is no answer, it adds a note and returns nil.
 func (t *telegraf) ask(n *node, j *job) []byte {
 	if t.options.Ask == nil {
 		return nil

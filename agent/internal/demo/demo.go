@@ -62,7 +62,7 @@ type page struct {
 // query has the parameters of a request. A time that is not given is zero.
 type query struct {
 	offset, limit int
-	after, before time.Time // only incidents opened after the one and before the other
+	after, before time.Time // only incidents opened later than after and earlier than before
 }
 
 func parse(values url.Values) (query, error) {

@@ -117,14 +117,14 @@ func beforeUnit(w []string) []string {
 	return w
 }
 
-// isEnergyTotal reports whether a name is that of a total that can have fractions, such as the energy or the distance since a
-// device was installed.
+// isEnergyTotal reports whether a name is probably the name of a total that can have fractions, such as the energy or the distance
+// since a device was installed.
 func isEnergyTotal(w []string) bool {
 	total := has(w, "total", "lifetime", "cumulative", "import", "imported", "export", "exported", "increasing")
 	return has(w, "odometer") || total && has(w, "energy", "aenergy", "kwh", "wh", "mwh", "varh", "consumption", "production", "generation", "yield", "distance", "mileage", "volume", "gas", "water", "rain") && !has(w, "price", "cost", "tax", "amount")
 }
 
-// isEventName reports whether a name is one of things that happen and are counted.
+// isEventName reports whether a name is probably the name of a count of events.
 func isEventName(w []string) bool {
 	return has(w, "requests", "reqs", "request", "hits", "misses", "errors", "error", "failures", "restarts", "restart", "retries", "drops", "dropped", "sent", "received", "processed", "served", "completed", "failed", "succeeded",
 		"handled", "accepts", "accepted", "evictions", "evicted", "connections", "commands", "queries", "reads", "writes", "bytes", "packets", "octets", "messages", "events", "published", "delivered", "acked", "ack", "deliver", "publish",

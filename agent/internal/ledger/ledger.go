@@ -177,7 +177,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	}
 }
 
-// pass adds series that the source has already made, such as those of a scrape, to the result.
+// pass adds series that the source has already made, such as the series of a scrape, to the result.
 func (r *Result) pass(m *metric.Measured) {
 	if m.Err != nil {
 		r.Problems = append(r.Problems, Problem{m.Desc.Name, m.Err})
@@ -225,7 +225,8 @@ func (l *Ledger) show(at time.Time, c *commit) {
 	l.last = c.at
 }
 
-// remove removes tables: those of metrics that are no longer measured, or that are new in a tick that is refused.
+// remove removes the tables for which old returns true: they belong to metrics that are no longer measured, or that are new in a tick that
+// is refused.
 func (l *Ledger) remove(old func(*table) bool) {
 	l.order = slices.DeleteFunc(l.order, func(t *table) bool {
 		gone := old(t)

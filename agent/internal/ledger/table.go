@@ -183,8 +183,7 @@ func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error 
 	return nil
 }
 
-// reserve allocates the entries of a metric's first tick at once. It does so only if each reading is probably a series of
-// its own.
+// reserve allocates the entries of a metric's first tick at once, if probably no two readings are of the same series.
 func (t *table) reserve(rows []metric.Reading) {
 	if len(t.entries) > 0 || len(rows) == 0 || rows[0].Time != 0 || t.desc.Accumulates() || t.desc.OnDuplicate != metric.DuplicateError {
 		return

@@ -76,9 +76,9 @@ func (j *job) giveUp() {
 	}
 }
 
-// giveUpAll unlocks jobs that have stopped, as soon as all their records are on disk: another process that runs a job earlier would
-// start from an older state, and the record would then be written over its own. While the disk fails, the jobs stay locked, until the
-// state file is closed at the latest.
+// giveUpAll unlocks jobs that have stopped, but only when all their records are on disk. Otherwise another process could run a job from
+// an older state, and the late record of this process would replace the newer record of the other process. While the disk fails, the
+// jobs stay locked, at the latest until the state file is closed.
 func (a *Agent) giveUpAll(jobs []*job) {
 	if a.state == nil || !a.state.Shared {
 		return

@@ -30,12 +30,12 @@ type noted struct {
 
 // failure is an error that is not over yet.
 type failure struct {
-	text  string // without what changes from time to time
+	text  string // the text without its variable parts; see constant
 	last  string // the full text
 	times int
 }
 
-// failed logs an error, unless an error with the same text is not over yet. Then it logs it now and then, to remind of it.
+// failed logs an error that begins. If an error with the same text is not over yet, it logs the error only when a reminder is due.
 func (r *report) failed(message, what string, err error) {
 	text := constant(err)
 	if r.failing == nil {

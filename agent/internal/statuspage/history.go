@@ -55,7 +55,7 @@ type jobHistory struct {
 	requests ring[asked]
 	err      *string  // error of the last failed run
 	problems []string // problems of the last run that measured something
-	warnings []string // those of them about metrics that were measured and are probably wrong
+	warnings []string // those of problems that are about metrics which were measured and are probably wrong
 	failing  int64    // Unix milliseconds; when the current row of failed runs, or of partial runs, began; 0 = the last run succeeded
 	result   string   // result of the last run that was not skipped
 	window   sources.Tick

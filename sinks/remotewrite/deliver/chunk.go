@@ -161,7 +161,7 @@ func (c *chunk) halves(minSeries int, accepted int64) []*chunk {
 	return []*chunk{first, second}
 }
 
-// pieces divides a chunk as far as it goes. It returns the chunk itself if it cannot be divided or decoded.
+// pieces divides a chunk into the smallest possible chunks. It returns only the chunk itself if it cannot be divided or decoded.
 func (c *chunk) pieces(accepted int64) []*chunk {
 	halves := c.halves(1, accepted)
 	if halves == nil {

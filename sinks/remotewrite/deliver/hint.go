@@ -16,8 +16,9 @@ const (
 		"Thanos /api/v1/receive, VictoriaMetrics /api/v1/write"
 )
 
-// hintRules returns the rules in the order in which they are tried. If some samples of a request are bad, Mimir and Cortex store the good
-// ones; Prometheus stores the good ones in 2.0 and none in 1.0; VictoriaMetrics drops the bad ones and answers 2xx.
+// hintRules returns the rules in the order in which they are tried. If a receiver refuses only some samples of a request, Mimir and Cortex
+// store the other samples. Prometheus stores the other samples in 2.0, and no samples in 1.0. VictoriaMetrics drops the bad samples and
+// answers 2xx.
 func hintRules() []hintRule {
 	const (
 		order = "another sender writes the same series, or the clock went back: give each agent its own instance label"

@@ -151,7 +151,7 @@ func normalHistogram(h *metric.HistogramValue) *metric.HistogramValue {
 func exemplarsOf(d *metric.Desc, s *metric.Series, i int) []metric.Exemplar {
 	all := s.Exemplars()
 	if isNative(d, s, i) {
-		hasOwn := slices.ContainsFunc(all, func(e metric.Exemplar) bool { return e.Sample == 0 }) // else those of its buckets are used
+		hasOwn := slices.ContainsFunc(all, func(e metric.Exemplar) bool { return e.Sample == 0 }) // if not, exemplars of buckets are used
 		unfit := func(e metric.Exemplar) bool { return e.Time == 0 || hasOwn && e.Sample != 0 }
 		if !slices.ContainsFunc(all, unfit) {
 			return all

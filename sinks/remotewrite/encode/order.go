@@ -17,8 +17,8 @@ import (
 // depends on their labels. The metrics of one record differ only in their names; records have most in common if they have the same values
 // of labels with few values. So several orders are tried, and the best one is used.
 
-// order is an order of series: they are sorted by the value of the first label, then by that of the second, and so on. A series without the
-// label comes before series with it.
+// order is an order of series: they are sorted by the value of the first label, then by the value of the second label, and so on. A series
+// without the label comes before series with the label.
 type order []string
 
 // The limits of a trial.

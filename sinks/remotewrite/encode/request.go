@@ -81,8 +81,8 @@ func (w *requestWriter) begin(f Format, now time.Time) {
 	}
 }
 
-// add adds the samples of one group. Samples with the same timestamp are put into the same request, and a zero into that of the sample
-// after it.
+// add adds the samples of one group. Samples with the same timestamp are put into the same request. A zero at a start timestamp is put into
+// the same request as the sample after it.
 func (w *requestWriter) add(shard int, family *metric.Desc, samples []sample) {
 	for len(samples) > 0 {
 		n := 1

@@ -201,7 +201,7 @@ func (s *source) moreLabels(ctx context.Context, x *Expr, in *item) (string, *it
 		return bad(metric.NotLabel, "has %d labels, more than %d", len(all), maxMore)
 	}
 	labels := s.more[:0]
-	changed := false // a name is not its key, so it may be that of another label
+	changed := false // a name differs from its key, so two labels may have the same name
 	for i, m := range all {
 		key, value, name := m.key, m.value, labelName(m.key)
 		if value.isNull() {

@@ -80,14 +80,14 @@ func (b *requestBuilder) multipartFor(tick sources.Tick, i *item) (content, erro
 	return content{body.String(), w.FormDataContentType()}, err
 }
 
-// fieldHeader returns the header of the part of a field. Its name is escaped as that of a file is.
+// fieldHeader returns the header of the part of a field. The name of the field is escaped in the same way as the name of a file.
 func fieldHeader(name string) textproto.MIMEHeader {
 	named := strings.TrimSuffix(multipart.FileContentDisposition(name, ""), `; filename=""`)
 	return textproto.MIMEHeader{"Content-Disposition": {named}}
 }
 
-// fileHeader returns the header of the part of a file. The file name is that of the reference's file, or the name of the part for
-// other references.
+// fileHeader returns the header of the part of a file. If the reference is to a whole file, its name is the file name in the header.
+// For other references, the file name is the name of the part.
 func fileHeader(name string, reference setting.Secret, value string) textproto.MIMEHeader {
 	as := name
 	if file, isFile := strings.CutPrefix(string(reference), "file:"); isFile && !strings.Contains(file, "#") {

@@ -104,7 +104,7 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	return req, addHeaders(req, plan.Headers)
 }
 
-// content is the body of a request. An empty media type is that of contentType.
+// content is the body of a request. If mediaType is empty, contentType determines the media type.
 type content struct{ text, mediaType string }
 
 // bodyOf returns the body of a request, including the part that selects the page.

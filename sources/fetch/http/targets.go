@@ -145,7 +145,8 @@ func (c *Config) endpoint(maker *discovery.Maker, a Address, g *discovery.Group)
 	return e, err == nil, err
 }
 
-// joinQueries returns the parameters of all targets and those of one. A parameter of the target replaces that of all.
+// joinQueries returns a query with the parameters that all targets have and the target's own parameters. An own parameter replaces a
+// parameter in all with the same name.
 func joinQueries(all, own string) string {
 	set, _ := url.ParseQuery(own)
 	var kept []string
@@ -248,7 +249,7 @@ func (t *targets) replace(groups []discovery.Group) {
 		g := &groups[i]
 		for _, text := range g.Targets {
 			a, err := listed(text, g.Labels[model.SchemeLabel])
-			if err != nil { // such as of its scheme; the rest was checked with the list
+			if err != nil { // for example, the scheme is wrong; other errors were found when the list was read
 				t.problems = append(t.problems, fmt.Errorf("a target of a list is left out: %w", err))
 				continue
 			}

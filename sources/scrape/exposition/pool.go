@@ -38,8 +38,8 @@ type Options struct {
 	LabelNameLengthLimit  int
 	LabelValueLengthLimit int
 
-	// Gauges are the metrics about each scrape. The first one's readings carry the problems and the drops; without gauges, those of
-	// a metric without series, whose name is Subject, do.
+	// Gauges are the metrics about each scrape. The readings of the first gauge also have the problems and the drops. If there are
+	// no gauges, a metric without series has them, whose name is Subject.
 	Gauges  []Gauge
 	Subject string
 
@@ -138,8 +138,8 @@ func (p *Pool) Remove(c *Cache) {
 	}
 }
 
-// Readings returns the series of the round, grouped by family. The result is valid until the next call. The first family is that of
-// the first gauge, even if there is no target. It has the problem and the drops.
+// Readings returns the series of the round, grouped by family. The result is valid until the next call. The first family is the first
+// gauge, even if there is no target. It has the problem and the drops.
 func (p *Pool) Readings(targets []*Cache, problem error) metric.Readings {
 	p.readFamilies = p.readFamilies[:0]
 	total := 0

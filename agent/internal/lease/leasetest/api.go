@@ -1,4 +1,4 @@
-// Package leasetest has an API server for tests, which keeps leases as that of Kubernetes does.
+// Package leasetest has an API server for tests, which keeps leases as the API server of Kubernetes does.
 package leasetest
 
 import (
@@ -135,7 +135,7 @@ func failure(code int, message string) (int, map[string]any) {
 	return code, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
 }
 
-// merge returns an object with a merge patch (RFC 7386). It changes neither.
+// merge returns a copy of o to which a merge patch (RFC 7386) was applied. It does not modify its arguments.
 func merge(o, patch map[string]any) map[string]any {
 	out := maps.Clone(o)
 	if out == nil {
