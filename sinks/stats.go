@@ -13,15 +13,15 @@ import (
 
 // The reasons why a sample does not reach a receiver.
 const (
-	Refused     metric.Reason = "refused"     // the receiver refuses it, and will not accept it later
-	QueueFull   metric.Reason = "queue_full"  // the queue's bound was reached
-	TooOld      metric.Reason = "too_old"     // it waited longer than the queue keeps samples
-	Shutdown    metric.Reason = "shutdown"    // the agent ended before it was delivered
-	Unsupported metric.Reason = "unsupported" // the receiver's protocol cannot express it
-	NotNewer    metric.Reason = "not_newer"   // its series already has a sample of the same time or a later one
-	Past        metric.Reason = "past"        // it is older than the receiver accepts
+	Refused     metric.Reason = "refused"     // the receiver refused the sample, and would refuse it again
+	QueueFull   metric.Reason = "queue_full"  // the queue's limit was reached
+	TooOld      metric.Reason = "too_old"     // the sample waited longer than the queue keeps samples
+	Shutdown    metric.Reason = "shutdown"    // the agent ended before the sample was delivered
+	Unsupported metric.Reason = "unsupported" // the receiver's protocol has no such samples
+	NotNewer    metric.Reason = "not_newer"   // the series already has a sample with the same or a later timestamp
+	Past        metric.Reason = "past"        // the sample is older than the receiver accepts
 	Collision   metric.Reason = "collision"   // another job has the same series, or the same metric name with another type
-	Damaged     metric.Reason = "damaged"     // it was queued on disk, and can no longer be read
+	Damaged     metric.Reason = "damaged"     // the sample was queued on disk, and can no longer be read
 )
 
 // Stats holds what a sink reports about its work. The agent's own metrics are made from it. The zero value is ready to use; all methods are

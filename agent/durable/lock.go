@@ -84,7 +84,7 @@ func (d *Dir) acquire(name, word string, shared bool) (before string, err error)
 		return "", err
 	}
 	if !link {
-		// On a full disk they can be missing.
+		// An error is ignored: on a full disk, the file may be locked without the number and the word.
 		_, _ = f.WriteAt(fmt.Appendf(nil, "%d %s\n", os.Getpid(), word), 0)
 	}
 	d.lock = f

@@ -138,7 +138,7 @@ func (a *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// send sends the request. Expired reports whether the server has refused a token that an earlier request has used.
+// send sends the request. expired reports whether the server has refused a token that an earlier request has used.
 func (a *authTransport) send(req *http.Request) (resp *http.Response, expired bool, err error) {
 	signed := req.Clone(req.Context())
 	token, used, err := a.authenticator.Sign(signed)

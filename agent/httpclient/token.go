@@ -198,7 +198,7 @@ func (t *TokenCache) unlock() {
 	<-t.busy
 }
 
-// Get returns a valid token. Used reports whether an earlier call returned the same token.
+// Get returns a valid token. used reports whether an earlier call returned the same token.
 func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, used bool, err error) {
 	if err := t.lock(ctx); err != nil {
 		return Token{}, false, err
@@ -338,7 +338,7 @@ type TokenAuthenticator struct {
 	Cache    *TokenCache
 	Source   TokenSource
 	SetToken func(req *http.Request, token string)
-	Client   *Client // of the Source
+	Client   *Client // the client with which Source requests tokens
 
 	RefusedBy StatusCodes // statuses that mean that a token is not valid any more; nil = 401
 }

@@ -130,10 +130,10 @@ const (
 	Decreased   Reason = "decreased"      // the running total of the upstream decreased, with on_decrease: error
 	TooMany     Reason = "too_many"       // more series or events than the limit
 	Invalid     Reason = "invalid"        // a value that the metric cannot have, such as a negative increment
-	Duplicate   Reason = "duplicate"      // its series has a value in this tick already
-	NotTime     Reason = "not_a_time"     // its own time cannot be parsed
-	Skipped     Reason = "skipped"        // its item could not be fetched, with on_error: skip; counted once per item
-	Unnamed     Reason = "not_a_name"     // the name of a metric or label that its item gives is not valid, or is used otherwise
+	Duplicate   Reason = "duplicate"      // the series already has a value in this tick
+	NotTime     Reason = "not_a_time"     // the reading's own time cannot be parsed
+	Skipped     Reason = "skipped"        // an item could not be fetched, with on_error: skip; counted once per item
+	Unnamed     Reason = "not_a_name"     // an item gives the name of a metric or label that is not valid, or is used for something else
 	Failed      Reason = "failed"         // the metric has an error for one of several targets; counted once per target
-	NotNewer    Reason = "not_newer"      // its own time is not after the last one of its series
+	NotNewer    Reason = "not_newer"      // the reading's own time is not later than that of an earlier reading of the series
 )

@@ -4,7 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
-	_ "embed" // texts of licences, and sums
+	_ "embed" // texts of licences, and checksums
 	"errors"
 	"fmt"
 	"io"

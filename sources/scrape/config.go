@@ -75,7 +75,7 @@ type Config struct {
 	jobLabels map[string]string // labels of the job, added to all targets
 }
 
-// AddLabels implements [sources.Labeler]. Targets have the labels unless they have others of these names.
+// AddLabels implements [sources.Labeler]. A label is not added to a target that has a label with the same name.
 func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
 
 // Validate implements [sources.Config].

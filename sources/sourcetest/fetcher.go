@@ -41,8 +41,8 @@ type FetcherPeer struct {
 // Secret is the value of every secret env:NAME in the environment of [FetcherEnv]. It must not appear in an error or the log.
 const Secret = secret
 
-// FetcherEnv returns an environment for a fetcher, and a function that returns what the fetcher has logged and shown. Dir is the
-// directory of relative paths.
+// FetcherEnv returns an environment for a fetcher, and a function that returns what the fetcher has logged and shown. dir is the
+// directory to which paths are relative.
 func FetcherEnv(dir string) (env sources.Env, logged func() string) {
 	p := &peer{}
 	secrets := &setting.SecretStore{Dir: dir, LookupEnv: func(string) (string, bool) { return Secret, true }}

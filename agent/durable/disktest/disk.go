@@ -37,8 +37,8 @@ type Op struct {
 	Name   string // name of the file; for rename and link the old name
 }
 
-// Disk is a simulated directory. It implements durable.FS and is safe for concurrent use. Set its fields before it is used, while
-// it is not in use, or in Change.
+// Disk is a simulated directory. It implements durable.FS and is safe for concurrent use. Set its fields only while no operation is
+// running, or in Change.
 type Disk struct {
 	// Fail returns the error with which an operation fails, or nil. It may use the disk. A write that fails has written a part of
 	// the data.

@@ -52,7 +52,7 @@ type assembly struct {
 	agent     *run.Agent                                     // nil before start has made it
 }
 
-// start builds a plan, opens its state file and returns an agent for the plan. CloseState releases the state file.
+// start builds a plan, opens its state file and returns an agent for the plan. closeState releases the state file.
 func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Agent, built run.Plan, closeState func(), err error) {
 	if built, err = b.build(plan); err != nil {
 		return nil, built, nil, err

@@ -69,7 +69,8 @@ func (s *service) terms() <-chan *lease.Term {
 	return s.lease.Terms()
 }
 
-// compete starts to compete for the lease, if there is one. Release gives the lease up: the jobs must have stopped.
+// compete starts to compete for the lease, if there is one. The function release gives the lease up. It must not be called before the jobs
+// have stopped.
 func (s *service) compete(agent *run.Agent) (release func()) {
 	if s.lease == nil {
 		return func() {}

@@ -177,7 +177,7 @@ func running(plan run.Plan) string {
 	return fmt.Sprintf("running: jobs: %d, sinks: %d", len(plan.Jobs), len(plan.Sinks))
 }
 
-// rebuild reads the configuration again and builds it. First is the plan with which the process was started.
+// rebuild reads the configuration again and builds it. first is the plan with which the process was started.
 func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err error) {
 	plan, err := s.load()
 	if err != nil {

@@ -13,7 +13,7 @@ const watchEvery = 2 * time.Second
 
 // watchFiles requests a reload when the files of the configuration differ from loaded and have not changed since the last look. It
 // returns when ctx ends. It looks at files by name, so that it also notices a changed symbolic link, as in a Kubernetes ConfigMap.
-// Loaded describes the files from which the current configuration was read.
+// The argument loaded describes the files from which the current configuration was read.
 func (s *service) watchFiles(ctx context.Context, loaded []config.Origin) {
 	if slices.Contains(s.paths, "-") {
 		s.log.Warn("standard input cannot be watched (watch_config)")

@@ -34,7 +34,7 @@ type module struct {
 	name    string
 	node    *node
 	metrics []*node
-	old     bool // of version 0.1, in which paths have no braces
+	old     bool // the module is for json_exporter 0.1, in which paths have no braces
 }
 
 func modulesOf(n *node) []module {

@@ -17,7 +17,7 @@ type Limits struct {
 	Why   string
 }
 
-// quota is a rate limit: so many requests in a window.
+// quota is a rate limit: a number of requests in a time window.
 type quota struct {
 	requests float64
 	window   time.Duration

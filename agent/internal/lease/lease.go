@@ -40,7 +40,7 @@ const (
 const (
 	pauseOK     = 2 * time.Second         // between two renewals, and between two looks at the lease of another process
 	pauseFailed = 500 * time.Millisecond  // after a renewal that has failed
-	timeout     = 3500 * time.Millisecond // of a request
+	timeout     = 3500 * time.Millisecond // limit for one request
 )
 
 // Options are what a lease needs.
@@ -59,7 +59,7 @@ type Options struct {
 // Lease is a lease that this process wants to hold.
 type Lease struct {
 	Options
-	identity string     // of this process; no other process ever has the same
+	identity string     // identifies this process; no other process ever has the same identity
 	terms    chan *Term // has the latest term until it is received
 
 	mu     sync.Mutex
@@ -206,7 +206,7 @@ func (l *Lease) Run(ctx context.Context) {
 		if t := l.term; t != before {
 			guards.Go(func() { l.guard(ctx, t) })
 			select {
-			case <-l.terms: // it has ended
+			case <-l.terms: // a term that was not received yet, and has ended meanwhile
 			default:
 			}
 			l.terms <- t

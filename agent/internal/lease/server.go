@@ -73,7 +73,7 @@ func InCluster(name, account string, host *httpclient.Host) (*Server, error) {
 type spec struct {
 	holder            string // "" = none
 	transitions       int64
-	acquired, renewed time.Time // acquired is left as it is if it is zero
+	acquired, renewed time.Time // zero acquired = the lease keeps its acquire time
 }
 
 // microTime is the format of times of a lease.

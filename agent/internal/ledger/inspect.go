@@ -40,7 +40,7 @@ func shown(t *table) (n int) {
 	return n
 }
 
-// Dump writes the state as text: one line per series, and for each metric with event IDs the number of these.
+// Dump writes the state as text: one line per series, and for each metric with event IDs a line with their number.
 func (l *Ledger) Dump(w io.Writer) {
 	tables := l.held()
 	if len(tables) == 0 {

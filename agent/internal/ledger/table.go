@@ -58,8 +58,8 @@ type entry struct {
 	hash     uint32
 	seen     uint32 // the last tick with a reading of this series
 	pending  int32  // index of that reading in table.pending
-	known    bool   // it has a value, or for a delta: a value to compare the next reading with
-	hidden   bool   // it is not shown yet: a delta without a change, or restored with a value that may be old
+	known    bool   // the series has a value; for a delta: upstream is set, so the next reading can be compared with it
+	hidden   bool   // the series is not shown yet: a delta after its first reading, or a restored series whose value may be old
 	gone     bool   // the series is not shown; only its last time is remembered
 	changed  bool   // the new state must be written to the journal
 	value    float64

@@ -58,7 +58,7 @@ type Options struct {
 type Translation struct {
 	LogLevel string   // a value of --log-level; "" if the file does not set it
 	Missing  []string // the scripts that do not exist, if that is accepted
-	NoSecret []string // likewise the files of secrets
+	NoSecret []string // the files of secrets that do not exist, if that is accepted
 
 	file      *config.File
 	catalogue config.Catalogue

@@ -323,11 +323,11 @@ func Outdate(file *state.File, jobs []string) (had []string, err error) {
 		}
 		s, err := ReadSaved(records)
 		if err != nil || s.Exported {
-			continue // it is not used either way
+			continue // no process uses this state
 		}
 		_, here, err := s.Moved()
 		if err != nil {
-			continue // likewise
+			continue // no process can use this state
 		}
 		file.Append(job, here)
 		had = append(had, job)

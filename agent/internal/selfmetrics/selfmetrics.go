@@ -20,7 +20,7 @@ import (
 type Metrics struct {
 	version  string
 	names    []string // names of the labels that all metrics have
-	values   []string // their values
+	values   []string // values of these labels
 	readings metric.Readings
 	at       map[string]int // index of a metric in readings, by name
 }

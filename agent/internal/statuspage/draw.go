@@ -130,7 +130,7 @@ func scale(lowest, highest float64, over time.Duration) string {
 	return "<small>" + values + " in " + inWords(over) + "</small>"
 }
 
-// number returns a number with at most so many digits, or all of them if it is a whole number or digits is -1.
+// number returns a number as text with at most the given number of digits, or with all digits if it is a whole number or digits is -1.
 func number(v float64, digits int) string {
 	format, size := byte('g'), math.Abs(v)
 	if (v == math.Trunc(v) || digits == -1 && size > 1e-4) && size < 1e15 {

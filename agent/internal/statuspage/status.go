@@ -65,7 +65,7 @@ type Job struct {
 	Series      int              `json:"series"`                     // now: 0 once those of the last success have expired
 	Error       string           `json:"error,omitempty"`            // of the last run
 	Since       time.Time        `json:"failing_since,omitzero"`     // the first of the last runs that all failed, or were all partial
-	Warnings    []string         `json:"warnings,omitempty"`         // what the last run has measured that is probably wrong
+	Warnings    []string         `json:"warnings,omitempty"`         // measurements of the last run that are probably wrong
 	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
 	Results     map[string]int64 `json:"results,omitempty"`          // runs since the start by result: success, partial, error, skipped
 	Dropped     map[string]int64 `json:"dropped_readings,omitempty"` // number of dropped readings since the start, by reason

@@ -58,7 +58,7 @@ func (r *Release) Upgrade(ctx context.Context, values map[string]any, timeout ti
 	return err
 }
 
-// Test does helm test --logs and returns the logs.
+// Test runs helm test --logs and returns the logs.
 func (r *Release) Test(timeout time.Duration) (string, error) {
 	t := action.NewReleaseTesting(r.actions)
 	t.Namespace, t.Timeout = r.namespace, timeout

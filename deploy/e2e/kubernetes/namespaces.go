@@ -17,12 +17,12 @@ const workDir = "CTON_CLUSTER_DIR"
 
 // Addresses in the network of the cluster.
 const (
-	hostAddress   = "10.44.0.1" // of the API server, and of the servers of the test
-	apiService    = "10.96.0.1" // of the Service "kubernetes"
+	hostAddress   = "10.44.0.1" // address of the API server, and of the servers of the test
+	apiService    = "10.96.0.1" // address of the Service "kubernetes"
 	serviceRange  = "10.96.0.0/16"
 	bridge        = "pods"
 	nodes         = 2
-	prefixOfNodes = "10.44.0.1%d" // of the kubelets
+	prefixOfNodes = "10.44.0.1%d" // addresses of the kubelets
 )
 
 // Isolate runs this program again in namespaces of its own and returns its exit code. When the program there ends, or this process dies, the kernel

@@ -164,7 +164,7 @@ func (r *containerRuntime) ListPodSandbox(_ context.Context, f *runtimeapi.PodSa
 	return all, nil
 }
 
-// contains reports whether the labels have all wanted ones.
+// contains reports whether labels contains all wanted labels.
 func contains(labels, wanted map[string]string) bool {
 	for name, value := range wanted {
 		if labels[name] != value {

@@ -38,9 +38,9 @@ type Reason string
 // The reasons for which a record is dropped.
 const (
 	Full     Reason = "queue_full" // a limit in bytes was reached
-	TooOld   Reason = "too_old"    // it waited longer than Options.MaxAge
+	TooOld   Reason = "too_old"    // the record waited longer than Options.MaxAge
 	Shutdown Reason = "shutdown"   // the queue was closed, and the record could not be written to disk
-	Damaged  Reason = "damaged"    // its file cannot be read, or has other contents than were written
+	Damaged  Reason = "damaged"    // the record's file cannot be read, or its contents were changed
 )
 
 // Order is the order in which Next returns the records of a shard.

@@ -104,7 +104,7 @@ func versionOf(file []byte) int {
 	return v
 }
 
-// maxName is the length of most names of files, and of a file's first line, at most.
+// maxName is the size of a buffer that is large enough for most names of files, and for most first lines of files.
 const maxName = 160
 
 // appendLabel appends all fields of m except the ID, each as a letter and a number.

@@ -18,7 +18,7 @@ type Expr struct {
 	query  *gojq.Query
 	path   []string // the path if the expression is only a path, with or without [] at its end; else nil
 	stages []stage  // the expression compiled to run without gojq; nil if it needs gojq
-	step   step     // the same if it is a single step; else nil
+	step   step     // the step if stages is a single step; else nil
 	needs  string   // the part of the expression that needs gojq
 	code   *jq.Code
 }

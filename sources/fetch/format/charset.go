@@ -66,7 +66,8 @@ func (c Charset) encoding() (encoding.Encoding, bool) {
 	return c.eastAsian()
 }
 
-// eastAsian is encoding for the charsets of East Asia, by their names in the WHATWG Encoding standard and in Windows.
+// eastAsian is like the method encoding, but only for charsets of East Asia. It knows their names in the WHATWG Encoding standard and in
+// Windows.
 func (c Charset) eastAsian() (encoding.Encoding, bool) {
 	switch c {
 	case "shift_jis", "shift-jis", "sjis", "windows-31j", "cp932":

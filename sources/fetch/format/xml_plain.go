@@ -14,7 +14,7 @@ type plain struct {
 	*elements
 	rest       []byte           // what has not been read
 	elementsOf map[string]int32 // index of the name of an element, by the name with its prefix
-	attributes map[string]int32 // likewise of an attribute; noName for a namespace declaration
+	attributes map[string]int32 // index of the name of an attribute, by the name with its prefix; noName for a namespace declaration
 	text       []byte           // memory for texts with entities
 }
 

@@ -20,8 +20,8 @@ type formula struct {
 	fields map[string][]string // path of the item's field by its name in the formula
 }
 
-// parseFormulas compiles a text without fields of items as whole values. An action that calls a function of [digest]
-// becomes a formula. All other text is for [template.Parse].
+// parseFormulas compiles a text from which parseItems has cut the item fields, such as {{ .Item.id }}. An action that calls a function
+// of [digest] becomes a formula. All other text is compiled by [template.Parse].
 func parseFormulas(text string, items bool) ([]templatePart, error) {
 	tree, err := parseTree(text)
 	if err != nil || tree == nil {

@@ -62,7 +62,7 @@ type Cursor struct {
 const (
 	defaultMaxPages = 100
 	maxMaxPages     = 100_000
-	maxCursor       = 8 << 10 // maximum length of a cursor or of the next page's URL, in bytes: servers accept no longer request lines
+	maxCursor       = 8 << 10 // maximum length of a cursor or of the next page's URL, in bytes: servers refuse longer request lines
 )
 
 func (p *Paginate) maxPages() int { return cmp.Or(p.MaxPages, defaultMaxPages) }

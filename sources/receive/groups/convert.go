@@ -33,7 +33,7 @@ var errTimestamp = errors.New("pushed metrics must not have timestamps")
 
 // converter converts a push to families.
 type converter struct {
-	grouping []metric.Label // they replace labels of the same name
+	grouping []metric.Label // labels of the group; they replace labels of a metric with the same name
 	drop     []string       // names of labels that are removed
 	scheme   model.ValidationScheme
 	at       time.Time

@@ -17,7 +17,7 @@ type Cache struct {
 
 	pool     *Pool
 	labels   labels.Labels    // labels of the target
-	labelSet *metric.LabelSet // the same labels as a set
+	labelSet *metric.LabelSet // labels of the target as a set
 	gauges   []*series        // metrics about the scrapes
 
 	families        map[string]*metadata // metadata by name of the family

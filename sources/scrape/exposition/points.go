@@ -13,7 +13,7 @@ import (
 type points struct {
 	all   []metric.Point // points of the current round; after the page was read, sorted and without the newest point
 	shown []int64        // timestamps on the last successful page that had several points
-	round uint32         // the round of that page
+	round uint32         // the round in which that page was scraped
 }
 
 // addPoint adds a point of a series that is on the page for the second time. If there already is a point with the same time, the
