@@ -59,9 +59,9 @@ func reap() {
 // value costs the agent a few percent of CPU and saves a quarter of its memory.
 const gcPercent = 50
 
-// saveMemory makes the garbage collector run more often than by default, after it has run once. A command that ends early does not get
-// that far: gcPercent applies to the minimum heap size too, so that a collection would begin while the command line is read. It does
-// nothing if the environment configures the garbage collector.
+// saveMemory makes the garbage collector run more often than by default. It sets gcPercent only after the first garbage collection, since
+// gcPercent also reduces the minimum heap size: the first collection would then already run while the command line is read, even for a
+// short command. saveMemory does nothing if the environment configures the garbage collector.
 func saveMemory() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		runtime.AddCleanup(new(any), func(percent int) { debug.SetGCPercent(percent) }, gcPercent)

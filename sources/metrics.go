@@ -83,7 +83,7 @@ func (m *Metric) Desc(name string) *metric.Desc {
 func EnableDelta(d *metric.Desc) error {
 	switch {
 	case d.Type == metric.Counter && !d.Once && d.From != metric.Events:
-		d.From = metric.Total // the ledger counts what is new of a total
+		d.From = metric.Total // the ledger adds the increases of the total
 	case d.Type == metric.Gauge && d.From == metric.Total, d.Observes() && !d.Once:
 		d.Delta = true
 	default:

@@ -100,7 +100,7 @@ func (m *Measured) FailIfTooFew() {
 		"if fewer readings are right, lower expect.min", len(m.Rows)+m.Elsewhere, *m.Desc.MinReadings)
 }
 
-// IsEmpty reports whether nothing was measured, without an error or a reading that was left out.
+// IsEmpty reports whether the metric has no readings, although there was no error and no reading was left out.
 func (m *Measured) IsEmpty() bool {
 	return m.Err == nil && m.Desc != nil && m.Series == nil && len(m.Rows)+m.Elsewhere == 0 && len(m.Drops) == 0
 }

@@ -82,7 +82,7 @@ func (m *Maker) Endpoint(a *Address, g *Group) (e Endpoint, keep bool, err error
 			params[name][0] = l.Value
 		}
 	})
-	if !maps.EqualFunc(params, a.URL.Query(), slices.Equal) { // otherwise the query is not changed
+	if !maps.EqualFunc(params, a.URL.Query(), slices.Equal) { // if equal, the query stays as written
 		e.URL.RawQuery = params.Encode()
 	}
 	if b.Get(model.InstanceLabel) == "" {

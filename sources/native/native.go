@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// Value converts the native histogram h, which has integer counts, or floats, which has float counts, if h is nil. The error says
+// Value converts a native histogram: h, which has integer counts, or if h is nil, floats, which has float counts. The error says
 // why Prometheus does not accept the histogram.
 func Value(h *histogram.Histogram, floats *histogram.FloatHistogram) (*metric.HistogramValue, error) {
 	if h == nil {

@@ -23,7 +23,7 @@ import (
 
 // delivery is where the metrics of a command are delivered.
 type delivery struct {
-	plan   *config.Plan // nil = nowhere
+	plan   *config.Plan // a plan with the sinks; nil = nothing is delivered
 	outbox *run.Outbox  // nil = not started
 }
 

@@ -45,16 +45,17 @@ type Web struct {
 	Watch         []Selector `yaml:"watch"`
 }
 
-// MaxWatched is how many series of [Web.Watch] are watched at most, and so how many entries it has.
+// MaxWatched is the maximum number of series that [Web.Watch] selects. Web.Watch has no more entries than this.
 const MaxWatched = 20
 
 // OwnMetrics say when and where the agent's own metrics are delivered.
 type OwnMetrics struct {
 	Interval setting.Duration `yaml:"interval"`
-	Sinks    []string         `yaml:"sinks"` // the sinks that get all of them; nil = each sink gets those that concern it
+	Sinks    []string         `yaml:"sinks"` // the sinks that get all of these metrics; nil = each sink gets the metrics about its own jobs and about itself
 }
 
-// Elsewhere is what is kept of a job that another shard runs: with thousands of them, their settings would take most of the memory.
+// Elsewhere has the few settings that are kept of a job that another shard runs. All settings of thousands of such jobs would take most
+// of the memory.
 type Elsewhere struct {
 	Name  string
 	Sinks []string // names of the sinks, as in Job

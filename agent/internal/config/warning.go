@@ -73,7 +73,7 @@ func (w *warner) unused() {
 	}
 }
 
-// forgotten warns of refresh tokens whose successors are not kept.
+// forgotten warns of refresh tokens if there is no file to which the refresh token that replaces them can be written.
 func (w *warner) forgotten() {
 	for _, a := range w.plan.Auth {
 		if o := a.Settings.OAuth2; o != nil && o.RefreshToken != "" && o.TokenFile == "" && w.plan.StateFile == "" {

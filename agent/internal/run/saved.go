@@ -356,8 +356,8 @@ func (s *Saved) record() ([]byte, error) {
 	return append(s.header(nil), folded...), nil
 }
 
-// Moved returns two records with the whole state: there for another state file, and here for this file, which is marked as exported. Each
-// replaces all earlier records of the job in its file.
+// Moved returns two records with the whole state. The record there is for another state file. The record here is for this file and is
+// marked as exported. In its file, each of the two replaces all earlier records of the job.
 func (s *Saved) Moved() (there, here []byte, err error) {
 	moved := *s
 	moved.Exported = false

@@ -62,12 +62,12 @@ type File struct {
 	rereading sync.Mutex   // held while Reread reads the files
 
 	turn sync.Mutex // held while this process has its turn; locked before appending
-	word string     // word that this process leaves in the file of the lock; another word there means that another process had a turn
+	word string     // word that this process writes to the lock file in its turn; any other word there is from the turn of another process
 
 	appending sync.Mutex // guards the fields below
 	journal
 	locked bool
-	lost   bool // the files had vanished at the last write, and perhaps with them what is locked
+	lost   bool // at the last write, the files did not exist any more, so the locked files may not exist either
 }
 
 // Status is the state of writing to disk.
@@ -134,7 +134,7 @@ func (f *File) waitForLock(ctx context.Context) error {
 // lock locks the state. It creates the directory of the state if it is missing.
 func (f *File) lock() error {
 	var err error
-	if !f.existed() { // a directory that has vanished may be the one where a disk is mounted again
+	if !f.existed() { // if the directory has vanished, it is not made again: a disk may be mounted there later
 		err = f.fsys.Mkdir(".")
 	}
 	if err == nil {

@@ -278,7 +278,8 @@ type formerly struct {
 	index  map[*metric.LabelSet]float64 // values of all series; nil until a series is not found near its expected index
 }
 
-// near is the distance from the expected index within which a series is searched for. If it is not found there, the index is made.
+// near is the maximum distance from the expected index at which a series is searched for. If it is not found there, the map formerly.index
+// is made and used.
 const near = 16
 
 func newChanges(before []metric.Family) changes {

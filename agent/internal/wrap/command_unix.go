@@ -126,8 +126,8 @@ func (p *process) result(r *Result) {
 	}
 }
 
-// Die ends this process by a signal. So its parent sees the same as if it had run the command itself. Die returns if this is
-// not possible, such as in process 1 of a container.
+// Die ends this process by a signal, so that its parent sees the same exit status as if the parent had run the command itself.
+// Die returns if this is not possible, such as in process 1 of a container.
 func Die(s syscall.Signal) {
 	if os.Getpid() == 1 {
 		return

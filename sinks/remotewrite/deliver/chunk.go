@@ -124,8 +124,8 @@ func zerosOf(q wire.Request) (zeros []bool) {
 	return zeros
 }
 
-// hasZeros reports whether the chunk has at least n such zeros, so that n refused samples may all be zeros. A receiver refuses a zero if an
-// earlier process has already sent the sample after it.
+// hasZeros reports whether zerosOf finds at least n zeros in the chunk, so that n refused samples may all be zeros. A receiver refuses a
+// zero if an earlier process has already sent the sample after it.
 func (c *chunk) hasZeros(n int) bool {
 	if !c.again {
 		return false

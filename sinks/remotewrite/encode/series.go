@@ -211,8 +211,8 @@ func (r *registry) forget(now int64) {
 // more than an hour older than their newest sample. Half of the hour is left, since the sample may have waited in the queue.
 const maxZeroDistance = 30 * time.Minute
 
-// startsAt reports whether a zero at start, before the first sample at t, is correct and in order. It is not correct if samples of the
-// running total may have been sent before.
+// startsAt reports whether a zero with the timestamp start can be sent before the first sample, which has the timestamp t. It cannot be
+// sent if it would be out of order, or if samples of the running total may have been sent before.
 func (r *registry) startsAt(s *series, start, t int64) bool {
 	return !s.sampled && start != 0 && start < t && t-start <= maxZeroDistance.Milliseconds() && start > max(s.last, r.floor)
 }

@@ -29,7 +29,7 @@ func Join(p Protocol, keep func(*Item) bool, requests ...Request) (Request, erro
 // copyTo adds the items to a builder. sent is the set of families whose metadata was already added.
 func (q Request) copyTo(b *Builder, sent families, keep func(*Item) bool) error {
 	var s *Series
-	number := -1 // i.Series of the items of s
+	number := -1 // Item.Series of the items that belong to s
 	for i, err := range q.Items() {
 		if err != nil {
 			return err

@@ -15,9 +15,10 @@ type localTime struct {
 	first, second time.Time
 }
 
-// resolveLocal chooses the times of a metric's readings whose local times occur twice. If the readings of a series are in order of
-// time, but go back once, the readings before that are in the first hour, and the others in the second. If a reading could be in
-// either hour, it is in the second one, unless that is after the tick.
+// resolveLocal chooses the times of a metric's readings whose local times occur twice, because clocks are set back by an hour. If the
+// local times of a series' readings increase, but go back once, the readings before that point are in the first of the two hours, and the
+// readings after that point are in the second hour. If a reading could be in either hour, it is in the second hour, unless that is after
+// the tick.
 func resolveLocal(rows []metric.Reading, local []localTime, tick time.Time) {
 	if len(local) == 0 {
 		return

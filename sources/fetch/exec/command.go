@@ -101,7 +101,7 @@ func startError(program string, err error) error {
 type capture struct {
 	text []byte
 	max  int
-	over bool // the stream was longer
+	over bool // the stream was longer than max
 }
 
 func (c *capture) Write(p []byte) (int, error) {

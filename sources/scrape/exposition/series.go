@@ -47,7 +47,8 @@ func (p *Pool) share(d description) *description {
 	return p.desc
 }
 
-// describe returns the description of the series with this identity. If there is no metadata, help and unit are those of before.
+// describe returns the description of the series with this identity. If there is no metadata, it takes help and unit from the description
+// before.
 func (id identity) describe(before *description, m *metadata) description {
 	d := description{name: id.name, typ: id.typ}
 	switch {
