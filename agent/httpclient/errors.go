@@ -64,14 +64,14 @@ func explain(ctx context.Context, redact redactor, err error) error {
 	return &explainedError{redact.text(prefix + text), []error{err}}
 }
 
-// saysMore reports whether the error of a time-out is more precise than the context's own: it names the process that held the lock of
-// the credentials.
+// saysMore reports whether an error after a time-out is more precise than the error of the context: it names the process that held the
+// lock of the credentials.
 func saysMore(ctx context.Context, err error) bool {
 	_, ok := errors.AsType[*CredentialsError](err)
 	return ok && !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err())
 }
 
-// contextError returns why the context is done. Who sets a time-out gives its name as the cause.
+// contextError returns why the context is done. Code that sets a time-out gives the name of the time-out as the cause.
 func contextError(ctx context.Context, redact redactor) error {
 	cause := context.Cause(ctx)
 	text := cause.Error()

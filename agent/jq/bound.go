@@ -47,8 +47,8 @@ func argumentChecks() map[string]string {
 }
 
 // bound rewrites a query because gojq cannot interrupt some operations: operators, iteration, indices, updates, and functions that
-// are written in Go. Each of them is done by a function of the meter, or checked by the meter before. Functions that are written in
-// jq are rewritten like the query. The query has the same meaning, except that a run ends when it exceeds its limits.
+// are written in Go. In the new query, a function of the meter replaces each such operation, or checks its input first. Functions that
+// are written in jq are rewritten like the query. The meaning of the query stays the same, but a run ends when it exceeds its limits.
 func bound(q *gojq.Query) error {
 	b := &binder{checks: checks(), arguments: argumentChecks(), replaced: replaced(), known: map[string]bool{}}
 	b.query(q)

@@ -8,8 +8,7 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// replacement is a function of gojq in whose place expressions get one of our own, which counts the memory and work that it takes (see
-// meter).
+// replacement replaces a function of gojq in expressions by a function of this package, which counts its memory and work (see meter).
 type replacement struct {
 	name      string
 	arguments int

@@ -200,7 +200,7 @@ var (
 	oneUnit     = pattern.OnUse(`^([0-9]+\.?[0-9]*|\.[0-9]+) *([A-Za-zµμ]+)[, ]*`)
 )
 
-// ParseDuration returns the seconds of a duration as the function duration reads it, such as "3d 4h" or "04:05:06".
+// ParseDuration returns the seconds of a duration such as "3d 4h" or "04:05:06". It accepts the same texts as the function duration.
 func ParseDuration(text string) (float64, error) {
 	sign := 1.0
 	if rest, negative := strings.CutPrefix(text, "-"); negative {

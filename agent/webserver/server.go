@@ -41,7 +41,7 @@ type Server struct {
 	Started       string // message that is logged at the start, such as "serving metrics"
 	Handler       http.Handler
 	ReadTimeout   time.Duration // for a request with its body; 0 = as for its headers
-	MaxClients    int           // connections at once, 0 = any number; for one more an idle one is closed, or it is refused
+	MaxClients    int           // maximum number of open connections, see limited; 0 = no maximum
 	Drain         time.Duration // for requests in progress when Run ends, at most one second
 	Log           *slog.Logger
 

@@ -172,7 +172,7 @@ func (d *Disk) Synced() bool {
 	return len(d.changes) == 0
 }
 
-// do does one operation. If the operation fails or the process ends at it, do does not call f.
+// do simulates one operation by calling f. If the operation fails or the process ends at it, f is not called.
 func (d *Disk) do(kind, name string, f func() error) error {
 	d.mu.Lock()
 	delay := d.Delay

@@ -8,8 +8,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Origin is something that a configuration was read from, and a checksum of what it was then. It is a file with its text, or
-// a pattern with the names of the files that match it.
+// Origin is a file or a pattern from which a configuration was read, with a checksum from the time of reading. The checksum is of the
+// text of the file, or of the names of the files that match the pattern.
 type Origin struct {
 	Name      string // name of the file, or the pattern
 	IsPattern bool   // a directory of the command line, or an entry of include

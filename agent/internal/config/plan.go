@@ -51,7 +51,7 @@ const MaxWatched = 20
 // OwnMetrics say when and where the agent's own metrics are delivered.
 type OwnMetrics struct {
 	Interval setting.Duration `yaml:"interval"`
-	Sinks    []string         `yaml:"sinks"` // the sinks that get all of these metrics; nil = each sink gets the metrics about its own jobs and about itself
+	Sinks    []string         `yaml:"sinks"` // sinks that get all of these metrics; nil = see run.Agent.ownPart
 }
 
 // Elsewhere has the few settings that are kept of a job that another shard runs. All settings of thousands of such jobs would take most
@@ -77,8 +77,8 @@ func (p *Plan) Keep(s shard.Shard) {
 // Files returns the names of the files that the plan was read from.
 func (p *Plan) Files() []string { return p.files.Names() }
 
-// Origins returns what the plan was read from, with checksums of that time. It is empty for a plan that was parsed from a
-// text.
+// Origins returns the files and patterns from which the plan was read, with checksums of that time. It is empty for a plan that was
+// parsed from a text.
 func (p *Plan) Origins() []Origin { return p.files.origins }
 
 // Auth is an entry of the section auth: a login with a name.

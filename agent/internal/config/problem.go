@@ -111,7 +111,7 @@ func hideSecrets(line string) string {
 // hideInURLs replaces user names, passwords and query values in URLs by asterisks.
 func hideInURLs(line string) string {
 	if !strings.Contains(line, "://") && !strings.ContainsAny(line, "?&") {
-		return line // most values: compiling the expressions takes longer than all else that is done for one
+		return line // true for most lines; compiling the expressions below would be the slowest part for such a line
 	}
 	login := regexp.MustCompile(`(://)([^/\s"'@]+)(@)`)
 	line = login.ReplaceAllStringFunc(line, func(match string) string {

@@ -56,7 +56,7 @@ func (p *paths) show(n *node, path string) {
 	}
 	for _, m := range n.members {
 		if m.family != "" {
-			p.show(m.elem, member(path, m.members[0].key)) // the first one shows what all have
+			p.show(m.elem, member(path, m.members[0].key)) // all members of a family have the same shape, so only the first is shown
 			continue
 		}
 		p.show(m, member(path, m.key))

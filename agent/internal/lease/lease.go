@@ -405,7 +405,7 @@ func (l *Lease) failed(err error) (pause time.Duration) {
 	}
 	text, why := err.Error(), err
 	if e, ok := errors.AsType[*httpclient.Error](err); ok {
-		why = e.Err // the same fault of reads and writes is logged once
+		why = e.Err // without method and URL, so that an error that both reads and writes have is logged once
 	}
 	if key := fmt.Sprint(held, why); l.logged != key {
 		l.logged = key

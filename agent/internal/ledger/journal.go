@@ -67,8 +67,8 @@ func (s *saved) declare(j *journal, d *metric.Desc) {
 	s.totals = total
 }
 
-// declare notes that the metric is declared again. The new declaration can require the values of all changes; all entries
-// count as changed then.
+// declare notes that the metric is declared again. If the new declaration requires the values of all changes, and the old one did
+// not, all entries are marked as changed.
 func (t *table) declare(j *journal) {
 	if t.saved == nil {
 		return

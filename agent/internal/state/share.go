@@ -136,7 +136,7 @@ func (f *File) Reread() error {
 	if !f.Shared {
 		return nil
 	}
-	f.rereading.Lock() // so that the later of two readings is kept
+	f.rereading.Lock() // so that an older result cannot replace a newer one if Reread is called twice at the same time
 	defer f.rereading.Unlock()
 	sections, err := f.readAll()
 	if err != nil {

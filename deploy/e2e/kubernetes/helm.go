@@ -34,7 +34,7 @@ func (c *Cluster) Release(name, namespace, chart string) (*Release, error) {
 	return r, r.actions.Init(flags, namespace, "secret")
 }
 
-// Install does helm install --wait --rollback-on-failure.
+// Install runs helm install --wait --rollback-on-failure.
 func (r *Release) Install(ctx context.Context, values map[string]any, timeout time.Duration) error {
 	chart, err := loader.Load(r.chart)
 	if err != nil {
@@ -46,7 +46,7 @@ func (r *Release) Install(ctx context.Context, values map[string]any, timeout ti
 	return err
 }
 
-// Upgrade does helm upgrade --wait --rollback-on-failure.
+// Upgrade runs helm upgrade --wait --rollback-on-failure.
 func (r *Release) Upgrade(ctx context.Context, values map[string]any, timeout time.Duration) error {
 	chart, err := loader.Load(r.chart)
 	if err != nil {
@@ -75,7 +75,7 @@ func (r *Release) Test(timeout time.Duration) (string, error) {
 	return logs.String(), err
 }
 
-// Uninstall does helm uninstall --wait.
+// Uninstall runs helm uninstall --wait.
 func (r *Release) Uninstall(timeout time.Duration) error {
 	u := action.NewUninstall(r.actions)
 	u.WaitStrategy, u.Timeout = kube.StatusWatcherStrategy, timeout

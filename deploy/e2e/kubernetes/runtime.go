@@ -19,7 +19,7 @@ import (
 // interface.
 type containerRuntime struct {
 	*fake.FakeRuntimeService
-	dir    string // of this node
+	dir    string // the directory of this node
 	images string // the directory of all images
 	subnet string // the beginning of the addresses of its pods
 

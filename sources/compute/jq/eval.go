@@ -17,7 +17,7 @@ import (
 
 // evaluator holds what all evaluations of a tick share: the time, the variables, and the memory for new strings.
 type evaluator struct {
-	now       float64         // the time of the tick, as jq's function now returns it
+	now       float64         // the time of the tick, which jq's now returns
 	variables []any           // for gojq: the time of the tick, $start and $end
 	strings   strings.Builder // the bytes of new strings; the strings stay valid when it grows
 	boxes     []box           // the boxes of new strings; pointers to them stay valid when it grows

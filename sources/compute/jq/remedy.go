@@ -107,7 +107,8 @@ func textRemedy(expression, text string) string {
 	return "; to give texts numbers set map and default"
 }
 
-// isDuration reports whether duration reads a text. 5 m and 1 M may be metres and millions, so they are not taken for minutes.
+// isDuration reports whether a text is probably a duration, as for the function duration. 5 m and 1 M may be metres and millions, so they
+// are not taken for minutes.
 func isDuration(text string) bool {
 	_, err := jq.ParseDuration(text)
 	return err == nil && strings.Trim(strings.ToLower(text), "0123456789.+- ") != "m"
