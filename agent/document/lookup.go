@@ -34,7 +34,7 @@ func (l *Lookup) Slot(key string) int {
 	return slot
 }
 
-// Forget must be called before the Parser or Builder of a document that was passed to Get is used again.
+// Forget removes all references to documents. After Get, call it before the document's Parser or Builder is used again.
 func (l *Lookup) Forget() {
 	clear(l.found)
 	l.object, l.layout = Value{}, l.layout[:0]

@@ -148,7 +148,8 @@ func (d *digestTransport) learn(req *http.Request, resp *http.Response) (bool, e
 	return true, nil
 }
 
-// refused records that a server has refused an answer, so that wrong credentials are sent only once for each request.
+// refused records that a server has refused a request that answers its challenge, so that wrong credentials are sent only once for each
+// request.
 func (d *digestTransport) refused(req *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

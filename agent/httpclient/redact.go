@@ -54,7 +54,7 @@ var (
 	userInText  = pattern.OnUse(`//[^\s"'/@]*@`)
 )
 
-// text returns a text, of whatever origin, so that it can be shown: one line, without secrets, queries and control characters.
+// text returns a text from any origin in a form that can be shown: one line, without secrets, URL queries and control characters.
 func (r redactor) text(s string) string {
 	s = r.secret(s)
 	s = queryInText().ReplaceAllString(s, "")

@@ -17,7 +17,7 @@ type Code struct {
 	idle []*machine // compiled machines that are not in use
 }
 
-// machine is a compiled expression with its own meter, so it can only be used by one run at a time.
+// machine is a compiled expression with a meter, which limits the steps and memory of a run. Only one run at a time can use a machine.
 type machine struct {
 	code  *gojq.Code
 	meter meter

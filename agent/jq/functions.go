@@ -151,7 +151,8 @@ func (m *meter) checkDigits(v any) error {
 	return nil
 }
 
-// checkTable counts the memory for the cells of a list of lists when all lists have the length of the longest one.
+// checkTable counts the memory that transpose needs for a list of lists. In its result, all lists have the same length, so the memory is
+// that of a table with as many columns as the longest list has items.
 func (m *meter) checkTable(v any) error {
 	rows, _ := v.([]any)
 	longest := 0

@@ -231,7 +231,8 @@ func (m *meter) modulo(in any, a []any) any {
 	return m.original("%", in, a...)
 }
 
-// split returns the parts of a string. If the arguments are not strings, gojq's function called name returns the error.
+// split returns the parts of a string. If text or separator is not a string, split calls gojq's own function, which is called name. It
+// returns the error.
 func (m *meter) split(name string, in any, a []any, text, separator any) any {
 	s, ok := text.(string)
 	sep, also := separator.(string)

@@ -86,7 +86,7 @@ func protoType(t Type) dto.MetricType {
 }
 
 // unitFits reports whether the unit may be written. OpenMetrics requires that the name ends with the unit (specification 1.0,
-// section "Unit"); otherwise Prometheus rejects the whole scrape. A name that must be escaped may not end with the unit after that.
+// section "Unit"); otherwise Prometheus rejects the whole scrape. If a name must be escaped, the escaped name could end differently.
 func unitFits(d *Desc) bool {
 	name := d.Name
 	if d.Type == Counter {

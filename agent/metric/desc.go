@@ -58,7 +58,7 @@ const (
 // OnDuplicate says what to do with several readings of one series in the same tick.
 type OnDuplicate uint8
 
-// DuplicateError makes it an error of the metric. The other values combine the readings into one.
+// With DuplicateError, several readings of a series are an error of the metric. The other values combine the readings into one.
 const (
 	DuplicateError OnDuplicate = iota
 	DuplicateSum

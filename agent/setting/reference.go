@@ -39,7 +39,7 @@ func withoutArguments(text string) string {
 	return argument().ReplaceAllString(text, `("")`)
 }
 
-// Piece is a part of a text: either letters, or a reference to a secret.
+// Piece is a part of a text: either literal text, or a reference to a secret.
 type Piece struct {
 	Letters string
 	Secret  Secret // "" = the piece is Letters
@@ -85,7 +85,8 @@ func MapReferences(text string, to func(reference string) string) string {
 
 var errInside = errors.New(`want {{ secret "env:NAME" }}, {{ secret "file:/path" }} or {{ secret "file:/path#KEY" }}`)
 
-// Letters replaces each {{ "letters" }} in a text by the letters. This is how users write letters that look like a reference.
+// Letters replaces each {{ "letters" }} in a text by the letters between the quotes. Users write text in this way if it looks like a
+// reference but is not one.
 func Letters(text string) string {
 	if !strings.Contains(text, "{{") {
 		return text
@@ -215,8 +216,8 @@ func (s *SecretStore) Value(reference string) (string, error) {
 	return value, nil
 }
 
-// orLetters returns a hint for a reference that cannot be read: how to write these letters if no reference is meant. It returns ""
-// if a reference is surely meant.
+// orLetters returns a hint for a reference that cannot be read: how to write the same text so that it is not a reference. It returns
+// "" if the text is surely meant as a reference.
 func orLetters(reference string) string {
 	name, isVariable := strings.CutPrefix(reference, "env:")
 	if !isVariable || strings.ToUpper(name) == name {

@@ -34,7 +34,7 @@ type Endpoint struct {
 // their own.
 type Maker struct {
 	Job       string
-	JobLabels map[string]string // labels that targets have unless they have others of these names
+	JobLabels map[string]string // labels of all targets; a label of the target with the same name has priority
 	Scheme    string
 	Path      string
 	Params    url.Values

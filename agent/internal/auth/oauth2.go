@@ -97,8 +97,8 @@ func (password) Granted(*httpclient.Host, string) error { return nil }
 type refresh struct {
 	set     *OAuth2
 	memory  httpclient.TokenMemory // used if there is no token file
-	seed    string                 // the refresh token of the settings from which last was obtained
-	last    string                 // the last refresh token of the server; seed if there is none yet
+	seed    string                 // the refresh token in the settings when the server issued the token in last
+	last    string                 // the last refresh token of the server; equal to seed if the server has issued none yet
 	unsaved bool                   // last has not been written to the token file or the memory
 	fixed   bool                   // the memory says that the server did not replace seed when it was used before
 }

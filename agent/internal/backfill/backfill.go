@@ -24,10 +24,10 @@ import (
 
 // Walk is a backfill of one job.
 type Walk struct {
-	Job      *run.Worker // Run gives it a new ledger
+	Job      *run.Worker // Run sets its Ledger to a new one
 	Sinks    []run.Sink
 	From, To time.Time
-	Step     time.Duration // length of a window; 0 = the job's own windows, or the time between its due times
+	Step     time.Duration // length of a window; 0 = the job's own windows, or, if it has none, one window from each due time to the next
 	Patience time.Duration // how long to wait for the receivers' responses
 	Log      *slog.Logger
 	Progress func(done, all int, end time.Time) // called after each window; may be nil

@@ -42,7 +42,7 @@ type assembly struct {
 	history  *statuspage.History                       // records events for the status page; nil = none
 	page     *statuspage.Page                          // not nil if history is not nil; is set before anything starts
 	lease    *lease.Lease                              // nil = the jobs run without a lease
-	unready  unready                                   // if nil, a source whose files cannot be read is an error
+	unready  unready                                   // is called if a file of a job or sink cannot be read; nil = that is an error
 
 	versions map[string]string // last known versions of sources, by the name and key of their jobs
 

@@ -127,9 +127,9 @@ func (s *service) begin(ctx context.Context, b *assembly, t *lease.Term) error {
 // stateRereadPause is the pause between two attempts to read the state file at the beginning of a term.
 const stateRereadPause = time.Second
 
-// continues decides whether the jobs continue from the state file. They do if the term before this one has used the file: it may be the same
-// file for all processes, or this process was the last to run the jobs. Otherwise the totals in the file are old. If the jobs continued from
-// them, receivers would see the totals decrease, and count them twice. So the jobs start from zero. It returns false if the term ends first.
+// continues decides whether the jobs continue from the totals in the state file. They continue if the jobs have also used this file in the
+// previous term. This is so if all processes share the file, or if this process held the lease in that term. Otherwise the totals are old:
+// receivers would see the totals decrease, and count them twice. So the jobs start from zero. The result is false if the term ends first.
 func (s *service) continues(ctx context.Context, file *state.File, t *lease.Term) bool {
 	name := s.lease.Server.Name
 	var had []string

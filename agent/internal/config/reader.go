@@ -107,7 +107,7 @@ func (r *reader) externalLabels(root *yaml.Node, labels map[string]string) {
 	}
 }
 
-// CheckLabel returns why a label cannot be one of all series, nil if it can.
+// CheckLabel returns an error if a label cannot be added to all series, as external_labels does.
 func CheckLabel(name, value string) error {
 	switch {
 	case !regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`).MatchString(name):

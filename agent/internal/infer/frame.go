@@ -17,9 +17,9 @@ type frame struct {
 	keys    []string // keys of the list in the document
 	items   string   // jq expression of the items; "" for the document
 	list    string   // jq expression of the whole list, to compute its length; "" if there is none
-	self    string   // path of an item's own value within a value that items returns
+	self    string   // jq path from a result of the expression items to the list's item; "" = the result is the item
 	outer   *frame   // frame whose items contain this list; nil for the document and for lists directly in it
-	at      string   // path of the outer frame's item within a value that items returns
+	at      string   // jq path from a result of the expression items to the outer frame's item
 	depth   int
 	columns []*column
 	subs    []*frame

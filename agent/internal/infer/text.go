@@ -90,7 +90,7 @@ func numberTime(n float64) (time.Time, timeForm) {
 	return time.Time{}, noTime
 }
 
-// namesTime reports whether the words of a key name a time.
+// namesTime reports whether w, the words of a key, say that its value is a time.
 func namesTime(w []string) bool {
 	if len(w) == 0 {
 		return false

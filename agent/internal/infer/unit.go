@@ -32,7 +32,7 @@ func unitOfName(w []string) unit {
 	case is("seconds", "secs", "sec", "second") || is("s") && len(w) > 1:
 		return of("seconds", "")
 	case has(w[:len(w)-1], "last", "past", "previous", "recent", "rolling"):
-		// as in last_seven_days: how far back it counts, not what
+		// In a name such as last_seven_days, the last word is the length of the period, not the unit of the number.
 	case is("minutes", "mins"):
 		return of("seconds", " * 60")
 	case is("hours", "hrs"):

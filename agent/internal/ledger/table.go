@@ -192,8 +192,8 @@ func (t *table) reserve(rows []metric.Reading) {
 	t.index(len(rows))
 }
 
-// unfit returns the reason if a reading cannot be used, whatever the state of its series is. The reading is dropped then. It
-// returns "" if the reading can be used.
+// unfit returns why a reading must be dropped, or "" if it can be used. It considers only the reading, not the state of its
+// series.
 func (t *table) unfit(at int64, row *metric.Reading) metric.Reason {
 	switch {
 	case math.IsNaN(row.Value) || math.IsInf(row.Value, 0):

@@ -34,7 +34,7 @@ type OwnMetrics struct {
 // Intervals at which the agent's own metrics are delivered.
 const (
 	ownInterval  = 2 * time.Minute  // default interval for sinks that push
-	pageInterval = 15 * time.Second // for sinks that wait to be scraped: costs no traffic, and jumps of the clock are noticed this often
+	pageInterval = 15 * time.Second // for sinks that are scraped: an update causes no traffic; jumps of the clock are noticed in this time
 	ownPause     = time.Second      // shortest time between two deliveries
 )
 

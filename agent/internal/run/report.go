@@ -187,7 +187,7 @@ func Problems(r *ledger.Result) []string {
 	return append(lines, warnings(r)...)
 }
 
-// warnings returns what a tick has measured that is probably wrong, as one readable line each.
+// warnings returns a readable line for each value of a tick that is probably wrong.
 func warnings(r *ledger.Result) (lines []string) {
 	for _, w := range r.Warnings {
 		lines = append(lines, w.Metric+": "+w.Text)

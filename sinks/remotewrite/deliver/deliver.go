@@ -133,8 +133,8 @@ func (s *Sender) probe(ctx context.Context) {
 
 // Run sends the records of q until stopping is done and q is empty, or until life is done.
 func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
-	// Records of this process wait for records of an earlier process, which may be in another shard. So the loop of a shard may end before
-	// its records may be sent, and the next round sends them.
+	// A record of this process is sent only after the records of earlier processes, which can be in other shards. So runShard may end
+	// while its shard still has records that must wait. The next round sends these records.
 	for left := -1; left != 0 && life.Err() == nil; {
 		before := left
 		var shards sync.WaitGroup

@@ -15,8 +15,8 @@ import (
 // samples are left, and then sends each alone, so that no good sample stays untried. It pauses after each refusal, and it remembers the series
 // that were refused. When a later request has such series, one of them is sent alone, and the others in a request of their own.
 
-// Later samples wait until a search has ended. They must not wait for five minutes, since Prometheus would then show gaps. A search of
-// 1,000 bad samples takes about 80 seconds: 1,511 requests, each followed by a pause of up to maxSearchPause.
+// While a search sends the parts of a refused request, later samples wait. They must wait less than five minutes, since Prometheus would
+// otherwise show gaps. A search in 1,000 bad samples takes about 80 seconds: 1,511 requests, with a pause of up to maxSearchPause each.
 const (
 	maxSearchPause = 100 * time.Millisecond
 	fewSamples     = 4 // up to this number, samples are sent one by one: halving would need at least as many requests

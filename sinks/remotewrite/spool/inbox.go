@@ -38,7 +38,7 @@ type guest struct {
 	word   string     // the word in the names of the guest's records
 
 	held   bool      // another process owns the directory
-	given  []given   // records in the inbox that may not be delivered yet
+	given  []given   // records in the inbox that the owner has perhaps not delivered yet
 	lastID uint64    // the last ID that was used in the inbox
 	look   time.Time // when the owner has last looked into the inbox
 }

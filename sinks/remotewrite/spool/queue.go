@@ -69,7 +69,7 @@ type Queue struct {
 
 	saving   sync.Mutex // held while the directory is opened and while records are written; locked before mu
 	tryAgain time.Time  // when to open the directory again
-	guest    guest      // guarded by mu, but for lastID, which saving guards
+	guest    guest      // state for the inbox; guarded by mu, except its field lastID, which is guarded by saving
 
 	mu        sync.Mutex
 	unopened  Fault // the directory cannot be opened

@@ -28,7 +28,7 @@ type source struct {
 	walks     []*walk
 	measured  metric.Readings
 	rules     []*names                // by the index of the metric; nil = the metric has no name_from
-	taken     map[string]*namedMetric // the metric that uses a name of a series; nil = a metric without name_from
+	taken     map[string]*namedMetric // by name of a series: the metric with name_from that has it; nil = a metric without name_from has it
 	readings  metric.Readings         // measured, and the metrics with name_from
 	arena     []string                // label values of the current tick
 	members   []labelMember           // members of the object of labels_from, of one item

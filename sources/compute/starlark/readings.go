@@ -193,7 +193,7 @@ func (b *readingBuilder) takeOperation(f *metricFunc, o *operation, into *metric
 type cells struct {
 	labels []starlark.Value // label values in the order of the metric's labels; nil if missing
 	id     starlark.Value   // value of the key that once_by names; nil if missing
-	number starlark.Value   // value of the last other key
+	number starlark.Value   // value of the last key that is neither a label nor the event ID
 	others int              // number of keys that are neither labels nor the event ID
 }
 

@@ -28,7 +28,7 @@ type Cache struct {
 	good    uint32  // the round of the last successful scrape
 	pointed []*line // lines that have several points on the current page
 
-	shown []*series // series of the current round; while a page is parsed, all series that have a line
+	shown []*series // series that the current round passes on; while a page is parsed, all series that have a line on it
 	spare []*series // memory that the next scrape reuses
 }
 

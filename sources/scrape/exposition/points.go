@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// points holds the points of a series after the first one, if a page has several points with their own timestamps.
+// points holds the second and later points of a series that has several lines with different timestamps on one page.
 type points struct {
 	all   []metric.Point // points of the current round; after the page was read, sorted and without the newest point
 	shown []int64        // timestamps on the last successful page that had several points

@@ -24,10 +24,10 @@ type series struct {
 	expected int32  // number of lines with a sample when the lines were last sorted
 	changed  bool   // lines were added or removed since then
 	isGauge  bool   // it is a metric about the scrape, which has no line
-	split    bool   // in the round seen, a line has several points, so each line is shown as a separate series
+	split    bool   // a line had several points in the round given by seen, so each line is shown as a separate series
 
-	got  int32  // number of lines with a sample in the round seen
-	seen uint32 // the last round in which it had a line
+	got  int32  // number of lines with a sample in the round given by seen
+	seen uint32 // number of the last round in which the page had a line of the series
 }
 
 // description is what a page says about a series. Consecutive series of a family share it.
