@@ -62,8 +62,8 @@ type Kind[T any] struct {
 
 	// Check reads the files that the settings name, for cton check. Validate must not read files. In env, Web and Fetch are nil.
 	Check func(c Config[T], env Env) error
-	// Notes returns what somebody who checks the settings ought to know although it is right, for cton check. Env is that of Check,
-	// which was called before.
+	// Notes returns facts about valid settings that a user should know. cton check shows them. Notes is called after Check, with the same
+	// env.
 	Notes func(c Config[T], env Env) ([]string, error)
 	// Expressions returns the jq expressions of the settings and how each of them runs.
 	Expressions func(c Config[T]) []Expression

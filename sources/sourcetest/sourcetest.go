@@ -35,7 +35,7 @@ type Subject struct {
 	// Documents are the answers, one for each tick: at least two JSON texts. Every metric can be measured in each of them.
 	Documents []string
 
-	// ContentType is that of the documents. "" = application/json.
+	// ContentType is the content type of Documents. "" = application/json.
 	ContentType string
 
 	// PassesOn says that the source passes on the series in its documents. It fetches them itself, unless it is a TextReader. A failed
@@ -89,7 +89,7 @@ type instance struct {
 	config sources.Config[sources.Source]
 	source sources.Source
 	ticks  int
-	descs  map[string]*metric.Desc // of the first tick, by name
+	descs  map[string]*metric.Desc // descriptions of metrics in the first tick, by name
 }
 
 // open makes a source of new settings.

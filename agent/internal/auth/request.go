@@ -29,7 +29,7 @@ type request struct {
 	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in it may be references
 	Form    map[string]setting.Text `yaml:"form"`
 
-	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // accepted statuses; nil = 2xx, and 3xx where accepts says so
+	ValidStatusCodes httpclient.StatusCodes `yaml:"valid_status_codes"` // accepted statuses; nil = 2xx and sometimes 3xx, see accepts
 	Format           responseFormat         `yaml:"format"`             // format of the response; "" = by its content type
 }
 

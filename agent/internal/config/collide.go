@@ -66,7 +66,7 @@ type declared struct {
 	job      *Job
 	name     string // name of the metric
 	at       string // path of the declaration within the job
-	series   string // name of the series: that of the metric, or with a suffix such as _sum
+	series   string // name of the series: the name of the metric, perhaps with a suffix such as _sum
 	kind     string // type of the metric
 	help     string
 	unit     string

@@ -123,7 +123,7 @@ func hideInURLs(line string) string {
 	return query.ReplaceAllStringFunc(line, func(match string) string {
 		parts := query.FindStringSubmatch(match)
 		if templates.MatchString(parts[2]) {
-			return match // it consists of templates only
+			return match // the value consists of templates only
 		}
 		return parts[1] + stars(parts[2])
 	})

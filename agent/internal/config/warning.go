@@ -212,7 +212,7 @@ func snake(name string) string {
 func withoutSeconds(m *metric.Desc, value string) (what, remedy string) {
 	parts := strings.Split(value, " - ")
 	if len(parts) != 2 {
-		return "", "" // most values, for which nothing is to be compiled
+		return "", "" // this is so for most values, and avoids compiling the expressions
 	}
 	times := regexp.MustCompile(`\b(now|timestamp|fromdate|fromdateiso8601|mktime)\b`)
 	difference := regexp.MustCompile(`^[^-]*\b(now|timestamp|fromdate|fromdateiso8601|mktime)\)?\s+-\s+[^-]*$`)

@@ -70,7 +70,7 @@ func (c *column) name() []string {
 			continue
 		}
 		if i == len(c.keys)-2 && has([]string{strings.ToLower(key)}, "docs", "documents", "objects", "records", "nodes", "pages") && has(words(c.keys[i+1]), "count", "total", "deleted", "failed", "size") {
-			out = append(out, words(key)...) // what is counted
+			out = append(out, words(key)...) // the key names what is counted
 			continue
 		}
 		if isGeneric(key) && (i < len(c.keys)-1 || i > 0 && has(words(key), "value", "values")) || i < len(c.keys)-3 {
@@ -318,7 +318,7 @@ func (c *column) classifyTexts() {
 			machine++
 		}
 		if elapsed().MatchString(text) {
-			spaces++ // it changes all the time
+			spaces++ // like free text, such a text changes all the time, so it is no label
 		}
 	}
 	most := func(n int) bool { return 2*n > len(c.order) }

@@ -172,7 +172,7 @@ func (d *finder) sub(f *frame, n *node, keys []string) {
 		g.outer = f
 	}
 	if n.family != "" {
-		keys = keys[:len(keys)-1] // the members are those of the object around them
+		keys = keys[:len(keys)-1] // the last key is not in the document: it is the common beginning of the members' keys
 	}
 	path := pathOf(f.self, keys)
 	g.compose(f, path, n)

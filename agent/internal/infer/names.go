@@ -101,7 +101,7 @@ func isCounterName(w []string) bool {
 	}
 	w = beforeUnit(w)
 	if has(w, "mem", "memory", "heap", "ram", "swap") {
-		return false // an amount that is there, not one that passes
+		return false // an amount of memory can also decrease
 	}
 	total := w[len(w)-1] == "total" || w[0] == "total" || has(w, "total", "lifetime", "cumulative")
 	moves := has(w, "rx", "tx", "in", "out", "sent", "received", "recv", "transmitted", "transmit", "receive", "input", "output", "ifin", "ifout", "read", "written", "upload", "download", "uploaded", "downloaded")

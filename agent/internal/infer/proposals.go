@@ -107,7 +107,7 @@ func (l *listing) columnName(c *column) string {
 	}
 	w := c.name()
 	if len(w) == 1 && w[0] == "count" {
-		w = []string{"counted"} // the name with count is that of the number of items
+		w = []string{"counted"} // the metric for the number of items already has the name with count
 	}
 	if len(w) == 1 && has(w, "value", "values", "data", "number", "result") {
 		w = nil

@@ -68,7 +68,7 @@ type Lease struct {
 
 	// Only the goroutine of Run uses the following.
 	term     *Term         // the latest term; nil = none yet
-	follows  string        // the term before the one that this process last tried to begin
+	follows  string        // the term before this process last tried to take the lease; "" = there was none
 	vacant   vacancy       // the last deletion of the lease
 	seen     *record       // the lease as last received; nil = it must be read before it is written
 	last     record        // the lease as last received, without its version
@@ -133,8 +133,8 @@ func (l *Lease) Terms() <-chan *Term { return l.terms }
 
 // Term is a time in which this process holds the lease.
 type Term struct {
-	// Number identifies the term among those of all processes. Follows is the number of the term before it, "" if it is the first. The two
-	// are equal if this process had that term too.
+	// Number identifies the term among the terms of all processes. Follows is the Number of the term before it, "" if this is the first
+	// term. Both are equal if this process lost the lease and took it again before any other process.
 	Number, Follows string
 
 	clock *clock.Clock
@@ -318,7 +318,7 @@ func (l *Lease) untilFree() time.Duration {
 	if r.holder == l.identity || r.holder == "" && r.transitions > 0 {
 		return 0
 	}
-	return max(0, l.changed+max(r.duration, Duration)-l.Clock.Read().Elapsed) // a shorter duration than ours is not ours
+	return max(0, l.changed+max(r.duration, Duration)-l.Clock.Read().Elapsed) // wait at least for our Duration, even if the lease has a shorter one
 }
 
 // take writes the lease: it renews it, or takes it and begins a term.
@@ -337,7 +337,7 @@ func (l *Lease) take(ctx context.Context) error {
 			l.follows = ""
 		}
 	}
-	l.seen = nil // until the response says what the lease is now
+	l.seen = nil // the lease is unknown until the response has come
 	r, err := l.Server.write(ctx, before.version, next)
 	if err != nil {
 		return err
@@ -348,7 +348,7 @@ func (l *Lease) take(ctx context.Context) error {
 		return nil
 	}
 	t := &Term{Number: r.term(), Follows: l.follows, clock: l.Clock, renewed: now.Elapsed}
-	if l.term != nil && l.term.Number == t.Number { // it was lost, and no other process has taken it
+	if l.term != nil && l.term.Number == t.Number { // this process had lost the lease, but no other process has taken it
 		t.Follows = t.Number
 	}
 	t.ctx, t.end = context.WithCancel(context.Background())

@@ -25,7 +25,7 @@ const ServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // Server reads and writes a lease by requests to the API server.
 type Server struct {
-	Name   string // of the lease
+	Name   string // name of the lease
 	client *httpclient.Client
 	list   string // URL of the leases of the namespace
 }

@@ -28,7 +28,7 @@ type reader struct {
 	metricNames []string // names of the metrics of all services that can be read
 	allMetrics  bool     // every service could be read
 	interval    *yaml.Node
-	seconds     float64 // of the interval
+	seconds     float64 // the interval in seconds
 	pages       pages
 
 	missingScripts []string

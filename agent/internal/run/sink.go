@@ -390,7 +390,7 @@ func (d *delivery) retry(h *held, asked time.Duration) {
 	h.due = now.Add(max(rand.N(h.pause), asked))
 	h.pause = min(2*h.pause, lastPause)
 	if !h.saved {
-		if d.pause == 0 || d.failed == h.Job { // the receiver may refuse this job alone
+		if d.pause == 0 || d.failed == h.Job { // do not double the pause: perhaps the receiver refuses only this job
 			d.pause = firstPause
 		}
 		d.failed = h.Job

@@ -141,8 +141,8 @@ func cause(err error) error {
 	return err
 }
 
-// AfterWriting calls do when all records appended until now are on disk, or when the file is closed: none of them is written after that.
-// It tries to write them at once. If that fails, it calls failed with the reason and returns, and do is called later.
+// AfterWriting calls do when all records appended until now are on disk, or when the file is closed, since no record is written after
+// that. It tries to write the records at once. If that fails, it calls failed with the reason and returns, and do is called later.
 func (f *File) AfterWriting(do func(), failed func(error)) {
 	f.mu.Lock()
 	var last *Write
@@ -159,7 +159,7 @@ func (f *File) AfterWriting(do func(), failed func(error)) {
 	f.mu.Lock()
 	f.afterwards = append(f.afterwards, afterwards{last, do})
 	f.mu.Unlock()
-	f.callWaiting(false) // it may have been written in the meantime
+	f.callWaiting(false) // the record last may have been written in the meantime
 }
 
 // afterwards is a function that AfterWriting was called with, and the record that it waits for.

@@ -47,7 +47,7 @@ type File struct {
 	folding    bool           // compact is running
 	hurry      chan struct{}  // holds a token to end the pause after a failed write
 	lazy       *time.Timer    // time until the next flush of records of AppendLazily; nil = none
-	afterwards []afterwards   // what AfterWriting was called with and is not done
+	afterwards []afterwards   // functions passed to AfterWriting that were not called yet
 	closed     bool           // Close was called
 	stop       chan struct{}  // closed by Close
 	done       sync.WaitGroup // waits for flush and compact
@@ -298,7 +298,7 @@ func (f *File) loadJournals(s *snapshot) (problems []error, err error) {
 			}
 			continue
 		}
-		if s.missing { // the snapshot is written before the first journal, so a user has removed it
+		if s.missing { // a user has removed the snapshot, since it is always written before the first journal
 			problems = append(problems, fmt.Errorf("the state file %s is missing (was it deleted?), though its journal %s exists; %s, and all jobs start without state: to keep the totals, stop the agent and restore the file from a backup",
 				f.path, filepath.Base(journalName(f.path, number)), f.setAside(journalName(f.name(), number), f.fsys.Rename)))
 			continue

@@ -17,7 +17,7 @@ const (
 // follow keeps past values of a job while a client views the job's page: the families of the last two runs, and the last hour of the
 // series that were shown. The zero value is ready to use.
 type follow struct {
-	last, before []metric.Family     // of the last run and of the run before it
+	last, before []metric.Family     // families of the last run, and of the run before it
 	series       map[seriesKey]*past // the series that were shown
 	order        []seriesKey         // keys of series, the first followed first
 }

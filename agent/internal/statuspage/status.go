@@ -58,7 +58,7 @@ type Job struct {
 	Schedule    string           `json:"schedule,omitempty"` // in words
 	LastStart   time.Time        `json:"last_start,omitzero"`
 	LastSuccess time.Time        `json:"last_success,omitzero"`
-	ValidUntil  time.Time        `json:"valid_until,omitzero"` // of a failed job: when the values of its last success end
+	ValidUntil  time.Time        `json:"valid_until,omitzero"` // for a failed job: until when the values of its last success are shown
 	NextRun     time.Time        `json:"next_run,omitzero"`
 	Duration    float64          `json:"duration_seconds"`           // of the last run
 	Readings    int              `json:"readings"`                   // of the last run that measured something

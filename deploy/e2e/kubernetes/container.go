@@ -92,7 +92,7 @@ func (c *container) stop(grace time.Duration) {
 		return
 	}
 	if grace > 0 {
-		_ = process.Signal(syscall.SIGTERM) // an error says that it has ended
+		_ = process.Signal(syscall.SIGTERM) // an error means that the process has ended
 		select {
 		case <-c.ended:
 		case <-time.After(grace):
@@ -161,8 +161,8 @@ func (c *container) description() containerProcess {
 type logStream struct {
 	file *os.File
 	name string
-	mu   *sync.Mutex // of the file
-	rest []byte      // a line without end
+	mu   *sync.Mutex // held while the file is written
+	rest []byte      // the beginning of a line whose end was not written yet
 }
 
 func (l *logStream) Write(data []byte) (int, error) {

@@ -38,8 +38,8 @@ type containerMount struct {
 	ReadOnly bool
 }
 
-// becomeContainer makes this process the process of a container. It reads its description from the standard input. File 3 is the network
-// namespace; the other namespaces are already its own.
+// becomeContainer makes this process the process of a container. It reads the container's description from the standard input. File
+// descriptor 3 is the network namespace of the pod; this process is already in its own namespaces of other kinds.
 func becomeContainer([]string) error {
 	runtime.LockOSThread() // some of the following system calls affect only the current thread, on which the command is then started
 	var p containerProcess
@@ -98,7 +98,7 @@ func (p *containerProcess) enterRoot() error {
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
-	if err := unix.PivotRoot(".", "."); err != nil { // the old root is below the new one, and is taken away
+	if err := unix.PivotRoot(".", "."); err != nil { // this mounts the old root over the new one; Unmount then removes it
 		return fmt.Errorf("change the root: %w", err)
 	}
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {

@@ -17,7 +17,7 @@ import (
 // Release is a release of a chart, as with the command helm.
 type Release struct {
 	name, namespace string
-	chart           string // its directory
+	chart           string // directory of the chart
 	actions         *action.Configuration
 }
 

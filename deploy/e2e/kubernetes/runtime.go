@@ -24,7 +24,7 @@ type containerRuntime struct {
 	subnet string // the beginning of the addresses of its pods
 
 	mu         sync.Mutex
-	made       int // sandboxes and containers
+	made       int // number of sandboxes and containers that were made
 	sandboxes  map[string]*sandbox
 	containers map[string]*container
 }
@@ -35,7 +35,7 @@ type sandbox struct {
 	config    *runtimeapi.PodSandboxConfig
 	created   time.Time
 	address   string
-	namespace *os.File // of the network; nil when the sandbox has stopped
+	namespace *os.File // the network namespace; nil when the sandbox has stopped
 }
 
 // newRuntime returns the runtime of node n.

@@ -48,7 +48,7 @@ type Options struct {
 	MaxJoin  int           // the largest number of samples in a request that is joined from several records
 	Order    spool.Order
 	Refusals Refusals
-	MaxAge   time.Duration // records that are older, since they were put into the queue, are dropped
+	MaxAge   time.Duration // records that have been in the queue for longer are dropped
 	Durable  bool          // records that are not sent stay on disk
 	Patient  bool          // at the end, records on disk are also tried until the time is up, not left to the next process
 

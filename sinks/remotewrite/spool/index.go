@@ -16,10 +16,10 @@ type entry struct {
 	out     bool   // Next has returned the record
 	gone    bool   // the record was removed from the index
 
-	repeated bool // Record.Again when the record was put
+	repeated bool // the value of Record.Again when the record was put
 
 	unread bool      // the file could not be read
-	again  time.Time // when to try to read it again, if newer records are sent before it; zero if they are not
+	again  time.Time // when to try to read the file again; newer records are sent meanwhile. Zero = newer records wait for this record
 }
 
 // A file takes whole blocks of diskBlock bytes on disk. A record takes overhead bytes more than its payload in memory.

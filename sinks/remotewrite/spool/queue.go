@@ -193,7 +193,7 @@ func (q *Queue) More(shard int, order Order, fits func(Meta) bool) (Record, bool
 	q.mu.Unlock()
 	payload, err := q.read(e)
 	if err != nil {
-		q.waits(e, err) // if it does not wait for the record, it has handled the error
+		q.waits(e, err) // the result is not needed, since no other record is taken in place of this one
 	}
 	return Record{Meta: meta, Payload: payload, Age: q.age(e), Again: q.isRepeated(e)}, err == nil
 }

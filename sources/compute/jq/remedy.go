@@ -81,7 +81,7 @@ func numberRemedy(expression string, items *Expr, v any) string {
 }
 
 var (
-	numberInText = pattern.OnUse(`(?:^|[\s(=:<>~$€£])[-+]?[0-9]`) // and not a code such as E12
+	numberInText = pattern.OnUse(`(?:^|[\s(=:<>~$€£])[-+]?[0-9]`) // a text with a number, but not a code such as E12
 	quantityText = pattern.OnUse(`^[-+]?[0-9]+(?:\.[0-9]+)? ?(?:[kKMGTPE]i?(B|bps|B/s|Hz|Wh?)|([A-Za-z%°/]{1,12}))$`)
 )
 

@@ -31,8 +31,8 @@ type source struct {
 	taken     map[string]*namedMetric // by name of a series: the metric with name_from that has it; nil = a metric without name_from has it
 	readings  metric.Readings         // measured, and the metrics with name_from
 	arena     []string                // label values of the current tick
-	members   []labelMember           // members of the object of labels_from, of one item
-	more      []metric.Label          // labels of labels_from, of one item
+	members   []labelMember           // members of the object that labels_from returns for the current item
+	more      []metric.Label          // labels that labels_from gives the current item
 	evaluator evaluator               // evaluates expressions in the current tick
 	window    window                  // window of the current tick
 

@@ -32,7 +32,7 @@ type fetcher struct {
 	output  []byte
 	decoder *format.Decoder
 	results sources.Parser
-	noted   string // what note has logged
+	noted   string // the text that the method note has logged last
 }
 
 // Fetch runs the command once.

@@ -208,7 +208,7 @@ func (c *CSV) validate() (problems []error) {
 	}
 	for i, name := range c.Columns {
 		switch {
-		case name == "": // its cells are left out
+		case name == "": // the cells of this column are left out
 		case slices.Contains(c.Columns[:i], name):
 			bad(fmt.Sprintf("csv.columns.%d", i), "duplicate name %s", name)
 		}

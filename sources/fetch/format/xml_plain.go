@@ -37,7 +37,7 @@ func (x *elements) readPlain(body []byte) bool {
 	return true
 }
 
-// declaration skips the rest of the declaration: the body is in UTF-8, whatever encoding is declared.
+// declaration skips the rest of the declaration. The declared encoding does not matter, since the body was converted to UTF-8 before.
 func (p *plain) declaration() bool {
 	text, rest, found := bytes.Cut(p.rest, []byte("?>"))
 	p.rest = rest

@@ -193,7 +193,7 @@ type targets struct {
 
 // target is what the fetcher needs to fetch from one target.
 type target struct {
-	key     string // URL and endpoint.key
+	key     string // the URL and the field key of the endpoint, as one text
 	builder *requestBuilder
 	client  *httpclient.Client
 	limit   func() // sets the rate limit of the target's server

@@ -22,7 +22,7 @@ type Family struct {
 	Name  string
 	Type  metric.Type
 	Help  string
-	Time  time.Time       // time of the push in which it was
+	Time  time.Time       // time of the push that contained the family
 	Parts []metric.Family // one for each different set of bounds or quantiles
 
 	shown bool // it was returned to callers, so it must not be changed

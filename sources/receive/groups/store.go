@@ -57,7 +57,7 @@ type request struct {
 	at      time.Time
 	replace bool
 	remove  bool
-	all     bool // with remove: remove all groups
+	all     bool // only if remove is set: remove all groups
 	result  error
 	done    chan struct{}
 }

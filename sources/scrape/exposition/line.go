@@ -97,7 +97,7 @@ type metadata struct {
 	name, help, unit string
 	typ              model.MetricType
 	version          uint32 // number of changes so far
-	seen, typed      uint32 // the last rounds in which a page had any metadata line of it, and its # TYPE line
+	seen, typed      uint32 // the last round in which a page had a metadata line of the family, and the last one in which it had its # TYPE line
 }
 
 // isIn reports whether the page of this round already had all metadata that is remembered of the family.
@@ -125,7 +125,7 @@ func (l *line) isOutdated(c *Cache, normalized bounds) bool {
 	switch {
 	case l.role >= roleMetadata:
 		return l.version != l.family.version
-	case l.duplicate, l.bounds != normalized: // the line of which it is a duplicate may no longer exist
+	case l.duplicate, l.bounds != normalized: // the first line of the duplicates may no longer exist
 		return true
 	case l.family == nil:
 		return l.version != c.familiesVersion
