@@ -75,9 +75,9 @@ func (p *Parser) Parse(text []byte) (Value, error) {
 	return Value{&p.tree, 0}, nil
 }
 
-// ParseLines decodes JSON texts that follow one another into a list: one a line (NDJSON, JSON Lines), several on a line, or some of
-// several lines. A separator of RFC 7464 may precede each. The text must not change while the document is in use. An error is
-// a *LineError with the line on which the JSON text begins; the position in it is that in the whole text.
+// ParseLines decodes a sequence of JSON texts into a list. Usually there is one JSON text per line (NDJSON, JSON Lines), but a line may
+// have several of them, and each may have several lines. A separator of RFC 7464 may precede each. The text must not change while the
+// document is in use. An error is a *LineError with the line on which the JSON text begins; its position counts from the start of text.
 func (p *Parser) ParseLines(text []byte) (Value, error) {
 	if err := p.begin(text); err != nil {
 		return Value{}, err

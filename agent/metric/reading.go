@@ -27,8 +27,8 @@ type Measured struct {
 	// Earlier has points of the series in Series that are older than their values: see [Family.Earlier].
 	Earlier map[*LabelSet][]Point
 
-	// ByName marks the readings of a declaration whose items name the metrics: each of these has an entry of its own. This one
-	// has the error, the drops and the warnings of all, and Elsewhere is the number of their readings.
+	// ByName is true for a declaration whose items give the names of the metrics. The readings of each such metric are in another
+	// Measured. This Measured has the error, the drops and the warnings of all these metrics; Elsewhere is the number of their readings.
 	ByName    bool
 	Elsewhere int
 

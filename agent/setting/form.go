@@ -119,8 +119,8 @@ func (f form) least() int {
 	return minSecret
 }
 
-// is reports whether plain, which has the length of the form and the same folded bytes, is the form. The case of letters must be
-// equal too, if the value is not encoded.
+// is reports whether plain is the form. The caller has found that both are equal after folding. If the value is not encoded, the
+// case of letters must be equal too.
 func (f form) is(plain []byte) bool {
 	return f.kind != asIs || string(plain) == f.value
 }

@@ -67,7 +67,7 @@ func (t Text) HasSecret() bool {
 }
 
 // Template is a text as [Text] in which the arguments of functions may be secrets too, such as
-// {{ base64 "ops:" (secret "env:KEY") }}. Whoever uses it evaluates the functions.
+// {{ base64 "ops:" (secret "env:KEY") }}. The code that uses the setting evaluates the functions.
 type Template string
 
 // UnmarshalText implements encoding.TextUnmarshaler. It checks the text as [CheckTemplate] does.

@@ -287,8 +287,8 @@ func whatToDo(code int) string {
 	return ""
 }
 
-// Run implements [sinks.Runner]. It pushes what the spool has of other processes. When ctx ends, it tries that once more, and
-// deletes the groups that this sink has pushed, if delete_on_exit is set.
+// Run implements [sinks.Runner]. It pushes the files that other processes have left in the spool. When ctx ends, it tries to push
+// them once more. If delete_on_exit is set, it then deletes the groups that this sink has pushed.
 func (s *sink) Run(ctx context.Context) error {
 	defer s.client.CloseIdleConnections()
 	s.replayRegularly(ctx)

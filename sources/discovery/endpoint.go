@@ -103,8 +103,8 @@ func (m *Maker) Endpoint(a *Address, g *Group) (e Endpoint, keep bool, err error
 	return e, err == nil, err
 }
 
-// discovered puts the labels that the rules are applied to into the builder. It returns the parameters of the URL, of which
-// the first value of each name is a label.
+// discovered puts the labels to which the rules are applied into the builder. It returns the parameters of the URL. The first value
+// of each parameter is also a label.
 func (m *Maker) discovered(a *Address, g *Group) url.Values {
 	b := m.builder
 	b.Reset(labels.EmptyLabels())

@@ -87,7 +87,7 @@ func newSession(s *loginSource) *session {
 }
 
 // do sends a request with the cookies of earlier responses, and stores the cookies of its own response. It sends the tokens too, unless
-// token is "". A token that is a cookie is sent once: as the server of this request has set it, if it has.
+// token is "". If a token is a cookie and the stored cookies for this request already contain it, the token is not added a second time.
 func (s *session) do(req *http.Request, token string) (*httpclient.Response, error) {
 	stored := map[string]bool{}
 	if s.set.hasSteps() {

@@ -62,7 +62,7 @@ func (k *asker) ask(ctx context.Context, text []byte) ([]byte, error) {
 type answerTaker struct {
 	sources.Fetcher
 
-	mu       sync.Mutex // a fetch that does not end in time goes on beside result
+	mu       sync.Mutex // a fetch that does not end in time still runs while result is called
 	fetched  bool
 	document any
 	err      error

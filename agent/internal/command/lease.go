@@ -85,8 +85,8 @@ func (s *service) compete(agent *run.Agent) (release func()) {
 	return func() { cancel(); <-ended }
 }
 
-// arrange returns what the agent should run of a plan that was built: without the lease everything except the jobs. The sinks run too, since
-// they may have samples in a queue, and deliver the agent's own metrics.
+// arrange returns the part of a plan that the agent should run. While this process does not hold the lease, this is everything except the
+// jobs. The sinks do run, since they may have samples in a queue, and since they deliver the agent's own metrics.
 func (s *service) arrange(built run.Plan) run.Plan {
 	s.turn.built = built
 	if s.lease == nil {

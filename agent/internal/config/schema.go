@@ -200,8 +200,8 @@ func textSchema(t reflect.Type) object {
 	return object{"type": nullable("string", "number", "boolean")}
 }
 
-// patternSchema returns the schema of strings that match a pattern, and of values of the types in more. Editors show
-// patternErrorMessage, which is an extension of JSON Schema. Here it is the error of the type itself.
+// patternSchema returns the schema of strings that match a pattern, and of values of the types in more. Its patternErrorMessage, an
+// extension of JSON Schema that editors show, is the error that UnmarshalText of value returns.
 func patternSchema(pattern string, value any, more ...string) object {
 	schema := object{"type": nullable(append([]string{"string"}, more...)...), "pattern": pattern}
 	if reader, ok := reflect.New(reflect.TypeOf(value)).Interface().(encoding.TextUnmarshaler); ok {

@@ -169,8 +169,8 @@ func (r *reader) service(s member, o object) *yaml.Node {
 	return job
 }
 
-// keep adds the setting for which an answer is used again, where the Python framework would not ask the API in each run: it used an
-// answer for 60 seconds.
+// keep adds a setting that makes the job use an answer for 60 seconds, as the Python framework did. The setting is only needed if the
+// interval is shorter than that.
 func (r *reader) keep(m *yaml.Node, setting string) {
 	if r.seconds >= 60 {
 		return

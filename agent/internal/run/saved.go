@@ -268,7 +268,7 @@ func (m *LoginMemory) Ready() error {
 }
 
 // Lock locks the login, and waits while another process that shares the state file is logging in. If the login cannot be locked for
-// another reason, such as a read-only disk, Lock returns no error: Ready reports whether a token can be stored, and so may be used up.
+// another reason, such as a read-only disk, Lock returns no error. The caller calls Ready before it uses a token that is valid only once.
 func (m *LoginMemory) Lock(ctx context.Context) (unlock func(), shared bool, err error) {
 	file := m.File()
 	if file == nil || !file.Shared {

@@ -31,8 +31,8 @@ type Cluster struct {
 	dir    string
 }
 
-// Start starts a cluster in the namespaces of this process, and waits until its nodes are ready. The images are directories with the
-// files of a container image by tag.
+// Start starts a cluster in the namespaces of this process, and waits until its nodes are ready. images has, by
+// the tag of a container image, the directory with the files of the image.
 func Start(ctx context.Context, images map[string]string) (*Cluster, error) {
 	c := &Cluster{dir: os.Getenv(workDir)}
 	if err := c.keys(); err != nil {

@@ -272,8 +272,8 @@ func (d *delivery) reject(c *chunk, r response) {
 	}
 }
 
-// settle counts the written samples of a chunk as sent, and the others as refused. It returns the number of refused samples. Added zeros
-// that the receiver refuses because it already has later samples count as sent.
+// settle counts the written samples of a chunk as sent, and the others as refused. It returns the number of refused samples. If all refused
+// samples may be zeros that package encode has added, they count as sent, since the receiver then already has later samples.
 func (d *delivery) settle(c *chunk, written counts) (lost int) {
 	arrived := min(c.counts.samples, written.samples) + min(c.counts.histograms, written.histograms)
 	if lost = c.counts.total() - arrived; lost > 0 && c.hasZeros(lost) {

@@ -153,8 +153,8 @@ func (b *Builder) openSeries(s *Series) {
 	b.body, b.start = endMessage(dst, list), at
 }
 
-// closeSeries ends the open message, if any. The metadata is put at the end of the message, since it is often equal to that of the
-// previous series, as is the start of the next message. Together they compress as one repetition.
+// closeSeries ends the open message, if any. It puts the metadata at the end of the message. The metadata and the start of the next message
+// are often the same for consecutive series, and since they are adjacent, they compress as one repetition.
 func (b *Builder) closeSeries() {
 	s := b.open
 	if s == nil {

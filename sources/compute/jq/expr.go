@@ -147,8 +147,8 @@ func inList(v document.Value) string {
 	return ""
 }
 
-// missingMember returns a hint with the members of the object in which the first missing member of the path is sought, "" if none is
-// missing or the object has no members.
+// missingMember returns a hint if a member of the path does not exist: the names of the members that the object has instead. It returns ""
+// if no member is missing, or if the object has no members.
 func (x *Expr) missingMember(v document.Value) string {
 	at := ""
 	for _, name := range x.path {

@@ -14,8 +14,8 @@ import (
 type sqliteSession struct{ conn *sqliteConn }
 
 const (
-	// minLength and maxLength are the range of the limit for the length of a value. It must not be smaller, since SQLite's own
-	// rows, such as those of the schema, must fit.
+	// minLength and maxLength are the smallest and the largest limit for the length of a value. With a limit below minLength, SQLite
+	// could not read its own rows, such as those of the schema.
 	minLength = 1 << 20
 	maxLength = 1_000_000_000
 
