@@ -94,8 +94,8 @@ func lenientHint(e *document.SyntaxError, rest []byte) string {
 	return ""
 }
 
-// isUTF16 knows UTF-16 and UTF-32 by their byte order mark, or by the zero byte beside a first character that is ASCII, as
-// it is in all JSON.
+// isUTF16 reports whether body is in UTF-16 or UTF-32: it begins with a byte order mark, or one of its first two bytes is zero. JSON
+// always begins with an ASCII character, which has a zero byte beside it in these encodings.
 func isUTF16(body []byte) bool {
 	return len(body) >= 2 && (body[0] == 0xff && body[1] == 0xfe || body[0] == 0xfe && body[1] == 0xff ||
 		body[0] == 0 || body[1] == 0)

@@ -101,7 +101,7 @@ func (d *Dir) Unlock() error {
 	return err
 }
 
-// holder returns the number of the process that has locked f, or 0 if f does not say it, and its word.
+// holder returns the process number and the word in f, which the process that has locked f has written. pid is 0 if f has no number.
 func holder(f *os.File) (pid int, word string) {
 	text, _ := io.ReadAll(io.LimitReader(f, 100)) // after an error the text is not a number
 	number, word, _ := strings.Cut(strings.TrimSpace(string(text)), " ")

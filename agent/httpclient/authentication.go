@@ -180,8 +180,8 @@ type signature struct {
 
 type signatureKey struct{}
 
-// withSignature returns req, which has no credentials, with a context that says how signed was signed: the request that was sent
-// in its place.
+// withSignature returns req with a context that says how the request was signed. req itself has no credentials; signed is the copy with
+// credentials that was sent in its place.
 func withSignature(req, signed *http.Request, provider string) *http.Request {
 	s := signature{provider, schemeOf(signed.Header.Get("Authorization"))}
 	return req.WithContext(context.WithValue(req.Context(), signatureKey{}, s))

@@ -249,7 +249,8 @@ func (m *movingTransport) lookupDue(address string, now time.Time) bool {
 	return true
 }
 
-// maxPeers is the number of servers above which servers without a connection are forgotten, rotatingFor after their last lookup.
+// maxPeers is a soft limit for the number of servers. Above it, a server without a connection is forgotten when its last lookup was
+// rotatingFor ago.
 const maxPeers = 100
 
 func (m *movingTransport) forget(now time.Time) {

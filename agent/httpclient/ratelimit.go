@@ -67,7 +67,7 @@ func (l *originLimit) put(job string, r *RateLimit) {
 	l.longest = max(l.longest, time.Duration(r.Per))
 }
 
-// isUnused reports whether no job has a limit, and no limit that comes back would delay a request.
+// isUnused reports whether no job has a limit, and no removed limit would delay a request if a job got it back.
 func (l *originLimit) isUnused(now time.Time) bool {
 	return len(l.byJob) == 0 && (len(l.sent) == 0 || now.Sub(l.sent[len(l.sent)-1]) > l.longest)
 }

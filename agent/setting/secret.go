@@ -22,10 +22,10 @@ func (s *Secret) UnmarshalText(text []byte) error {
 }
 
 // Text is a value, a reference to a value as in [Secret], or a text that contains references, such as Bearer {{ secret "env:TOKEN"
-// }}. A text that starts with env: or file: is a reference. For the letters env:prod, write {{ "env:prod" }}.
+// }}. A text that starts with env: or file: is a reference. For the literal text env:prod, write {{ "env:prod" }}.
 type Text string
 
-// UnmarshalText does not accept a reference without a name, or a text that looks like a reference but would be sent as letters.
+// UnmarshalText does not accept a reference without a name, or a text that looks like a reference but would be sent literally.
 func (t *Text) UnmarshalText(text []byte) error {
 	s := string(text)
 	if err := CheckText(s); err != nil {

@@ -61,7 +61,7 @@ func (s *Server) Check(ctx context.Context) error {
 	return l.Close()
 }
 
-// Open binds the address, which Run then uses. Its errors are those of Check.
+// Open binds the address, which Run then uses. It returns an error in the same cases as Check.
 func (s *Server) Open(ctx context.Context) error {
 	err := CheckFile(s.WebConfigFile)
 	if err != nil {

@@ -140,7 +140,8 @@ func withoutPath(err error) error {
 	return err
 }
 
-// readGroups reads a file. It does not parse contents again that were not valid: that may take long, and is done at each tick.
+// readGroups reads a file. If the contents are the same as at the last time and were not valid, it does not parse them again, since parsing
+// may take long, and readGroups may be called at each tick.
 func (f *Files) readGroups(path string, known *file) ([]Group, error) {
 	opened, err := os.Open(path)
 	if err != nil {

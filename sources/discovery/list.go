@@ -49,7 +49,7 @@ func parseJSON(list []byte) ([]Group, error) {
 	return groups, nil
 }
 
-// parseYAML parses a list in YAML or JSON. JSON can be much longer, since it needs less memory.
+// parseYAML parses a list in YAML or JSON. A list in JSON may have many more values, since the decoder of JSON needs less memory.
 func parseYAML(list []byte) ([]Group, error) {
 	switch tooMany := text.Values(list) > maxYAMLValues; {
 	case tooMany && json.Valid(list):

@@ -52,7 +52,7 @@ const (
 	exitLocked   = 75  // another process has the lock
 )
 
-// Run runs the command and delivers how it went.
+// Run runs the command and delivers the metrics of the run.
 func (c *execCmd) Run(a *App, g *globals, k *kong.Context) error {
 	e := &execution{App: a, execCmd: c}
 	err := e.split(k.Args)

@@ -271,7 +271,7 @@ func (i *inquiry) ask(ctx context.Context) error {
 	return nil
 }
 
-// explained adds to the error of an API that refuses a request without credentials how to give them.
+// explained adds a hint to the error of an API that refuses a request without credentials: how the user can give them.
 func (i *inquiry) explained(err error) error {
 	status, is := errors.AsType[*httpclient.StatusError](err)
 	if !is || status.Code != http.StatusUnauthorized && status.Code != http.StatusForbidden || i.asked.Auth != "" || len(i.asked.Headers) > 0 {

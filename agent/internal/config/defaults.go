@@ -78,7 +78,7 @@ func (r *reader) withDefaults(job *yaml.Node) *yaml.Node {
 	return overlay(job, fitting, 0)
 }
 
-// overlay returns the mapping n with those entries of the mapping under that n does not have.
+// overlay returns the mapping n, to which it adds those entries of the second mapping that n does not have.
 func overlay(n, under *yaml.Node, depth int) *yaml.Node {
 	merged := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column, Style: n.Style}
 	own := map[string]bool{}

@@ -82,7 +82,7 @@ func (c *column) name() []string {
 }
 
 // last returns the words of the column's own key. If that key is generic, such as value, it returns the words of the nearest
-// key above it that is not.
+// key above it that is not generic.
 func (c *column) last() []string {
 	for i := len(c.keys) - 1; i >= 0; i-- {
 		w := words(c.keys[i])
@@ -145,7 +145,7 @@ func (f *frame) load(roots []document.Value) {
 	f.spans()
 }
 
-// moving makes the places measures if one of them has changed from one answer to the next: the things move.
+// moving gives all columns with coordinates the role measure if the values of one of them differ between the two answers: the things move.
 func (f *frame) moving() {
 	if !slices.ContainsFunc(f.columns, func(c *column) bool { return c.role == place && c.hasMoved() }) {
 		return

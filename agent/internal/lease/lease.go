@@ -28,7 +28,8 @@ import (
 // Duration is how long a lease must not have changed before another process takes it.
 const Duration = 11 * time.Second
 
-// The holder stops its jobs when it has not renewed the lease for stopAfter, and ends when a job then still works after endAfter.
+// Both times count from the last renewal. After stopAfter without a renewal, the holder stops its jobs. If a job still works after
+// endAfter, the process ends.
 const (
 	stopAfter = 7 * time.Second
 	endAfter  = 9500 * time.Millisecond

@@ -152,7 +152,8 @@ const (
 	nearUntil = 75
 )
 
-// warn adds a warning if the job is close to its maximum of series. The text stays the same while it is.
+// warn adds a warning if the job is close to its maximum of series. The text does not contain the current number of series, so it
+// is the same in each tick.
 func (l *Ledger) warn(at time.Time, r *Result) {
 	used := 100 * r.Series / l.maxSeries
 	l.near = used >= nearFrom || l.near && used >= nearUntil

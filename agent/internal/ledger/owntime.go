@@ -1,6 +1,6 @@
 package ledger
 
-// later returns the later of the times that two readings give themselves, or 0 if one of them gives none: it then has the tick's time.
+// later returns the later one of the own times of two readings. It returns 0 if one of them has no own time, and so has the tick's time.
 func later(a, b int64) int64 {
 	if a == 0 || b == 0 {
 		return 0
@@ -8,7 +8,7 @@ func later(a, b int64) int64 {
 	return max(a, b)
 }
 
-// startBefore returns start, or own-1 if that is earlier. own is the time that a reading gives itself in Unix milliseconds, 0 = none.
+// startBefore returns start, or own-1 if that is earlier. own is the own time of a reading in Unix milliseconds; 0 = none.
 func startBefore(start, own int64) int64 {
 	if own != 0 {
 		return min(start, own-1)

@@ -335,7 +335,7 @@ func Outdate(file *state.File, jobs []string) (had []string, err error) {
 	return had, nil
 }
 
-// FoldSaved returns one record in place of several of a name. It is what the state file folds its journal with.
+// FoldSaved combines several records of a name into one record. It is the function Fold in the options of the state file.
 func FoldSaved(name string, records [][]byte) ([]byte, error) {
 	if !IsJob(name) {
 		return records[len(records)-1], nil

@@ -84,7 +84,8 @@ type line struct {
 	at, value []float64
 }
 
-// draw returns the path of a curve in a box, with its lowest value at the bottom. It is short: its steps are whole halves of a pixel.
+// draw returns the path of a curve in a box, with its lowest value at the bottom. The
+// coordinates in the path are relative and in units of half a pixel, so that the path is short.
 func (l *line) draw(width, height float64, fromZero bool) string {
 	lowest, highest := math.Inf(1), math.Inf(-1)
 	for _, v := range l.value {

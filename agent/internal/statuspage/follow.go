@@ -87,7 +87,8 @@ func (p *past) shown(now int64) []Point {
 	return all
 }
 
-// show returns the past of a series that is shown, and follows it from here on. The longest followed give way to new ones.
+// show returns the past values of a series, and keeps its values from now on. At the maximum number of series, it forgets the series that
+// was followed first.
 func (f *follow) show(key seriesKey, now int64, value float64) []Point {
 	if p := f.series[key]; p != nil {
 		return p.shown(now)

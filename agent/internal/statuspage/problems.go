@@ -92,7 +92,7 @@ func jobProblem(j *Job, now time.Time) (Problem, bool) {
 	return p, true
 }
 
-// nearlyFull is the share of a queue from which on its fill is a problem.
+// nearlyFull is the share of a queue above which it is reported as nearly full.
 const nearlyFull = 0.8
 
 func sinkProblems(s *Sink, now time.Time) (all []Problem) {

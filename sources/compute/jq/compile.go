@@ -18,7 +18,8 @@ import (
 // expression.
 type step func(e *evaluator, in value) (out value, ok bool)
 
-// needsJQ is the error for an expression that only gojq can evaluate. part is the part of it for which this is so.
+// needsJQ is the error for an expression that only gojq can evaluate. The field part is
+// the part of the expression that needs gojq.
 type needsJQ struct{ part string }
 
 func (e *needsJQ) Error() string { return e.part }

@@ -49,7 +49,7 @@ type Metric struct {
 	Default *Default         `yaml:"default"`
 	Missing Missing          `yaml:"missing"`
 
-	// Of metrics that the items name, and of labels that they do.
+	// Settings of metrics whose names come from the items, and of labels whose names come from the items.
 	NameFrom   *Expr `yaml:"name_from"`
 	HelpFrom   *Expr `yaml:"help_from"`
 	MaxNames   int   `yaml:"max_names"` // 0 = 100
@@ -131,7 +131,7 @@ func (m *Metric) fingerprint() string {
 	return how
 }
 
-// Declares returns the descriptions of the metrics. Those that items name are not known.
+// Declares returns the descriptions of the metrics, except metrics with name_from, whose names are not known before a run.
 func (c *Config) Declares() []*metric.Desc {
 	var all []*metric.Desc
 	for _, name := range slices.Sorted(maps.Keys(*c)) {

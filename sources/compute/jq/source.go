@@ -205,7 +205,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	return s.readings, nil
 }
 
-// gather makes the readings of all metrics of what the walks have computed.
+// gather completes the readings that the walks have computed, and puts the readings of all metrics into s.readings.
 func (s *source) gather(tick sources.Tick, skipped sources.Skipped) {
 	s.readings = s.readings[:0]
 	for i := range s.measured {
@@ -221,7 +221,7 @@ func (s *source) gather(tick sources.Tick, skipped sources.Skipped) {
 	}
 }
 
-// gatherNames adds the metrics that the items of a declaration name. They have its error.
+// gatherNames adds the metrics of a declaration with name_from. err is the error of the declaration, which all of these metrics get.
 func (s *source) gatherNames(n *names, err error, tick sources.Tick) {
 	if err == nil {
 		n.end(s.taken)

@@ -79,7 +79,7 @@ func (c *Config) check(env sources.Env) error {
 	return err
 }
 
-// notes returns what the check says of a script that is right.
+// notes returns the notes that the check of a valid script has found.
 func (c *Config) notes(env sources.Env) ([]string, error) {
 	s, err := c.New(env)
 	if err != nil {

@@ -126,8 +126,8 @@ func (p *plain) quoted() (value []byte, ok bool) {
 	return p.unescaped(text)
 }
 
-// index reads a name and returns its index in names. Names of attributes get a prefix there. The index of a namespace declaration is
-// noName.
+// index reads a name and returns its index in names. It puts the argument prefix, which is not "" for attributes, before the name. The
+// index of a namespace declaration is noName.
 func (p *plain) index(known map[string]int32, prefix string) (int32, bool) {
 	raw := p.name()
 	if at, ok := known[string(raw)]; ok {
@@ -179,7 +179,8 @@ func nameOf(raw []byte) (name xml.Name) {
 	return xml.Name{Space: space, Local: local}
 }
 
-// unescaped replaces the predefined entities of a text, and returns false if it contains something else that needs a reading.
+// unescaped replaces the predefined entities of a text. It returns false if the text contains another entity, or a character that plain
+// does not read.
 func (p *plain) unescaped(text []byte) ([]byte, bool) {
 	if !allowed(text) {
 		return nil, false

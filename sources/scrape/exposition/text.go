@@ -6,7 +6,7 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// ContentType returns the media type of a page for which nothing else says it. Only OpenMetrics has a mark at its end.
+// ContentType returns the media type of a page that has no Content-Type. A page that ends with # EOF is in OpenMetrics format.
 func ContentType(page []byte) string {
 	if bytes.HasSuffix(bytes.TrimRight(page, "\n"), []byte("\n# EOF")) {
 		return formatOpenMetrics + "; version=1.0.0"

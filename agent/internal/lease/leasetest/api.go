@@ -42,7 +42,7 @@ func (a *API) Delete() {
 	clear(a.leases)
 }
 
-// Annotate changes something of all leases that is of no matter to their holders.
+// Annotate changes an annotation of all leases, which holders of leases must ignore.
 func (a *API) Annotate() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
