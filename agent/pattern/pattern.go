@@ -126,7 +126,7 @@ func (p *Pattern) next(ctx context.Context, text string, pos int) ([]int, error)
 	return moved(match, pos), err
 }
 
-// searchAfter searches with after or at, which begin one character before pos.
+// searchAfter searches with re, which is the expression in after or at. A match of re begins one character before pos.
 func (p *Pattern) searchAfter(ctx context.Context, re *regexp.Regexp, text string, pos int) ([]int, error) {
 	_, width := utf8.DecodeLastRuneInString(text[:pos])
 	match, err := p.search(ctx, re, text[pos-width:])

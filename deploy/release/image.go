@@ -147,7 +147,7 @@ func (b *build) addImage(l layout, shell *shell) (v1.Descriptor, error) {
 	return manifest, err
 }
 
-// imageFiles returns the files of the image. It needs no time zone data, since the binary contains them.
+// imageFiles returns the files of the image. The image needs no files with time zones, since the binary contains the time zones.
 func (b *build) imageFiles() ([]entry, error) {
 	binary, err := os.ReadFile(b.binary)
 	if err != nil {

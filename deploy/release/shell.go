@@ -37,7 +37,7 @@ type shell struct {
 	sums string // the packages and their sums, in the format of sha256sum
 }
 
-// openShell returns the shell whose packages are in a directory, or nil if the directory is empty or has no name.
+// openShell returns the shell whose packages are in a directory. It returns nil if dir is "", or if the directory is empty.
 func openShell(dir string) (*shell, error) {
 	if dir == "" {
 		return nil, nil
@@ -82,7 +82,7 @@ func (s *shell) files(arch string) ([]entry, error) {
 	return entries, nil
 }
 
-// applets are the commands of busybox that the image has: those for scripts, and not those that administer a system.
+// applets are the commands of busybox in the image: commands that scripts use, but no commands that administer a system.
 const applets = `[ [[ ash awk base64 basename bc bunzip2 bzcat bzip2 cal cat chmod cmp cp cut date dc dd df diff dirname dos2unix du echo
 	ed egrep env expand expr factor false fgrep find fold getopt grep groups gunzip gzip head hexdump hostname id kill less link ln ls
 	lzcat md5sum mkdir mkfifo mktemp more mv nc nl nproc nslookup od paste pidof ping printf ps pwd readlink realpath rev
@@ -90,7 +90,7 @@ const applets = `[ [[ ash awk base64 basename bc bunzip2 bzcat bzip2 cal cat chm
 	tr true truncate tty uname unexpand uniq unlink unxz unzip uptime usleep uudecode uuencode vi watch wc wget which whoami xargs xxd
 	xz xzcat yes zcat`
 
-// open returns the package for an architecture and its name. The package has the sum that is expected.
+// open returns the package for an architecture, and the name of the package. It checks the package's sum.
 func (s *shell) open(arch string) (deb []byte, name string, err error) {
 	for line := range strings.Lines(s.sums) {
 		want, name, _ := strings.Cut(strings.TrimSpace(line), "  ")

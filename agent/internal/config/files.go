@@ -346,7 +346,7 @@ func (m *merger) merge(into, from *yaml.Node, path string, depth int) {
 		isMap := theirs.Kind == yaml.MappingNode && deeper > 0
 		switch {
 		case theirs.ShortTag() == "!!null" && path == "":
-		case key == nil && isMap: // this is copied, since entries of other files are added to it
+		case key == nil && isMap: // the mapping is copied, since entries of other files are added to it
 			own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: theirs.Line, Column: theirs.Column}
 			into.Content = append(into.Content, p.key, own)
 			m.merge(own, theirs, at, deeper)

@@ -59,7 +59,7 @@ func (f *filler) children(n *yaml.Node, path string, t reflect.Type, isTemplate 
 		switch {
 		case n.Kind == yaml.SequenceNode && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array):
 			changed.Content[i] = f.fill(value, path, t.Elem(), isTemplate)
-		case n.Kind == yaml.SequenceNode: // these mappings are merged by << into a mapping of this type
+		case n.Kind == yaml.SequenceNode: // a list of mappings after <<, each of which is merged into a mapping of type t
 			changed.Content[i] = f.fill(value, path, t, isTemplate)
 		case i%2 == 1:
 			key := resolve(n.Content[i-1])

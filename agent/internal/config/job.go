@@ -95,7 +95,7 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	return job
 }
 
-// texts checks that a source that reads texts has a fetcher of them.
+// texts checks that a job whose source reads texts has a fetcher that can fetch texts.
 func (r *reader) texts(job *Job, source, fetch *yaml.Node, path string) {
 	if _, reads := job.SourceConfig.(sources.TextReader); !reads {
 		return

@@ -265,7 +265,7 @@ func (w *ways) lastID() string {
 	return ""
 }
 
-// parameter returns the parameter in known that the URL already has, or usual if it has none of them.
+// parameter returns the first name in known that the URL already has as a parameter, or usual if there is none.
 func (w *ways) parameter(usual string, known ...string) string {
 	for _, name := range known {
 		if w.address.Query().Has(name) {

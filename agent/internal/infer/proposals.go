@@ -115,7 +115,7 @@ func (l *listing) columnName(c *column) string {
 	return join(append([]string{l.outerNoun(), l.noun}, w...)...)
 }
 
-// things proposes one series for each item and each number of it.
+// things proposes one metric for each number that the items have, with one series for each item.
 func (l *listing) things() {
 	labels := l.labels(append(slices.Clone(l.identity), l.context...)...)
 	score, shown := 70-10*(l.depth-1), 0

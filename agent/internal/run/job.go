@@ -29,7 +29,7 @@ type job struct {
 
 	unlock   func()    // releases the job's lock; nil = the job is not locked
 	loaded   bool      // the state file was read for the job, which then may run
-	restored *Saved    // the state of an earlier process, until the sinks know of it
+	restored *Saved    // the state of an earlier process, until its last batch was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
 	savedAt  time.Time // when a record of the state was last given to the state file
 

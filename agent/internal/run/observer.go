@@ -27,7 +27,7 @@ type Ended struct {
 	Window   sources.Tick
 	Readings int
 	Series   int
-	Problems []string        // what the run could not measure or has dropped, and Warnings, one line for each
+	Problems []string        // what the run could not measure or has dropped, one line for each; also includes Warnings
 	Warnings []string        // what was measured but is probably wrong, one line for each
 	Families []metric.Family // immutable; nil unless the run has succeeded
 }

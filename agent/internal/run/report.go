@@ -170,7 +170,7 @@ func explained(problems []ledger.Problem, d *ledger.Drop) bool {
 	})
 }
 
-// Problems returns what a tick could not measure or has dropped, as one readable line each.
+// Problems returns a readable line for each metric that a tick could not measure, each kind of dropped readings, and each warning.
 func Problems(r *ledger.Result) []string {
 	var lines []string
 	for _, p := range r.Problems {

@@ -43,7 +43,7 @@ type seriesQuery struct {
 	offset int    // number of series to leave out at the beginning
 }
 
-// found is a series that is in question, with the number that it is sorted by: its value or how much it has changed.
+// found is a series that a query may select. by is the number by which it is sorted: its value, or how much the value has changed.
 type found struct {
 	family, index int32
 	by            float64 // NaN = not known

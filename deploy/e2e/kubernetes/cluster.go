@@ -135,7 +135,8 @@ func (c *Cluster) control(ctx context.Context) error {
 	return nil
 }
 
-// kubeconfig writes the client configuration of a user and returns its file. The user of a node is written by the node's name.
+// kubeconfig writes the client configuration of a user and returns the path of the file. For the user of a node, user is the name of the
+// node.
 func (c *Cluster) kubeconfig(user string) (string, error) {
 	file := c.file(strings.ReplaceAll(user, ":", "-") + ".kubeconfig")
 	if strings.HasPrefix(user, "node-") {
@@ -149,7 +150,7 @@ func (c *Cluster) kubeconfig(user string) (string, error) {
 	return file, clientcmd.WriteToFile(*k, file)
 }
 
-// start starts a part of the cluster, which writes to a log named by the part.
+// start starts a part of the cluster. The part writes its log to the file NAME.log.
 func (c *Cluster) start(name string, args ...string) error {
 	log, err := os.Create(c.file(name + ".log"))
 	if err != nil {
@@ -164,7 +165,7 @@ func (c *Cluster) start(name string, args ...string) error {
 	return log.Close()
 }
 
-// wait asks until the answer is nil. After its time is over, the error has the ends of the logs.
+// wait calls ask until it returns nil. When ctx ends, wait returns the last error of ask, with the ends of the logs.
 func (c *Cluster) wait(ctx context.Context, what string, ask func(context.Context) error) error {
 	for {
 		err := ask(ctx)

@@ -180,7 +180,7 @@ func newNetwork(address, name string) (*os.File, error) {
 	}
 	result := make(chan made)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, since it is in the new namespace
+		runtime.LockOSThread() // never unlocked, so that the thread, which is in the new namespace, ends with the goroutine
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			result <- made{err: err}
 			return

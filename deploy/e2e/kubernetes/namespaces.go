@@ -28,7 +28,7 @@ const (
 // Isolate runs this program again in namespaces of its own and returns its exit code. When the program there ends, or this process dies, the kernel
 // ends all processes in the namespaces. If the kernel does not allow this, it returns an error.
 func Isolate() (int, error) {
-	runtime.LockOSThread() // the child is killed when the thread ends that started it
+	runtime.LockOSThread() // the kernel kills the child when the thread that has started it ends
 	dir, err := os.MkdirTemp("", "cton-cluster-")
 	if err != nil {
 		return 1, err
