@@ -148,7 +148,7 @@ func (d *digestTransport) learn(req *http.Request, resp *http.Response) (bool, e
 	return true, nil
 }
 
-// refused records that a server has refused a request that answers its challenge, so that wrong credentials are sent only once for each
+// refused records that a server has refused a request with an answer to its challenge. So wrong credentials are sent only once for each
 // request.
 func (d *digestTransport) refused(req *http.Request) {
 	d.mu.Lock()

@@ -312,8 +312,8 @@ type vacancy struct {
 	uid  string // the lease that was created in its place
 }
 
-// untilFree returns how long this process must wait before it may take the lease; 0 = it may take it now, or it holds it. A lease that
-// no process has held yet may be in the place of one that was deleted, whose holder does not know that yet.
+// untilFree returns how long this process must wait before it may take the lease; 0 = it may take it now, or it holds it. It must also wait
+// if no process has held this lease yet: the lease may replace a deleted one, whose holder does not know of the deletion yet.
 func (l *Lease) untilFree() time.Duration {
 	r := l.seen
 	if r.holder == l.identity || r.holder == "" && r.transitions > 0 {

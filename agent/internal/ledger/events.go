@@ -12,7 +12,7 @@ import (
 // If there are more than max IDs, those not seen for the longest time are forgotten earlier than that.
 type events struct {
 	remember int64 // how long to remember an ID after it was last seen, milliseconds
-	slack    int64 // the last sighting in the journal can be older than the true one, by less than this, milliseconds
+	slack    int64 // maximum time by which the last sighting in the journal can be too old, milliseconds
 	max      int
 	known    map[string]*sighting
 	ring     sighting // head of the ring of committed sightings; the oldest sighting comes first

@@ -365,10 +365,10 @@ func (w *writer) number(f float64) {
 	w.float(f)
 }
 
-// Last returns what the last tick before Restore has shown, for a receiver that may not have received it. families has the
-// series of that tick whose values the records have. known has the series that were shown before that tick, and the series of
-// which the records have only the labels. If the last batch was delivered, known has all series and families is nil. descs
-// are the current declarations of the metrics.
+// Last returns the series that the last tick before Restore has shown, for a receiver that has perhaps not received them.
+// families has the series with values in the records. known has the series that were already shown before that tick, and the
+// series for which the records have only the labels. If the last batch was delivered, known has all series and families is nil.
+// descs are the current declarations of the metrics.
 func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {
 	c := &commit{tick: l.tick, at: l.last, result: &Result{}}
 	for _, t := range l.held() {

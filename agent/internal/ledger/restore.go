@@ -233,8 +233,8 @@ func (r *reader) points(t *table, labels *metric.LabelSet) {
 	t.earlier[labels] = points
 }
 
-// summaryRecord reads a summary. Its observations are added to those of old, unless old has them already because the record
-// was read before.
+// summaryRecord reads a summary. It adds the observations in the record to the observations of old, unless old has them already
+// because the record was read before.
 func (r *reader) summaryRecord(d *metric.Desc, old *observed) *observed {
 	s := &metric.SummaryValue{Count: r.uint(), Sum: r.float(), Quantiles: slices.Repeat([]float64{math.NaN()}, len(d.Quantiles))}
 	o := &observed{summary: s}

@@ -286,8 +286,8 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 	return nil, pause
 }
 
-// discard removes batches that need not be tried again: a batch without samples of which the job has a newer one, and at the end of the
-// process a batch that is on disk, which the next process delivers. The caller holds mu.
+// discard removes batches that need not be tried again: a batch whose samples are all replaced by a newer waiting batch of its job, and, at
+// the end of the process, a batch on disk, which the next process delivers. The caller holds mu.
 func (d *delivery) discard() {
 	leaving := false
 	select {

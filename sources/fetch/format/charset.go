@@ -91,8 +91,8 @@ func (d *Decoder) UTF8(contentType string, body []byte) ([]byte, error) {
 	return toUTF8(d.set.Charset, contentType, body)
 }
 
-// UTF8 converts a body to UTF-8 and removes a byte order mark. The charset is that of the byte order mark, else that of the content
-// type, else that of an XML declaration (RFC 7303 section 3.2). A body in UTF-8 is not copied.
+// UTF8 converts a body to UTF-8 and removes a byte order mark. The charset is taken from the byte order mark, else from the content
+// type, else from an XML declaration (RFC 7303 section 3.2). A body in UTF-8 is not copied.
 func UTF8(contentType string, body []byte) ([]byte, error) { return toUTF8("", contentType, body) }
 
 func toUTF8(name Charset, contentType string, body []byte) ([]byte, error) {

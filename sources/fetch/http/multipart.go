@@ -22,7 +22,8 @@ type Multipart struct {
 	Files  map[string]setting.Secret   `yaml:"files"`  // a value is a reference to the content
 }
 
-// maxMultipart is the maximum size of a multipart body, in bytes. A file in it has at most 1 MiB, as every file that is referred to.
+// maxMultipart is the maximum size of a multipart body, in bytes. A file in it has at most 1 MiB, which is the limit for every file that a
+// reference names.
 const maxMultipart = 16 << 20
 
 // boundary separates the parts. It does not change, so that equal requests have equal bodies.

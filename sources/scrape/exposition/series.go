@@ -245,7 +245,7 @@ func (x *series) reading(round uint32) metric.Series {
 	return r
 }
 
-// start returns the start timestamp: that of the sample if it has one, or else that of the _created line, or else 0.
+// start returns the start timestamp of the sample, else the value of the _created line, else 0.
 func (x *series) start(round uint32, own int64) int64 {
 	if own != 0 {
 		return own
