@@ -48,7 +48,7 @@ type Report struct {
 	Readings int
 	Outside  int                   // readings left out because their own times are before From or after To
 	Drops    map[metric.Reason]int // number of readings dropped, by reason
-	Problem  string                // why a metric was not measured, for the first one
+	Problem  string                // why a metric was not measured; only the first such problem
 	Err      error                 // why the walk ended early: ErrFetch, ErrDelivery, or the cause of the end of the context; else nil
 }
 

@@ -394,8 +394,8 @@ func (l *Lease) stand() {
 	l.Log.Info("standby: another process holds the lease and runs the jobs", "lease", l.Server.Name, "holder", host)
 }
 
-// failed notes that a request has failed. It logs the error, unless the last request has failed with the same. It returns the pause
-// until the next request.
+// failed notes that a request has failed. It logs the error, unless the last request has failed with the same error. It returns the
+// pause until the next request.
 func (l *Lease) failed(err error) (pause time.Duration) {
 	held := l.holds()
 	if pause = pauseOK; held {

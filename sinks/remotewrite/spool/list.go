@@ -22,7 +22,7 @@ const (
 
 // Listed describes a record on disk.
 type Listed struct {
-	Meta  // if State is Later, only the ID may be known, or nothing
+	Meta  // if State is Later, only the ID can be known, and perhaps not even the ID
 	File  string
 	State State
 	Err   error // why the record cannot be used; nil if it can, or if it was not read
