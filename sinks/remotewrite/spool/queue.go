@@ -409,8 +409,8 @@ func (q *Queue) boundMemory() (c cleanup) {
 	return c
 }
 
-// boundDisk drops the oldest records on disk until the limit for the disk is met. It also makes room for the records toCome that
-// will be written next, unless the disk fails, since they may then never be written.
+// boundDisk drops the oldest records on disk until the limit for the disk is met. It also makes room for toCome, the records that will
+// be written next. It does not do so while the disk fails, since these records are then perhaps never written.
 func (q *Queue) boundDisk(toCome []*entry) (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -397,7 +397,7 @@ type span struct {
 	length uint64
 }
 
-// countFields counts the fields of count and zero count, integers and floats separately.
+// countFields is the number of fields of a histogram that are a count or a zero count: integers and floats separately.
 type countFields struct{ integers, floats int }
 
 func (d *decoder) decodeHistogram(raw []byte) error {
