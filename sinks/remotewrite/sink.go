@@ -335,7 +335,7 @@ const (
 // resend is the last batch of a slow job.
 type resend struct {
 	batch metric.Batch
-	due   time.Duration // when to send it again, by Reading.Elapsed
+	due   time.Duration // when to send it again, as elapsed time (clock.Reading.Elapsed)
 	last  time.Time     // when it was last sent again; zero = never
 }
 

@@ -30,7 +30,7 @@ type node struct {
 	distinct map[string]int
 	more     bool // there are more distinct values or members than are kept
 	order    []string
-	family   string // regular expression of the keys, if only some members of the object are meant; they are named by their keys
+	family   string // regular expression of the keys, if the node stands for only some members of an object, whose keys are their names
 	names    bool   // this is an object whose keys are names; elem is the node of its values
 }
 

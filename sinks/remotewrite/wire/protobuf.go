@@ -11,16 +11,19 @@ import (
 
 // The field numbers of prometheus.WriteRequest (1.0) and its messages.
 const (
-	series1   = 1 // fields of a request
+	// Fields of a request.
+	series1   = 1
 	metadata1 = 3
 
-	exemplar1  = 3 // fields of a series
+	// Fields of a series.
+	exemplar1  = 3
 	histogram1 = 4
 
 	labelName  = 1
 	labelValue = 2
 
-	familyType = 1 // fields of metadata
+	// Fields of the metadata of a family.
+	familyType = 1
 	familyName = 2
 	familyHelp = 4
 	familyUnit = 5
@@ -28,10 +31,12 @@ const (
 
 // The field numbers of io.prometheus.write.v2.Request (2.0) and its messages.
 const (
-	symbol2 = 4 // fields of a request
+	// Fields of a request.
+	symbol2 = 4
 	series2 = 5
 
-	histogram2 = 3 // fields of a series
+	// Fields of a series.
+	histogram2 = 3
 	exemplar2  = 4
 	metadata2  = 5
 
@@ -42,7 +47,7 @@ const (
 
 // The field numbers that are the same in both protocols.
 const (
-	seriesLabels = 1 // field of a series: in 1.0 a message for each label, in 2.0 a packed list of symbol references
+	seriesLabels = 1 // in 1.0 a message for each label, in 2.0 a packed list of symbol references
 	seriesSample = 2
 
 	sampleValue = 1
@@ -53,13 +58,13 @@ const (
 	exemplarValue  = 2
 	exemplarTime   = 3
 
-	histogramCount         = 1 // as an integer; the next field number is for a float
+	histogramCount         = 1 // an integer; field 2 is the same number as a float
 	histogramSum           = 3
 	histogramSchema        = 4
 	histogramZeroThreshold = 5
-	histogramZeroCount     = 6 // as an integer; the next field number is for a float
-	histogramNegative      = 8 // spans; the next field number is for deltas of integers, the one after it for floats
-	histogramPositive      = 11
+	histogramZeroCount     = 6  // an integer; field 7 is the same number as a float
+	histogramNegative      = 8  // spans; field 9 has the counts as deltas of integers, field 10 as floats
+	histogramPositive      = 11 // spans; fields 12 and 13 have the counts in the same way
 	histogramHint          = 14
 	histogramTime          = 15
 	histogramBounds        = 16
