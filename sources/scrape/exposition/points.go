@@ -12,7 +12,7 @@ import (
 // points holds the second and later points of a series that has several lines with different timestamps on one page.
 type points struct {
 	all   []metric.Point // points of the current round; after the page was read, sorted and without the newest point
-	shown []int64        // timestamps on the last successful page that had several points
+	shown []int64        // timestamps of the series on the last successful page on which it had several points
 	round uint32         // the round in which that page was scraped
 }
 
