@@ -269,7 +269,7 @@ func copied(readings metric.Readings, packed string) []metric.Measured {
 		}
 		labels := make([]string, 0, width*len(m.Rows))
 		rows := make([]metric.Reading, len(m.Rows))
-		own, merged := "", packed // packed labels of the last row, without and with the labels of the target; often the next row has the same labels
+		own, merged := "", packed // labels of the last row, without and with the target's labels; the next row often has the same
 		for k, row := range m.Rows {
 			from := len(labels)
 			for j, value := range row.Labels {

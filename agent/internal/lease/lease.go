@@ -319,7 +319,7 @@ func (l *Lease) untilFree() time.Duration {
 	if r.holder == l.identity || r.holder == "" && r.transitions > 0 {
 		return 0
 	}
-	return max(0, l.changed+max(r.duration, Duration)-l.Clock.Read().Elapsed) // wait at least for our Duration, even if the lease has a shorter one
+	return max(0, l.changed+max(r.duration, Duration)-l.Clock.Read().Elapsed) // even if the lease has a shorter duration
 }
 
 // take writes the lease: it renews it, or takes it and begins a term.

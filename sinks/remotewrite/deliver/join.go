@@ -45,7 +45,7 @@ func (s *Sender) joined(q *spool.Queue, first spool.Record) []spool.Record {
 		samples += r.Samples + r.Histograms
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b spool.Record) int { return cmp.Compare(a.ID, b.ID) }) // with the order newest_first, they are not sorted yet
+	slices.SortFunc(all, func(a, b spool.Record) int { return cmp.Compare(a.ID, b.ID) }) // newest_first returns them in another order
 	return all
 }
 

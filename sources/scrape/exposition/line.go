@@ -97,7 +97,7 @@ type metadata struct {
 	name, help, unit string
 	typ              model.MetricType
 	version          uint32 // number of changes so far
-	seen, typed      uint32 // the last round in which a page had a metadata line of the family, and the last one in which it had its # TYPE line
+	seen, typed      uint32 // the last round in which a page had a metadata line of the family, and the last round with its # TYPE line
 }
 
 // isIn reports whether the page of this round already had all metadata that is remembered of the family.
