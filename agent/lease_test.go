@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent"
+	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/internal/command"
 	"github.com/collectington/collectington/agent/internal/lease/leasetest"
 )
@@ -244,4 +245,81 @@ func TestLeaseOwnState(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestLeaseUnusableState gives the lease to an agent whose state file has vanished, or cannot be written: the agent gives the lease back
+// within seconds, says so, and leaves it to the other, whose totals go on where they were. When the file can be used again, it takes part.
+func TestLeaseUnusableState(t *testing.T) {
+	for name, fault := range map[string]func(t *testing.T, file string) (mend func() error){
+		"vanished": func(t *testing.T, file string) func() error {
+			if err := os.Rename(file, file+"-away"); err != nil {
+				t.Fatal(err)
+			}
+			return func() error { return os.Rename(file+"-away", file) }
+		},
+		"not writable": func(t *testing.T, file string) func() error {
+			_, unlock, err := durable.NewDir(filepath.Dir(file)).WaitLock(t.Context(), filepath.Base(file)+".turn", "", time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() error { unlock(); return nil }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { unusableState(t, fault) })
+		})
+	}
+}
+
+func unusableState(t *testing.T, fault func(t *testing.T, file string) (mend func() error)) {
+	jobs := namesOf(2)
+	p := newPair(t, jobs, false)
+	first := p.lead("cton-0")
+	time.Sleep(3 * time.Minute)
+	second := p.lead("cton-1")
+	time.Sleep(30 * time.Second)
+	first.stop()
+	time.Sleep(3 * time.Minute)
+	first = p.lead("cton-0")
+	time.Sleep(30 * time.Second)
+
+	mend := fault(t, filepath.Join(p.dir, "state-cton-0"))
+	second.stop()
+	before := p.counted(`runs_total{of="job-0"}`)
+	time.Sleep(time.Minute)
+	if now := p.counted(`runs_total{of="job-0"}`); now != before {
+		t.Errorf("%v runs are counted without the state file", now-before)
+	}
+	const left = `level=ERROR msg="the jobs cannot run in this process, since it cannot read and write its state file: the lease is left to other processes until it can" lease=cton error="`
+	if n := strings.Count(first.logs.String(), left); n != 1 {
+		t.Errorf("%d times in the log:\n%s", n, first.logs)
+	}
+	second = p.lead("cton-1")
+	time.Sleep(5 * time.Second)
+	log := second.logs.String()
+	if !strings.Contains(log, "this process holds the lease") || strings.Contains(log, "start from zero") {
+		t.Errorf("the other process does not continue from its state:\n%s\n%s", log, first.logs)
+	}
+	time.Sleep(15 * time.Minute)
+	if n := strings.Count(first.logs.String(), left); n != 2 {
+		t.Errorf("%d times in the log after 15 minutes:\n%s", n, first.logs)
+	}
+	if err := mend(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(90 * time.Second)
+	second.stop()
+	time.Sleep(3 * time.Minute)
+	first.stop()
+	for _, want := range []string{"this process competes for the lease again", "another process has run the jobs since this state file was written"} {
+		if n := strings.Count(first.logs.String(), want); n != 1 {
+			t.Errorf("%d times %q:\n%s", n, want, first.logs)
+		}
+	}
+	for _, job := range jobs {
+		asked := p.asked()["/"+job]
+		if got := p.counted(fmt.Sprintf("runs_total{of=%q}", job)); int(got) > asked || int(got) < asked-2 {
+			t.Errorf("%s: %v runs are counted, the API was asked %d times", job, got, asked)
+		}
+	}
 }

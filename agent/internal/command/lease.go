@@ -3,11 +3,13 @@ package command
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"time"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/lease"
@@ -42,16 +44,22 @@ func (a *App) abort() {
 	os.Exit(exitConfig)
 }
 
-// turn is what a service keeps to begin and end a term of its lease.
-type turn struct {
+// tenure is what a service keeps to begin and end a term of its lease.
+type tenure struct {
 	plan  *config.Plan // the plan that was last loaded
 	built run.Plan     // plan after it was built
 	used  bool         // the jobs of built have run
 	term  *lease.Term  // nil = this process does not hold the lease
+
+	disk  chan struct{}    // has an element while a goroutine uses the state file: a disk can hang for longer than a term lasts
+	again <-chan time.Time // when to look again whether the state file can be used; nil = this process competes for the lease
+	fault string           // why the lease was given back; "" = the state file can be used
+	since *clock.Reminder  // of fault
+	trial *state.Write     // the last record that was written to see whether the state file can be used; nil = none
 }
 
 // lost returns a channel that is closed when the current term ends, nil if there is none.
-func (t *turn) lost() <-chan struct{} {
+func (t *tenure) lost() <-chan struct{} {
 	if t.term == nil {
 		return nil
 	}
@@ -88,13 +96,13 @@ func (s *service) compete(agent *run.Agent) (release func()) {
 // arrange returns the part of a plan that the agent should run. While this process does not hold the lease, this is everything except the
 // jobs. The sinks do run, since they may have samples in a queue, and since they deliver the agent's own metrics.
 func (s *service) arrange(built run.Plan) run.Plan {
-	s.turn.built = built
+	s.tenure.built = built
 	if s.lease == nil {
 		return built
 	}
-	if s.turn.term != nil {
-		s.turn.used = true
-		built.Held = s.turn.term
+	if s.tenure.term != nil {
+		s.tenure.used = true
+		built.Held = s.tenure.term
 		return built
 	}
 	for _, sink := range built.Sinks {
@@ -106,68 +114,161 @@ func (s *service) arrange(built run.Plan) run.Plan {
 	return built
 }
 
-// begin prepares a term: the jobs are built again, and the state file is read again. It returns an error if the jobs cannot be built.
+// Times of the state file at the beginning of a term.
+const (
+	termWait   = 15 * time.Second // after that, the lease is given back
+	termPause  = time.Second      // between two attempts to read it
+	termRetry  = time.Minute      // after that, this process looks whether the file can be used again
+	termAnswer = time.Second      // how long the disk may take to return when the time is over
+)
+
+// begin prepares a term: the jobs are built again, and the state file is read again. If the state file cannot be used, it gives the lease
+// back. It returns an error if the jobs cannot be built.
 func (s *service) begin(ctx context.Context, b *assembly, t *lease.Term) error {
-	if s.turn.used {
+	if s.tenure.used {
 		err := s.traffic.Reload(func() (err error) {
-			s.turn.built, err = b.build(s.turn.plan)
+			s.tenure.built, err = b.build(s.tenure.plan)
 			return err
 		})
 		if err != nil {
 			return &handOverError{fmt.Errorf("this process holds the lease, but its jobs cannot run: %w", err)}
 		}
-		s.turn.used = false
+		s.tenure.used = false
 	}
-	if b.state == nil || s.continues(ctx, b.state, t) {
-		s.turn.term = t
+	limit, end := context.WithTimeout(t.Context(), termWait)
+	defer end()
+	defer context.AfterFunc(ctx, end)()
+	plan := s.tenure.plan
+	err := s.onDisk(limit, func() error { return s.prepare(limit, b.state, plan, t) })
+	switch {
+	case err == nil:
+		s.tenure.term = t
+	case ctx.Err() == nil && t.Valid():
+		s.giveBack(t, err)
 	}
 	return nil
 }
 
-// stateRereadPause is the pause between two attempts to read the state file at the beginning of a term.
-const stateRereadPause = time.Second
+// onDisk calls do in another goroutine, since the disk can hang. It returns an error if do does not return soon after ctx has ended.
+func (s *service) onDisk(ctx context.Context, do func() error) error {
+	select {
+	case s.tenure.disk <- struct{}{}:
+	case <-ctx.Done():
+		return errDiskHangs
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := do()
+		<-s.tenure.disk
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(termAnswer):
+		return errDiskHangs
+	}
+}
 
-// continues decides whether the jobs continue from the totals in the state file. They continue if the jobs have also used this file in the
-// previous term. This is so if all processes share the file, or if this process held the lease in that term. Otherwise the totals are old:
-// receivers would see the totals decrease, and count them twice. So the jobs start from zero. The result is false if the term ends first.
-func (s *service) continues(ctx context.Context, file *state.File, t *lease.Term) bool {
-	name := s.lease.Server.Name
+var (
+	errDiskHangs = errors.New("the disk of the state file does not answer")
+	errTermOver  = errors.New("the term has ended")
+)
+
+// prepare reads the state file for a term, and records the term in it. The jobs continue from the totals in the file if they have also used
+// this file in the previous term. This is so if all processes share the file, or if this process held the lease in that term. Otherwise the
+// totals are old: receivers would see the totals decrease, and count them twice. So the jobs start from zero. The result is an error if the
+// file cannot be used until ctx ends. Nothing is written after the end of the term.
+func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Plan, t *lease.Term) error {
 	var had []string
-	for logged := false; ; logged = true {
+	for file != nil {
 		err := file.Reread()
 		var last string
 		if err == nil {
-			last, err = run.LoadTerm(file, name)
+			last, err = run.LoadTerm(file, s.lease.Server.Name)
 		}
 		if err == nil && last != t.Follows {
-			had, err = run.Outdate(file, namesOfJobs(s.turn.plan))
+			had, err = run.Outdate(file, t.Begin, plan.Shard)
+		}
+		if err == nil {
+			err = awaitRecord(ctx, file, run.StoreTerm(file, t.Begin, s.lease.Server.Name, t.Number))
 		}
 		if err == nil {
 			break
 		}
-		if !logged {
-			s.log.Error("jobs wait until the state file can be read", "error", err)
-		}
 		select {
 		case <-ctx.Done():
-			return false
-		case <-t.Context().Done():
-			return false
-		case <-time.After(stateRereadPause):
+			return err
+		case <-time.After(termPause):
 		}
 	}
-	written := run.StoreTerm(file, name, t.Number)
-	if len(had) == 0 {
-		return true
+	if !t.Begin() {
+		return errTermOver
 	}
-	s.log.Warn("another process has run the jobs since this state file was written: totals start from zero; they continue if all processes have one state file",
-		"jobs", named(had))
+	if len(had) > 0 {
+		s.log.Warn("another process has run the jobs since this state file was written: totals start from zero; they continue if all processes have one state file",
+			"jobs", named(had))
+	}
+	return nil
+}
+
+// awaitRecord waits until a record is on disk, or until ctx ends.
+func awaitRecord(ctx context.Context, file *state.File, w *state.Write) error {
 	select {
+	case <-w.Done():
+		return nil
 	case <-ctx.Done():
-		return false
-	case <-t.Context().Done():
-		return false
-	case <-written.Done():
-		return true
+		return errors.New(cmp.Or(file.Status().Error, errDiskHangs.Error()))
 	}
+}
+
+// giveBack gives the lease back because the state file cannot be used, so that another process can run the jobs.
+func (s *service) giveBack(t *lease.Term, why error) {
+	s.lease.GiveBack(t, why.Error())
+	s.unusable(why)
+}
+
+// unusable logs that the state file cannot be used, and sets when to look again.
+func (s *service) unusable(why error) {
+	const message = "the jobs cannot run in this process, since it cannot read and write its state file: the lease is left to other processes until it can"
+	n := &s.tenure
+	n.again = time.After(termRetry)
+	switch {
+	case n.fault != why.Error():
+		n.fault, n.since = why.Error(), clock.NewReminder()
+		s.log.Error(message, "lease", s.lease.Server.Name, "error", why)
+	case n.since.Due():
+		s.log.Error(message, "lease", s.lease.Server.Name, "error", why, "since", n.since.Since())
+	}
+}
+
+// lookAgain lets this process compete for the lease again, if it can read and write the state file.
+func (s *service) lookAgain(ctx context.Context, file *state.File) {
+	ctx, end := context.WithTimeout(ctx, termWait)
+	defer end()
+	err := s.onDisk(ctx, func() error {
+		if err := file.Reread(); err != nil {
+			return err
+		}
+		if s.tenure.trial == nil {
+			s.tenure.trial = run.StoreTrial(file)
+		}
+		err := awaitRecord(ctx, file, s.tenure.trial)
+		if err == nil {
+			s.tenure.trial = nil
+		}
+		return err
+	})
+	if err != nil {
+		s.unusable(err)
+		return
+	}
+	s.tenure.again, s.tenure.fault = nil, ""
+	s.log.Info("the state file can be read and written again: this process competes for the lease again", "lease", s.lease.Server.Name)
+	s.lease.Resume()
 }

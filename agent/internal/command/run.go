@@ -49,7 +49,7 @@ type service struct {
 
 	manager *notify.Manager // the service manager that started the process; nil if there is none
 	lease   *lease.Lease    // the jobs run only while this process holds it; nil = they always run
-	turn    turn            // only the goroutine of reload uses it after the start
+	tenure  tenure          // only the goroutine of reload uses it after the start
 }
 
 // askReload requests a reload. It does not block.
@@ -80,7 +80,7 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	plans := make(chan run.Plan)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	s.turn = turn{plan: plan}
+	s.tenure = tenure{plan: plan, disk: make(chan struct{}, 1)}
 	first := s.arrange(built)
 	release := s.compete(agent)
 	reloads, stop := context.WithCancel(ctx)
@@ -126,8 +126,11 @@ func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run
 			}
 			s.again(ctx, plans)
 			continue
-		case <-s.turn.lost():
+		case <-s.tenure.lost():
 			s.endTerm(ctx, plans)
+			continue
+		case <-s.tenure.again:
+			s.lookAgain(ctx, b.state)
 			continue
 		case <-s.Reload:
 		case <-s.asked:
@@ -149,15 +152,15 @@ func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run
 
 // endTerm stops the jobs of the current term, if there is one.
 func (s *service) endTerm(ctx context.Context, plans chan<- run.Plan) {
-	if s.turn.term != nil {
-		s.turn.term = nil
+	if s.tenure.term != nil {
+		s.tenure.term = nil
 		s.again(ctx, plans)
 	}
 }
 
 // again sends the current plan to the channel plans once more, with its jobs if this process holds the lease now, else without jobs.
 func (s *service) again(ctx context.Context, plans chan<- run.Plan) {
-	plan := s.arrange(s.turn.built)
+	plan := s.arrange(s.tenure.built)
 	plan.Again = true
 	send(ctx, plans, plan)
 }
@@ -195,7 +198,7 @@ func (s *service) rebuild(b *assembly, first *config.Plan) (built run.Plan, err 
 		return err
 	})
 	if err == nil {
-		s.turn.plan, s.turn.used = plan, false
+		s.tenure.plan, s.tenure.used = plan, false
 		b.history.Watch(plan.Web.Watch)
 	}
 	return built, err

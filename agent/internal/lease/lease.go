@@ -68,14 +68,15 @@ type Lease struct {
 	active *Term // the term that has not been lost; nil = none
 
 	// Only the goroutine of Run uses the following.
-	term     *Term         // the latest term; nil = none yet
-	follows  string        // the term before this process last tried to take the lease; "" = there was none
-	vacant   vacancy       // the last deletion of the lease
-	seen     *record       // the lease as last received; nil = it must be read before it is written
-	last     record        // the lease as last received, without its version
-	changed  time.Duration // when the value of last was received for the first time, as elapsed time
-	logged   string        // the last error that was logged; reset to "" when a request succeeds
-	standing string        // the holder that was logged; "" = none
+	term     *Term           // the latest term; nil = none yet
+	follows  string          // the term before this process last tried to take the lease; "" = there was none
+	vacant   vacancy         // the last deletion of the lease
+	seen     *record         // the lease as last received; nil = it must be read before it is written
+	last     record          // the lease as last received, without its version
+	changed  time.Duration   // when the value of last was received for the first time, as elapsed time
+	logged   string          // the last error that was logged; reset to "" when a request succeeds
+	lasting  *clock.Reminder // when the error in logged is logged again
+	standing string          // the holder that was logged; "" = none
 }
 
 // Status is what this process knows of the lease.
@@ -84,6 +85,7 @@ type Status struct {
 	Active bool   // this process holds the lease
 	Holder string // host of the process that holds the lease; "" = not known
 	Error  string // why the last request has failed; "" = it has succeeded
+	Away   string // why this process has given the lease back and does not compete for it; "" = it competes
 }
 
 // New returns a lease.
@@ -126,8 +128,21 @@ func (l *Lease) setLost(t *Term) {
 func (l *Lease) regained(t *Term) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.active != nil && l.active != t && l.active.Follows == t.Number
+	return l.active != nil && l.active != t && l.active.Follows == t.last()
 }
+
+// GiveBack ends a term because its jobs cannot run in this process, so that another process can take the lease soon. This process does not
+// compete for the lease until Resume is called.
+func (l *Lease) GiveBack(t *Term, why string) {
+	l.setStatus(func(s *Status) { s.Away = why })
+	t.lose(why)
+}
+
+// Resume lets this process compete for the lease again.
+func (l *Lease) Resume() { l.setStatus(func(s *Status) { s.Away = "" }) }
+
+// isAway reports whether this process does not compete for the lease.
+func (l *Lease) isAway() bool { return l.Status().Away != "" }
 
 // Terms returns a channel with each term of this process. A term begins after the one before it has ended.
 func (l *Lease) Terms() <-chan *Term { return l.terms }
@@ -145,14 +160,45 @@ type Term struct {
 	mu      sync.Mutex
 	renewed time.Duration // when the last renewal that succeeded was sent, as elapsed time
 	lost    string        // why the term has ended; "" = it was not renewed in time
+	begun   bool          // jobs have run in this term
 }
 
 // Context returns a context that ends when the jobs must stop at once.
 func (t *Term) Context() context.Context { return t.ctx }
 
 // Valid reports whether a run may begin. It reads the clock, since the process or the machine may have been suspended: the timer that
-// ends Context may not have fired yet.
-func (t *Term) Valid() bool { return t.ctx.Err() == nil && t.left(stopAfter) > 0 }
+// ends Context may not have fired yet. Once it has returned false, it never returns true again.
+func (t *Term) Valid() bool {
+	if t.ctx.Err() == nil && t.left(stopAfter) <= 0 {
+		t.end()
+	}
+	return t.ctx.Err() == nil
+}
+
+// Begin notes that jobs run in this term from now on, so that the next term follows this one. It returns false if the term has ended. A
+// term that was not begun counts as if it had not been.
+func (t *Term) Begin() bool {
+	if !t.Valid() {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lost != "" {
+		return false
+	}
+	t.begun = true
+	return true
+}
+
+// last returns the last term in which jobs have run, as far as this term knows.
+func (t *Term) last() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.begun {
+		return t.Number
+	}
+	return t.Follows
+}
 
 // left returns how much time is left until age has passed since the last renewal.
 func (t *Term) left(age time.Duration) time.Duration {
@@ -231,6 +277,9 @@ func (l *Lease) holds() bool {
 
 // step reads the lease if necessary, and writes it if this process holds it or can take it. It returns the pause until the next step.
 func (l *Lease) step(ctx context.Context) (pause time.Duration) {
+	if l.isAway() {
+		return l.stayAway(ctx)
+	}
 	var err error
 	if l.seen == nil || !l.holds() && l.untilFree() > 0 {
 		err = l.within(ctx, l.read)
@@ -256,6 +305,26 @@ func (l *Lease) step(ctx context.Context) (pause time.Duration) {
 	return min(wait, pauseOK)
 }
 
+// stayAway gives the lease back, if this process holds it, and reads it otherwise. It returns the pause until the next step. While a source
+// that was abandoned is still at work, the lease is not given back, so that another process takes it only when it has expired.
+func (l *Lease) stayAway(ctx context.Context) (pause time.Duration) {
+	l.lose("its jobs cannot run in this process")
+	err := l.within(ctx, l.read)
+	if err == nil && l.seen.holder == l.identity && !l.Working()() {
+		err = l.within(ctx, l.vacate)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return 0
+	case err != nil:
+		return l.failed(err)
+	case l.seen.holder != l.identity:
+		l.stand()
+	}
+	l.recovered()
+	return pauseOK
+}
+
 var errSlow = errors.New("the API server has not answered in time")
 
 // within calls send with a context that ends when a response would be too late.
@@ -275,7 +344,7 @@ func (l *Lease) read(ctx context.Context) error {
 	if errors.Is(err, errMissing) {
 		l.vacant = vacancy{}
 		if l.holds() {
-			l.vacant.term = l.term.Number
+			l.vacant.term = l.term.last()
 		}
 		l.lose("it was deleted")
 		if r, err = l.Server.create(ctx); err == nil {
@@ -348,9 +417,13 @@ func (l *Lease) take(ctx context.Context) error {
 		l.term.renew(now.Elapsed)
 		return nil
 	}
+	if l.isAway() {
+		return nil
+	}
 	t := &Term{Number: r.term(), Follows: l.follows, clock: l.Clock, renewed: now.Elapsed}
-	if l.term != nil && l.term.Number == t.Number { // this process had lost the lease, but no other process has taken it
-		t.Follows = t.Number
+	if l.term != nil && l.term.Number == t.Number { // this process had lost the lease, but no other process has run the jobs
+		t.Follows = l.term.last()
+		t.begun = t.Follows == t.Number
 	}
 	t.ctx, t.end = context.WithCancel(context.Background())
 	l.term, l.standing = t, ""
@@ -375,7 +448,9 @@ func (l *Lease) guard(ctx context.Context, t *Term) {
 	}
 	still := l.Working()
 	l.setLost(t)
-	l.Log.Error("the lease is lost: the jobs stop here at once, and run again when this process holds the lease", "lease", l.Server.Name, "why", t.why())
+	if !l.isAway() {
+		l.Log.Error("the lease is lost: the jobs stop here at once, and run again when this process holds the lease", "lease", l.Server.Name, "why", t.why())
+	}
 	time.Sleep(stopAtLeast) // after a suspension, endAfter may be over already
 	t.sleep(nil, endAfter)
 	if still() && !l.regained(t) {
@@ -408,13 +483,16 @@ func (l *Lease) failed(err error) (pause time.Duration) {
 	if e, ok := errors.AsType[*httpclient.Error](err); ok {
 		why = e.Err // without method and URL, so that an error that both reads and writes have is logged once
 	}
-	if key := fmt.Sprint(held, why); l.logged != key {
-		l.logged = key
-		if held {
-			l.Log.Error("the lease cannot be renewed: if that does not succeed soon, the jobs stop here", "lease", l.Server.Name, "error", text)
-		} else {
-			l.Log.Error("the lease cannot be read or taken, so the jobs do not run here", "lease", l.Server.Name, "error", text)
-		}
+	message := "the lease cannot be read or taken, so the jobs do not run here"
+	if held {
+		message = "the lease cannot be renewed: if that does not succeed soon, the jobs stop here"
+	}
+	switch key := fmt.Sprint(held, why); {
+	case l.logged != key:
+		l.logged, l.lasting = key, clock.NewReminder()
+		l.Log.Error(message, "lease", l.Server.Name, "error", text)
+	case l.lasting.Due():
+		l.Log.Error(message, "lease", l.Server.Name, "error", text, "since", l.lasting.Since())
 	}
 	l.setStatus(func(s *Status) { s.Error = text })
 	return pause
@@ -430,22 +508,37 @@ func (l *Lease) recovered() {
 
 // release gives the lease up, if this process holds it.
 func (l *Lease) release() {
-	if !l.holds() {
+	switch {
+	case l.holds():
+		l.term.end()
+		l.setLost(l.term)
+	case !l.isAway():
 		return
 	}
-	l.term.end()
-	l.setLost(l.term)
 	var err error
 	if l.seen == nil {
 		err = l.within(context.Background(), l.read)
 	}
 	if err == nil && l.seen.holder == l.identity {
-		err = l.within(context.Background(), func(ctx context.Context) error {
-			_, err := l.Server.write(ctx, l.seen.version, spec{transitions: l.seen.transitions, renewed: l.Clock.Now()})
-			return err
-		})
+		err = l.within(context.Background(), l.vacate)
 	}
 	if err != nil {
 		l.Log.Warn("the lease could not be released: another process can take it when it has expired", "lease", l.Server.Name, "error", err)
 	}
+}
+
+// vacate writes that no process holds the lease. A term that was not begun is not counted: the jobs have not run in it, so that the process
+// which takes the lease continues from the term before it.
+func (l *Lease) vacate(ctx context.Context) error {
+	before := *l.seen
+	next := spec{transitions: before.transitions, renewed: l.Clock.Now()}
+	if l.term != nil && l.term.Number == before.term() && l.term.last() != l.term.Number {
+		next.transitions--
+	}
+	l.seen = nil // until the response says what the lease is now
+	r, err := l.Server.write(ctx, before.version, next)
+	if err == nil {
+		l.received(r)
+	}
+	return err
 }

@@ -31,6 +31,8 @@ type cluster struct {
 	mu     sync.Mutex
 	active []string // processes whose jobs run, by name
 	twice  bool     // two were active at one time
+	last   *process // the process that has run the jobs last
+	stale  string   // a process has continued from a state that was not the last one
 	log    strings.Builder
 }
 
@@ -49,11 +51,13 @@ type process struct {
 	slow  atomic.Int64 // how long a request takes to the API server and its response back, each at most
 	back  atomic.Int64 // how long a response takes in addition
 	lag   atomic.Int64 // how long a job continues after it should stop
+	blind atomic.Bool  // the process cannot read its state
 	stop  func()       // stops the process in an orderly way, and waits for it
 	kill  func()       // ends the process at once
 
 	aborted atomic.Bool // the process has ended itself
-	terms   [][2]string // Number and Follows of the terms that have begun
+	terms   [][2]string // Number and Follows of all terms
+	begun   string      // the last term in which the jobs have run
 }
 
 // start starts a process whose clock is wrong by some time.
@@ -104,9 +108,19 @@ func (c *cluster) start(name string, wrong time.Duration) *process {
 
 // work runs the jobs of a term until it ends, and then for as long as the process lags.
 func (p *process) work(running, killed context.Context, t *Term, working *atomic.Bool) {
-	if !t.Valid() {
+	if p.blind.Load() {
+		select {
+		case <-t.Context().Done():
+		case <-running.Done():
+		case <-time.After(15 * time.Second):
+			p.GiveBack(t, "it cannot read its state")
+		}
 		return
 	}
+	if !t.Begin() {
+		return
+	}
+	p.c.begin(p, t)
 	working.Store(true)
 	p.c.set(p.Host, true)
 	defer working.Store(false)
@@ -131,6 +145,16 @@ func (c *cluster) set(name string, active bool) {
 		c.active = append(c.active, name)
 	}
 	c.twice = c.twice || len(c.active) > 1
+}
+
+// begin checks that a process whose state is of an earlier term continues from it only if no other process has run the jobs since.
+func (c *cluster) begin(p *process, t *Term) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before := p.begun; before != "" && t.Follows == before && c.last != p {
+		c.stale = fmt.Sprintf("%s continues from %s, but another process has run the jobs since", p.Host, before)
+	}
+	p.begun, c.last = t.Number, p
 }
 
 // now returns the active processes.
@@ -165,6 +189,9 @@ func (c *cluster) end() {
 	defer c.mu.Unlock()
 	if c.twice {
 		c.t.Errorf("two processes were active at one time\n%s", c.log.String())
+	}
+	if c.stale != "" {
+		c.t.Errorf("%s\n%s", c.stale, c.log.String())
 	}
 }
 
@@ -537,7 +564,7 @@ func history(t *testing.T, seed uint64) {
 	for range 40 {
 		time.Sleep(time.Duration(random.Int64N(int64(15 * time.Second))))
 		i := random.IntN(len(all))
-		switch p := all[i]; random.IntN(11) {
+		switch p := all[i]; random.IntN(13) {
 		case 0:
 			p.kill()
 			start(i)
@@ -556,7 +583,10 @@ func history(t *testing.T, seed uint64) {
 			p.clock.Set(time.Duration(random.Int64N(int64(2*time.Hour))) - time.Hour)
 		case 9:
 			c.api.Annotate()
-		case 10:
+		case 10, 11:
+			p.blind.Store(!p.blind.Load())
+			p.Resume()
+		case 12:
 			if random.IntN(4) == 0 {
 				c.api.Delete()
 			}
@@ -566,6 +596,8 @@ func history(t *testing.T, seed uint64) {
 	for i, p := range all {
 		p.apart.Store(false)
 		p.slow.Store(0)
+		p.blind.Store(false)
+		p.Resume()
 		if p.aborted.Load() {
 			p.stop()
 			start(i)
@@ -579,6 +611,109 @@ func history(t *testing.T, seed uint64) {
 		p.stop()
 	}
 	c.end()
+}
+
+// TestGivenBack checks that a process which cannot run the jobs gives the lease back, and that the process which takes it follows the term
+// before: no job has run in between. The first one competes again when it can run them.
+func TestGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		a := c.start("a", 0)
+		c.until("a", Duration+time.Second)
+		b := c.start("b", 0)
+		time.Sleep(5 * time.Second)
+		b.blind.Store(true)
+		a.stop()
+		time.Sleep(10 * time.Second)
+		if status := b.Status(); !status.Active || status.Away != "" {
+			t.Errorf("b: %+v", status)
+		}
+		a = c.start("a", 0)
+		c.until("a", 10*time.Second)
+		time.Sleep(pauseOK)
+		if want := (Status{Name: "cton", Holder: "a", Away: "it cannot read its state"}); b.Status() != want {
+			t.Errorf("b: %+v, want %+v", b.Status(), want)
+		}
+		a.kill()
+		time.Sleep(time.Minute)
+		if c.now() != "" || b.Status().Active {
+			t.Errorf("%q is active, b: %+v", c.now(), b.Status())
+		}
+		b.blind.Store(false)
+		b.Resume()
+		c.until("b", 5*time.Second)
+		b.stop()
+		c.end()
+		if got, want := fmt.Sprint(a.terms, b.terms), "[[uid-1/2 uid-1/1]] [[uid-1/2 uid-1/1] [uid-1/3 uid-1/2]]"; got != want {
+			t.Errorf("the terms are %s, want %s", got, want)
+		}
+	})
+}
+
+// TestGivenBackUsed checks that a term in which jobs have run counts, also if this process has lost it, has it again and then gives it back.
+func TestGivenBackUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		a := c.start("a", 0)
+		c.until("a", Duration+time.Second)
+		b := c.start("b", 0)
+		time.Sleep(5 * time.Second)
+		a.blind.Store(true)
+		a.apart.Store(true)
+		time.Sleep(9 * time.Second)
+		a.apart.Store(false)
+		c.until("b", 25*time.Second)
+		b.stop()
+		a.stop()
+		if got, want := fmt.Sprint(a.terms, b.terms), "[[uid-1/1 ] [uid-1/1 uid-1/1]] [[uid-1/2 uid-1/1]]"; got != want {
+			t.Errorf("the terms are %s, want %s", got, want)
+		}
+		c.end()
+	})
+}
+
+// TestNotBegun checks that a term which was lost before a job ran does not count, whether this process or another has the next one.
+func TestNotBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		a := c.start("a", 0)
+		c.until("a", Duration+time.Second)
+		b := c.start("b", 0)
+		time.Sleep(5 * time.Second)
+		b.blind.Store(true)
+		a.stop()
+		time.Sleep(5 * time.Second)
+		b.apart.Store(true)
+		time.Sleep(9 * time.Second) // b loses the lease, and no other process takes it
+		b.blind.Store(false)
+		b.apart.Store(false)
+		c.until("b", 5*time.Second)
+		b.stop()
+		if got, want := fmt.Sprint(b.terms), "[[uid-1/2 uid-1/1] [uid-1/2 uid-1/1]]"; got != want {
+			t.Errorf("the terms are %s, want %s", got, want)
+		}
+		c.end()
+	})
+}
+
+// TestReminds checks that an outage of the API server that continues is logged again, but seldom.
+func TestReminds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		a := c.start("a", 0)
+		c.down.Store(true)
+		for after, want := range []int{1, 2, 2, 3} { // at 5, 15, 50 and 70 minutes
+			time.Sleep([]time.Duration{5, 10, 35, 20}[after] * time.Minute)
+			if n := strings.Count(c.logged(), `msg="the lease cannot be read or taken, so the jobs do not run here"`); n != want {
+				t.Errorf("%d times in the log, want %d\n%s", n, want, c.logged())
+			}
+		}
+		if !strings.Contains(c.logged(), " since=") {
+			t.Error("a reminder does not say since when")
+		}
+		c.down.Store(false)
+		a.stop()
+	})
 }
 
 // TestRequests holds the number of requests: one in two seconds for each process, most of which only read.

@@ -146,6 +146,7 @@ const (
 	loginPrefix = "\x00logins/"
 	shardPrefix = "\x00shards/"
 	leasePrefix = "\x00leases/"
+	trialName   = "\x00trial"
 )
 
 // IsJob reports whether a name in the state file is the name of a job. Only the records of jobs may be shown, since the
@@ -296,10 +297,14 @@ func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	return shard.Parse(string(records[len(records)-1]), "")
 }
 
-// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file.
-func StoreTerm(file *state.File, lease, term string) *state.Write {
-	return file.Append(leasePrefix+lease, []byte(term))
+// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. Nothing is written if may returns false
+// just before.
+func StoreTerm(file *state.File, may func() bool, lease, term string) *state.Write {
+	return file.AppendIf(may, leasePrefix+lease, []byte(term))
 }
+
+// StoreTrial writes a record without a meaning, to see whether the state file can be written.
+func StoreTrial(file *state.File) *state.Write { return file.Append(trialName, nil) }
 
 // LoadTerm returns the term of a lease in which jobs have used a state file last, "" if there is none.
 func LoadTerm(file *state.File, lease string) (string, error) {
@@ -310,10 +315,17 @@ func LoadTerm(file *state.File, lease string) (string, error) {
 	return string(records[len(records)-1]), nil
 }
 
-// Outdate marks the saved state of jobs as continued elsewhere: the jobs start without it. It returns the names of the jobs that had
-// state.
-func Outdate(file *state.File, jobs []string) (had []string, err error) {
-	for _, job := range jobs {
+// Outdate marks the saved state of all jobs of a shard as continued elsewhere: the jobs start without it, also those that the configuration
+// does not have now. It returns the names of the jobs that had state. Nothing is written if may returns false just before.
+func Outdate(file *state.File, may func() bool, of shard.Shard) (had []string, err error) {
+	names, err := file.Names()
+	if err != nil {
+		return nil, err
+	}
+	for _, job := range names {
+		if !IsJob(job) || !of.Has(job) {
+			continue
+		}
 		records, err := file.Records(job)
 		if err != nil {
 			return had, err
@@ -329,7 +341,7 @@ func Outdate(file *state.File, jobs []string) (had []string, err error) {
 		if err != nil {
 			continue // no process can use this state
 		}
-		file.Append(job, here)
+		file.AppendIf(may, job, here)
 		had = append(had, job)
 	}
 	return had, nil

@@ -19,6 +19,7 @@ import (
 
 	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/durable/disktest"
+	"github.com/collectington/collectington/agent/internal/shard"
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
@@ -460,5 +461,69 @@ func TestRepeatedFirst(t *testing.T) {
 				t.Errorf("the sink has got %q", s.order)
 			}
 		})
+	}
+}
+
+// TestOutdate holds that the state of each job of a shard is marked, also if the configuration does not have the job any more, and nothing
+// else. Nothing is written when the time is over.
+func TestOutdate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	file, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))
+	defer file.Close()
+	half := shard.Shard{Index: 1, Count: 2}
+	var names, want []string
+	for i := range 20 {
+		job := planJob(t, fmt.Sprint("job-", i), "@every 1m", nil)
+		names = append(names, job.Name)
+		if half.Has(job.Name) {
+			want = append(want, job.Name)
+		}
+		saved := &Saved{LastSuccess: time.Unix(1000, 0), Fetches: digest("")}
+		w := NewWorker(job)
+		w.Ledger.Journal(false)
+		file.Append(job.Name, append(saved.header(nil), w.Ledger.Changes(true)...))
+	}
+	slices.Sort(names)
+	slices.Sort(want)
+	<-file.Append(loginPrefix+"a", []byte("token")).Done()
+	if err := file.Reread(); err != nil {
+		t.Fatal(err)
+	}
+	outdated := func(may bool, of shard.Shard) (had, marked []string) {
+		had, err := Outdate(file, func() bool { return may }, of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-StoreTerm(file, func() bool { return may }, "lease", "uid/1").Done()
+		if err := file.Reread(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			records, _ := file.Records(name)
+			if s, err := ReadSaved(records); err != nil {
+				t.Fatal(err)
+			} else if s.Exported {
+				marked = append(marked, name)
+			}
+		}
+		return had, marked
+	}
+	if had, marked := outdated(false, shard.Shard{}); !slices.Equal(had, names) || marked != nil {
+		t.Errorf("had %q; marked %q, though the time is over", had, marked)
+	}
+	if term, err := LoadTerm(file, "lease"); term != "" || err != nil {
+		t.Errorf("term %q, %v, though the time is over", term, err)
+	}
+	if had, marked := outdated(true, half); !slices.Equal(had, want) || !slices.Equal(marked, want) || len(want) == 0 {
+		t.Errorf("had %q, marked %q, want %q", had, marked, want)
+	}
+	if term, err := LoadTerm(file, "lease"); term != "uid/1" || err != nil {
+		t.Errorf("term %q, %v", term, err)
+	}
+	if _, marked := outdated(true, shard.Shard{}); !slices.Equal(marked, names) {
+		t.Errorf("marked %q, want all", marked)
+	}
+	if records, err := file.Records(loginPrefix + "a"); len(records) != 1 || string(records[0]) != "token" || err != nil {
+		t.Errorf("the token is %q, %v", records, err)
 	}
 }

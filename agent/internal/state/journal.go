@@ -28,6 +28,7 @@ type journal struct {
 // Write is a record that is being written to disk.
 type Write struct {
 	entry
+	may  func() bool // nil = it is written in any case
 	done chan struct{}
 }
 
@@ -55,13 +56,23 @@ const (
 // Append appends a record to the records of a name. It is written soon, with one sync for all records appended in the
 // meantime. If the disk fails, the record waits, and writing is tried again until it succeeds. The caller must not change
 // data afterwards.
-func (f *File) Append(name string, data []byte) *Write { return f.append(name, data, false) }
+func (f *File) Append(name string, data []byte) *Write {
+	return f.append(&Write{entry: entry{name, time.Now(), data}}, false)
+}
+
+// AppendIf is like Append, but calls may just before it writes the record, while no other process writes. If may returns false, the record
+// is not written, now or later, and counts as done.
+func (f *File) AppendIf(may func() bool, name string, data []byte) *Write {
+	return f.append(&Write{entry: entry{name, time.Now(), data}, may: may}, false)
+}
 
 // AppendLazily is like Append, but the record may wait some seconds before it is written.
-func (f *File) AppendLazily(name string, data []byte) { f.append(name, data, true) }
+func (f *File) AppendLazily(name string, data []byte) {
+	f.append(&Write{entry: entry{name, time.Now(), data}}, true)
+}
 
-func (f *File) append(name string, data []byte, lazily bool) *Write {
-	w := &Write{entry{name, time.Now(), data}, make(chan struct{})}
+func (f *File) append(w *Write, lazily bool) *Write {
+	w.done = make(chan struct{})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting = append(f.waiting, w)
@@ -240,9 +251,14 @@ func (f *File) writeAll(batch []*Write) (err error) {
 	if err := f.openJournal(); err != nil {
 		return err
 	}
-	entries := make([]entry, len(batch))
-	for i, w := range batch {
-		entries[i] = w.entry
+	entries := make([]entry, 0, len(batch))
+	for _, w := range batch {
+		if w.may == nil || w.may() {
+			entries = append(entries, w.entry)
+		}
+	}
+	if len(entries) == 0 {
+		return nil
 	}
 	b := appendBatch(nil, entries)
 	if _, err := f.file.Write(b); err != nil {

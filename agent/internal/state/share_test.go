@@ -279,3 +279,35 @@ func TestSharedRereadTwice(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestAppendIf holds that a record which waits to be written is asked for just before, and is never written after a no.
+func TestAppendIf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	f, other := openShared(t, path), openShared(t, path)
+	_, unlock, err := other.wait(t.Context(), filepath.Base(path)+".turn", "", time.Millisecond) // another process has its turn, and f must wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	var over atomic.Bool
+	asked := 0
+	may := func() bool { asked++; return !over.Load() }
+	first, second, last := f.AppendIf(may, "job", []byte("1")), f.AppendIf(may, "job", []byte("2")), f.Append("other", []byte("3"))
+	over.Store(true)
+	unlock()
+	for _, w := range []*Write{first, second, last} {
+		<-w.Done()
+	}
+	<-f.AppendIf(may, "job", []byte("4")).Done()
+	over.Store(false)
+	<-f.AppendIf(may, "job", []byte("5")).Done()
+	if names, err := other.Names(); err != nil || fmt.Sprint(names) != "[]" {
+		t.Errorf("names %q, %v before the files are read again", names, err)
+	}
+	other.Loaded()
+	if names, err := other.Names(); err != nil || fmt.Sprint(names) != "[job other]" {
+		t.Errorf("names %q, %v", names, err)
+	}
+	if got := mustRecords(t, other, "job"); len(got) != 1 || string(got[0]) != "5" || asked != 4 {
+		t.Errorf("asked %d times; the file has %q", asked, got)
+	}
+}

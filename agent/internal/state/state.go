@@ -344,6 +344,20 @@ func (f *File) Records(name string) ([][]byte, error) {
 	return f.reread(name)
 }
 
+// Names returns the names that have records, sorted. It returns an error if the files cannot be read.
+func (f *File) Names() ([]string, error) {
+	f.mu.Lock()
+	sections := f.records
+	f.mu.Unlock()
+	if sections == nil {
+		var err error
+		if sections, err = f.readAll(); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Sorted(maps.Keys(sections)), nil
+}
+
 // reread reads the files and returns the records that they have now for a name.
 func (f *File) reread(name string) ([][]byte, error) {
 	f.Flush()

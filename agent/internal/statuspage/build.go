@@ -82,7 +82,7 @@ func (p *Page) build() *Status {
 		s.StateFile = &StateFile{Written: utc(f.Written), Failed: f.Failed, Bytes: f.Bytes, Error: f.Error}
 	}
 	if l := state.Lease; l != nil {
-		s.Lease = &Lease{Name: l.Name, Active: l.Active, Holder: text.OneLine(l.Holder), Error: l.Error}
+		s.Lease = &Lease{Name: l.Name, Active: l.Active, Holder: text.OneLine(l.Holder), Error: l.Error, Away: l.Away}
 	}
 	s.Watched = p.watched(state.Jobs)
 	p.History.mu.Lock()

@@ -36,6 +36,12 @@ func problems(s *Status) []Problem {
 		}
 		all = append(all, p)
 	}
+	if l := s.Lease; l != nil && l.Away != "" {
+		all = append(all, Problem{
+			Level: levelError, Kind: "lease", Name: l.Name, Text: "given back: " + l.Away,
+			Do: "Another process can run the jobs. This one competes for the lease again when it can read and write the state file.",
+		})
+	}
 	if !s.Ready {
 		all = append(all, Problem{Level: levelError, Kind: "configuration", Text: "not ready: " + s.Unready})
 	}

@@ -268,4 +268,5 @@ type Lease struct {
 	Active bool   `json:"active"`           // this process holds the lease and runs the jobs; otherwise it stands by
 	Holder string `json:"holder,omitempty"` // host of the process that holds the lease
 	Error  string `json:"error,omitempty"`  // why the last request to the API server has failed
+	Away   string `json:"away,omitempty"`   // why this process has given the lease back and does not compete for it
 }
