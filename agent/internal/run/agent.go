@@ -33,6 +33,8 @@ type Agent struct {
 	mu         sync.Mutex              // guards the fields below
 	slots      chan struct{}           // holds a token for each running tick
 	jobs       []*job                  // in the order of the plan
+	abandoned  []*job                  // removed jobs whose abandoned source was still at work when the current plan came
+	left       map[string]*job         // by name, removed jobs that are not unlocked yet, see leave
 	sinks      []*sink                 // in the order of the plan
 	ownMetrics OwnMetrics              // Plan.OwnMetrics of the current plan
 	shard      shard.Shard             // Plan.Shard of the current plan
@@ -64,7 +66,7 @@ func New(o Options) *Agent {
 		o.Observer = noObserver{}
 	}
 	a := &Agent{
-		log: o.Log, clock: o.Clock, watch: o.Observer, state: o.State, lease: o.Lease, latest: map[string]metric.Batch{}, time: newTimekeeper(o.Clock),
+		log: o.Log, clock: o.Clock, watch: o.Observer, state: o.State, lease: o.Lease, latest: map[string]metric.Batch{}, left: map[string]*job{}, time: newTimekeeper(o.Clock),
 		drained: make(chan struct{}),
 	}
 	a.own = newOwn(a, o.Self, o.Clock)
@@ -131,6 +133,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	a.mu.Lock()
 	a.moveLatest()
 	before := a.jobs
+	a.abandoned = slices.DeleteFunc(append(a.abandoned, oldJobs...), func(j *job) bool { return !j.works() })
 	a.endOwn(&plan.Own)
 	a.jobs, a.sinks, a.ownMetrics, a.shard, a.allJobs = jobs, sinks, plan.Own, plan.Shard, plan.AllJobs
 	if cap(a.slots) != plan.Concurrency {
@@ -236,12 +239,12 @@ func stopJobs(jobs []*job) {
 	}
 }
 
-// Working returns a function that reports whether any of the jobs that run now is still at work. A source that was abandoned is at
-// work until it returns.
+// Working returns a function that reports whether any of the jobs that run now, or that a reload has removed, is still at work. A source
+// that was abandoned is at work until it returns.
 func (a *Agent) Working() (still func() bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	jobs := slices.Clone(a.jobs)
+	jobs := slices.Concat(a.jobs, a.abandoned)
 	return func() bool { return slices.ContainsFunc(jobs, (*job).works) }
 }
 

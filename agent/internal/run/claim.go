@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,8 +33,9 @@ func (a *Agent) restoreAll(jobs []*job) {
 		now, end := context.WithCancel(context.Background())
 		end()
 		free = nil
+		a.state.Flush() // the last records of jobs that were removed lately
 		for _, j := range jobs {
-			if j.lock(now) == nil {
+			if j.tryLock(now) == nil {
 				free = append(free, j)
 			}
 		}
@@ -49,6 +51,26 @@ func (a *Agent) restoreAll(jobs []*job) {
 			j.giveUp()
 		}
 	}
+}
+
+// errUnwritten is the error if a job was removed lately, and its last records are not on disk yet.
+var errUnwritten = errors.New("this process has not yet written the last records of the job")
+
+// tryLock locks the job. If this process has run a job with this name until a reload, and has not unlocked it yet, the lock is taken over
+// from that job: its batches are in the queues of the sinks, before those of this one.
+func (j *job) tryLock(now context.Context) error {
+	a := j.agent
+	a.mu.Lock()
+	if old := a.left[j.Name]; old != nil && old.unlock != nil {
+		defer a.mu.Unlock()
+		if err := a.state.Written(j.Name); err != nil {
+			return fmt.Errorf("%w: %w", errUnwritten, err)
+		}
+		j.from, j.unlock, old.unlock = old, old.unlock, nil
+		return nil
+	}
+	a.mu.Unlock()
+	return j.lock(now)
 }
 
 // lock locks the job. It waits while another process has the lock, until ctx ends: the error then satisfies state.IsHeld. If locking
@@ -68,12 +90,19 @@ func (j *job) lock(ctx context.Context) error {
 	return nil
 }
 
-// giveUp unlocks the job, if it is locked.
+// giveUp unlocks the job, if it is locked. A lock that was taken over goes back to the removed job, if its batches may not be delivered yet.
 func (j *job) giveUp() {
-	if j.unlock != nil {
-		j.unlock()
-		j.unlock = nil
+	if j.unlock == nil {
+		return
 	}
+	j.agent.mu.Lock()
+	defer j.agent.mu.Unlock()
+	if j.from != nil && j.agent.left[j.Name] == j.from {
+		j.from.unlock = j.unlock
+	} else {
+		j.unlock()
+	}
+	j.unlock, j.from = nil, nil
 }
 
 // giveUpAll unlocks jobs that have stopped, but only when all their records are on disk. Otherwise another process could run a job from
@@ -83,30 +112,47 @@ func (a *Agent) giveUpAll(jobs []*job) {
 	if a.state == nil || !a.state.Shared {
 		return
 	}
-	var names []string
-	var unlocks []func()
-	for _, j := range jobs {
-		if j.unlock != nil {
-			names, unlocks = append(names, j.Name), append(unlocks, j.unlock)
-			j.unlock = nil
-		}
-	}
-	if len(names) == 0 {
-		return
-	}
 	late := false
 	a.state.AfterWriting(func() {
-		for _, unlock := range unlocks {
-			unlock()
-		}
-		if late {
+		if names := a.unlock(jobs); late && len(names) > 0 {
 			a.log.Info("jobs unlocked: other processes can run them", "jobs", names)
 		}
 	}, func(err error) {
-		late = true
-		a.log.Error("jobs stay locked until their last records are in the state file: no other process can run them until then, or until cton ends",
-			"jobs", names, "error", err)
+		if names := a.locked(jobs); len(names) > 0 {
+			late = true
+			a.log.Error("jobs stay locked until their last records are in the state file: no other process can run them until then, or until cton ends",
+				"jobs", names, "error", err)
+		}
 	})
+}
+
+// locked returns the names of the jobs that are locked.
+func (a *Agent) locked(jobs []*job) (names []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, j := range jobs {
+		if j.unlock != nil {
+			names = append(names, j.Name)
+		}
+	}
+	return names
+}
+
+// unlock unlocks jobs, except those whose locks were taken over. It returns the names of the jobs that it has unlocked.
+func (a *Agent) unlock(jobs []*job) (names []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, j := range jobs {
+		if a.left[j.Name] == j {
+			delete(a.left, j.Name)
+		}
+		if j.unlock != nil {
+			j.unlock()
+			j.unlock = nil
+			names = append(names, j.Name)
+		}
+	}
+	return names
 }
 
 // leave gives up jobs that a reload has removed, in the background: when no sink has batches of them in memory any more, or after Drain
@@ -115,7 +161,12 @@ func (a *Agent) leave(ctx context.Context, jobs []*job) {
 	if a.state == nil || !a.state.Shared || len(jobs) == 0 {
 		return
 	}
+	a.mu.Lock()
 	sinks := a.sinks
+	for _, j := range jobs {
+		a.left[j.Name] = j
+	}
+	a.mu.Unlock()
 	a.leaving.Go(func() {
 		limit := time.After(Drain)
 		look := time.NewTicker(50 * time.Millisecond)
@@ -152,10 +203,14 @@ func holds(sinks []*sink, jobs []*job) bool {
 func (j *job) take() error {
 	now, end := context.WithCancel(context.Background())
 	end()
-	if err := j.lock(now); err != nil {
+	err := j.tryLock(now)
+	if state.IsHeld(err) {
 		return fmt.Errorf("the job is %w: it runs here when that process has released it", err)
 	}
-	err := j.agent.state.Reread()
+	if err != nil {
+		return err
+	}
+	err = j.agent.state.Reread()
 	if err == nil {
 		err = j.load()
 	}
@@ -177,9 +232,12 @@ func (j *job) claim(ctx context.Context) bool {
 			break
 		}
 		j.status.hold(err.Error())
-		if state.IsHeld(err) {
+		switch {
+		case state.IsHeld(err):
 			j.report.failed("the job waits: another process runs it", claim, err)
-		} else {
+		case errors.Is(err, errUnwritten):
+			j.report.failed("the job waits: its last records are not in the state file yet", claim, err)
+		default:
 			j.report.failed("the job waits: the state file cannot be read", claim, err)
 		}
 		select {

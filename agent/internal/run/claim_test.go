@@ -392,3 +392,163 @@ func TestOnceReadsAgain(t *testing.T) {
 		})
 	}
 }
+
+// returning is an agent whose only job a reload removes and adds again.
+type returning struct {
+	*Agent
+	disk   *faultyDir
+	other  *state.File
+	log    *lockedBuffer
+	source *scripted
+	out    *shelf
+	down   atomic.Bool // the sink cannot deliver
+	plans  chan Plan
+	plan   func(jobs ...string) Plan
+	stop   func()
+}
+
+func newReturning(t *testing.T) *returning {
+	r := &returning{log: &lockedBuffer{}, source: newScripted(nil), plans: make(chan Plan)}
+	logger := slog.New(slog.NewTextHandler(r.log, nil))
+	path := filepath.Join(t.TempDir(), "state")
+	var file *state.File
+	file, r.disk = openFaulty(t, path, logger)
+	r.other, _ = openFaulty(t, path, logger)
+	r.out = &shelf{judge: func(metric.Batch) error {
+		if r.down.Load() {
+			return errors.New("connection refused")
+		}
+		return nil
+	}}
+	sink := planSink("out", r.out)
+	r.plan = func(jobs ...string) Plan {
+		p := Plan{Concurrency: 1, Sinks: []Sink{sink}}
+		for _, name := range jobs {
+			job := planJob(t, name, "@every 10s", r.source)
+			job.Log = logger
+			p.Jobs = append(p.Jobs, job)
+		}
+		return p
+	}
+	r.Agent = New(Options{Log: logger, Self: func(State) metric.Readings { return nil }, State: file})
+	stop := start(t, r.Agent, r.plan("a"), r.plans)
+	r.stop = func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		file.Close()
+		r.other.Close()
+	}
+	return r
+}
+
+// runs checks the number of runs so far, and that no other process can run the job.
+func (r *returning) runs(t *testing.T, want int) {
+	t.Helper()
+	synctest.Wait()
+	if r.source.ticks != want || isFree(t, r.other, "a") {
+		t.Errorf("%d runs, want %d; free: %v\n%s", r.source.ticks, want, isFree(t, r.other, "a"), r.log)
+	}
+}
+
+// total checks that each run so far is counted once, and that there are enough.
+func (r *returning) total(t *testing.T, atLeast int) {
+	t.Helper()
+	synctest.Wait()
+	if got := r.out.shows()["a"]; int(got) != r.source.ticks || r.source.ticks < atLeast {
+		t.Errorf("the total is %v, %d have happened, want %d at least\n%s", got, r.source.ticks, atLeast, r.log)
+	}
+}
+
+// TestReturns holds that a job which is removed and added again runs at once, also while its last batch is not delivered, and that no
+// other process can run it meanwhile.
+func TestReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReturning(t)
+		time.Sleep(15 * time.Second)
+		r.runs(t, 2)
+		r.down.Store(true)
+		time.Sleep(10 * time.Second)
+		for i := range 3 {
+			r.plans <- r.plan()
+			time.Sleep(2 * time.Second)
+			r.runs(t, 3+i)
+			r.plans <- r.plan("a")
+			time.Sleep(time.Millisecond)
+			r.runs(t, 4+i)
+		}
+		time.Sleep(2 * Drain) // the job that was removed is past its time
+		r.runs(t, 8)
+		r.down.Store(false)
+		time.Sleep(time.Minute)
+		r.runs(t, 14)
+		r.total(t, 14)
+		if strings.Contains(r.log.String(), "the job waits") {
+			t.Errorf("the job has waited:\n%s", r.log)
+		}
+		r.plans <- r.plan()
+		time.Sleep(time.Second)
+		if !isFree(t, r.other, "a") {
+			t.Error("the job is not free, though it was removed and delivered")
+		}
+		r.stop()
+	})
+}
+
+// TestReturnsUnwritten holds that a job which is removed and added again while the disk is full waits until its records are written, and
+// says so.
+func TestReturnsUnwritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReturning(t)
+		time.Sleep(15 * time.Second)
+		r.disk.set(syscall.ENOSPC)
+		time.Sleep(10 * time.Second)
+		r.plans <- r.plan()
+		r.plans <- r.plan("a")
+		time.Sleep(time.Minute)
+		r.runs(t, 3)
+		if why := r.State().Jobs[0].Error; !strings.HasPrefix(why, "this process has not yet written the last records of the job: write the journal") {
+			t.Errorf("the job says %q", why)
+		}
+		r.disk.set(nil)
+		time.Sleep(15 * time.Second)
+		r.total(t, 4)
+		log := r.log.String()
+		if strings.Contains(log, "another process runs it") || strings.Count(log, "the job waits: its last records are not in the state file yet") != 1 {
+			t.Errorf("the log:\n%s", log)
+		}
+		r.stop()
+	})
+}
+
+// TestReturnsUnreadable holds that a job which is removed and added again while the state file cannot be read is given up in the end, so
+// that another process can run it.
+func TestReturnsUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReturning(t)
+		time.Sleep(15 * time.Second)
+		r.down.Store(true)
+		time.Sleep(10 * time.Second)
+		r.disk.set(syscall.EIO)
+		r.plans <- r.plan()
+		r.plans <- r.plan("a")
+		time.Sleep(Drain - time.Second)
+		r.runs(t, 3)
+		time.Sleep(2 * time.Second)
+		free := 0
+		for range 20 {
+			time.Sleep(claimPause / 10)
+			if isFree(t, r.other, "a") {
+				free++
+			}
+		}
+		if free < 15 {
+			t.Errorf("the job is free %d of 20 times", free)
+		}
+		r.disk.set(nil)
+		r.down.Store(false)
+		time.Sleep(time.Minute)
+		r.total(t, 8)
+		r.stop()
+	})
+}

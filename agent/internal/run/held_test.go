@@ -84,3 +84,38 @@ func TestHeld(t *testing.T) {
 		}
 	})
 }
+
+// TestWorkingRemoved holds that the source of a job which a reload has removed counts as at work until it returns.
+func TestWorkingRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		source := newScripted(func(context.Context, int) error { <-free; return nil }) // it ignores its context
+		plan := planWith(t, &shelf{}, source)
+		a, plans := newAgent(), make(chan Plan)
+		stop := start(t, a, plan, plans)
+		time.Sleep(5 * time.Second)
+		plan.Jobs = nil
+		plans <- plan
+		plans <- plan // the first one is in use now
+		for range 3 {
+			if still := a.Working(); !still() {
+				t.Error("the source is not at work")
+			}
+			plans <- plan
+		}
+		still := a.Working()
+		close(free)
+		synctest.Wait()
+		if still() {
+			t.Error("the source is at work after it has returned")
+		}
+		plans <- plan
+		plans <- plan
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if len(a.abandoned) > 0 {
+			t.Error("a removed job is kept for ever")
+		}
+	})
+}

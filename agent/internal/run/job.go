@@ -27,7 +27,8 @@ type job struct {
 	delivered time.Time // time of the last tick whose batch was queued for the sinks
 	expireAt  time.Time // when the job's series expire; zero while ticks succeed
 
-	unlock   func()    // releases the job's lock; nil = the job is not locked
+	unlock   func()    // releases the job's lock; nil = the job is not locked; the agent's mu guards it in jobs that were removed
+	from     *job      // the removed job that had the lock before, until the state is loaded; nil = none
 	loaded   bool      // the state file was read for the job, which then may run
 	restored *Saved    // the state of an earlier process, until its last batch was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
@@ -419,7 +420,7 @@ func (j *job) load() error {
 	if err != nil {
 		return err
 	}
-	j.loaded = true
+	j.loaded, j.from = true, nil
 	if records != nil {
 		j.restore(records)
 	}

@@ -10,6 +10,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -366,6 +367,16 @@ func (f *File) reread(name string) ([][]byte, error) {
 	}
 	sections, err := f.readAll()
 	return sections[name].Records, err
+}
+
+// Written returns an error if a record of a name is not on disk yet.
+func (f *File) Written(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if slices.ContainsFunc(f.waiting, func(w *Write) bool { return w.name == name }) {
+		return errors.New(cmp.Or(f.status.Error, "the disk is slow"))
+	}
+	return nil
 }
 
 // waits returns an error if a record of a name waits to be written and the last write has failed.
