@@ -100,9 +100,9 @@ func parse(text []byte) (*snapshot, error) {
 		return nil, errors.New("it is not a state file of cton")
 	}
 	first, rest, _ := bytes.Cut(rest, []byte("\n"))
-	number, crc, _ := strings.Cut(string(first), " ")
+	number, crc, found := strings.Cut(string(first), " ")
 	v, err := strconv.Atoi(number)
-	if err == nil && v > version {
+	if err == nil && v > version && found { // without a second field, the line is damaged
 		return nil, &VersionError{v, version}
 	}
 	line, rest, whole := bytes.Cut(rest, []byte("\n"))

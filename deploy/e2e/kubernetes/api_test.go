@@ -2,7 +2,9 @@ package kubernetes
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,15 +13,16 @@ import (
 // api answers the jobs of the test. Each answer has the number of the answers to its job, and the latest events: with each answer
 // one more has happened.
 type api struct {
-	mu      sync.Mutex
-	stopped bool
-	jobs    map[string]*asked
+	mu   sync.Mutex
+	jobs map[string]*asked
 }
 
 // asked is what the API knows about a job.
 type asked struct {
 	answers []time.Time // their times; the last one may be on its way
+	clients []string    // the addresses that have asked, one after the other: two that take turns are there often
 	events  int
+	stopped bool // no more events happen
 }
 
 // shown is how many events an answer shows: those of some minutes.
@@ -34,7 +37,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	j.answers = append(j.answers, time.Now())
-	if !a.stopped {
+	client, _, _ := net.SplitHostPort(r.RemoteAddr)
+	if len(j.clients) == 0 || j.clients[len(j.clients)-1] != client {
+		j.clients = append(j.clients, client)
+	}
+	if !j.stopped {
 		j.events++
 	}
 	events := []int{}
@@ -51,11 +58,20 @@ func (a *api) add(job string) {
 	a.jobs[job] = &asked{}
 }
 
-// stop lets no more events happen.
-func (a *api) stop() {
+// stop lets no more events of jobs happen.
+func (a *api) stop(jobs ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.stopped = true
+	for _, job := range jobs {
+		a.jobs[job].stopped = true
+	}
+}
+
+// clients returns the addresses that have asked for a job, one after the other.
+func (a *api) clients(job string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.jobs[job].clients)
 }
 
 // of returns how often a job has been answered, and how many events have happened.

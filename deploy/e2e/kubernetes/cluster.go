@@ -16,6 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -219,12 +222,7 @@ func (c *Cluster) nodesReady(ctx context.Context) error {
 
 // Kill kills the first container of a pod without warning, as the kernel does when memory runs out.
 func (c *Cluster) Kill(pod *corev1.Pod) error {
-	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
-	text, err := os.ReadFile(filepath.Join(c.dir, pod.Spec.NodeName, "containers", id, pidFile))
-	if err != nil {
-		return err
-	}
-	pid, err := strconv.Atoi(string(text))
+	pid, err := c.process(pod)
 	if err != nil {
 		return err
 	}
@@ -233,4 +231,42 @@ func (c *Cluster) Kill(pod *corev1.Pod) error {
 		return err
 	}
 	return p.Kill()
+}
+
+// process returns the process of the first container of a pod.
+func (c *Cluster) process(pod *corev1.Pod) (pid int, err error) {
+	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
+	text, err := os.ReadFile(filepath.Join(c.dir, pod.Spec.NodeName, "containers", id, pidFile))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(text))
+}
+
+// Cut cuts a pod off from the API server: what it sends there is lost. Join ends that.
+func (c *Cluster) Cut(pod *corev1.Pod) (join func() error, err error) {
+	pid, err := c.process(pod)
+	if err != nil {
+		return nil, err
+	}
+	namespace, err := netns.GetFromPid(pid)
+	if err != nil {
+		return nil, err
+	}
+	defer namespace.Close()
+	inside, err := netlink.NewHandleAt(namespace)
+	if err != nil {
+		return nil, err
+	}
+	to, err := netlink.ParseIPNet(apiService + "/32")
+	if err != nil {
+		inside.Close()
+		return nil, err
+	}
+	route := &netlink.Route{Dst: to, Type: unix.RTN_BLACKHOLE}
+	if err := inside.RouteAdd(route); err != nil {
+		inside.Close()
+		return nil, err
+	}
+	return func() error { defer inside.Close(); return inside.RouteDel(route) }, nil
 }

@@ -88,12 +88,13 @@ func imageOf(t *testing.T) string {
 	return dir
 }
 
-// volumes makes a volume for each of some pods, and a claim for one that all pods share.
-func (w *world) volumes(ctx context.Context, t *testing.T, pods int) (claim string) {
+// volumes makes a volume for each of some pods of a release, and a claim for one that all pods share.
+func (w *world) volumes(ctx context.Context, t *testing.T, release string, pods int) (claim string) {
 	t.Helper()
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 	for n := range pods + 1 {
-		mode, dir := corev1.ReadWriteOnce, w.file("volume-"+strconv.Itoa(n))
+		name := release + "-" + strconv.Itoa(n)
+		mode, dir := corev1.ReadWriteOnce, w.file(name)
 		if n == pods {
 			mode = corev1.ReadWriteMany
 		}
@@ -104,7 +105,7 @@ func (w *world) volumes(ctx context.Context, t *testing.T, pods int) (claim stri
 			t.Fatal(err)
 		}
 		_, err := w.Client.CoreV1().PersistentVolumes().Create(ctx, &corev1.PersistentVolume{
-			ObjectMeta: metav1.ObjectMeta{Name: "volume-" + strconv.Itoa(n)},
+			ObjectMeta: metav1.ObjectMeta{Name: name},
 			Spec: corev1.PersistentVolumeSpec{
 				Capacity: size, AccessModes: []corev1.PersistentVolumeAccessMode{mode},
 				PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: dir}},
@@ -115,7 +116,7 @@ func (w *world) volumes(ctx context.Context, t *testing.T, pods int) (claim stri
 		}
 	}
 	_, err := w.Client.CoreV1().PersistentVolumeClaims(namespace).Create(ctx, &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: "shared"},
+		ObjectMeta: metav1.ObjectMeta{Name: release + "-shared"},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}, Resources: corev1.VolumeResourceRequirements{Requests: size},
 		},
@@ -123,7 +124,7 @@ func (w *world) volumes(ctx context.Context, t *testing.T, pods int) (claim stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	return "shared"
+	return release + "-shared"
 }
 
 // release returns a release of the chart of this repository.
