@@ -446,8 +446,8 @@ func newReturning(t *testing.T) *returning {
 func (r *returning) runs(t *testing.T, want int) {
 	t.Helper()
 	synctest.Wait()
-	if r.source.ticks != want || isFree(t, r.other, "a") {
-		t.Errorf("%d runs, want %d; free: %v\n%s", r.source.ticks, want, isFree(t, r.other, "a"), r.log)
+	if ran, free := r.source.ran(), isFree(t, r.other, "a"); ran != want || free {
+		t.Errorf("%d runs, want %d; free: %v\n%s", ran, want, free, r.log)
 	}
 }
 
@@ -455,8 +455,8 @@ func (r *returning) runs(t *testing.T, want int) {
 func (r *returning) total(t *testing.T, atLeast int) {
 	t.Helper()
 	synctest.Wait()
-	if got := r.out.shows()["a"]; int(got) != r.source.ticks || r.source.ticks < atLeast {
-		t.Errorf("the total is %v, %d have happened, want %d at least\n%s", got, r.source.ticks, atLeast, r.log)
+	if got, ran := r.out.shows()["a"], r.source.ran(); int(got) != ran || ran < atLeast {
+		t.Errorf("the total is %v, %d have happened, want %d at least\n%s", got, ran, atLeast, r.log)
 	}
 }
 

@@ -35,6 +35,13 @@ func (s *scripted) then(do func(ctx context.Context, n int) error) {
 	s.do = do
 }
 
+// ran returns the number of ticks so far.
+func (s *scripted) ran() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ticks
+}
+
 // lockedBuffer is a bytes.Buffer for several goroutines.
 type lockedBuffer struct {
 	mu     sync.Mutex
