@@ -1,6 +1,7 @@
 package statuspage
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,5 +21,30 @@ func TestNearlyFull(t *testing.T) {
 	}
 	if s := (Sink{Bytes: 1}); s.Full() != "" || len(sinkProblems(&s, time.Now())) > 0 {
 		t.Errorf("a queue without a limit: %q", s.Full())
+	}
+}
+
+// TestLeaseProblems holds what is shown of a lease that cannot be renewed, and of one that was given back.
+func TestLeaseProblems(t *testing.T) {
+	for _, c := range []struct {
+		lease Lease
+		want  []Problem
+	}{
+		{Lease{Name: "cton", Active: true}, nil},
+		{Lease{Name: "cton", Active: true, Error: "no route"}, []Problem{
+			{Level: levelWarning, Kind: "lease", Name: "cton", Text: "no route", Do: "If it cannot be renewed soon, the jobs stop here."},
+		}},
+		{Lease{Name: "cton", Error: "no route", Away: "input/output error"}, []Problem{
+			{Level: levelError, Kind: "lease", Name: "cton", Text: "no route", Do: "The jobs do not run here until the API server answers."},
+			{
+				Level: levelError, Kind: "lease", Name: "cton", Text: "given back: input/output error",
+				Do: "Another process can run the jobs. This one competes for the lease again when it can read and write the state file.",
+			},
+		}},
+	} {
+		s := &Status{Ready: true, Configuration: Configuration{OK: true}, Lease: &c.lease}
+		if got := problems(s); !slices.Equal(got, c.want) {
+			t.Errorf("%+v: got %+v", c.lease, got)
+		}
 	}
 }
