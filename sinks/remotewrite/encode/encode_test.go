@@ -85,11 +85,11 @@ func TestHashesCollide(t *testing.T) {
 	r := newRegistry(time.UnixMilli(0))
 	d := &metric.Desc{Name: "x"}
 	a := []metric.Label{{Name: "room", Value: "a"}}
-	r.live[r.hash(a)] = &series{wire: r.table.Series([]metric.Label{{Name: "room", Value: "b"}}, d), hash: r.hash(a)}
+	r.live.put(&series{wire: r.table.Series([]metric.Label{{Name: "room", Value: "b"}}, d), hash: r.hash(a)})
 	first := r.open(a, d, 1)
 	first.last = 5
-	if again := r.open(a, d, 2); again.last != 5 || again.wire.String() != `{room="a"}` || len(r.live) != 2 {
-		t.Errorf("got %+v with %d series", again, len(r.live))
+	if again := r.open(a, d, 2); again.last != 5 || again.wire.String() != `{room="a"}` || r.live.used != 2 {
+		t.Errorf("got %+v with %d series", again, r.live.used)
 	}
 }
 
@@ -122,8 +122,8 @@ func TestEndedSeriesAreClosed(t *testing.T) {
 		{nil, 1, 0, 0},
 		{nil, 0, 0, 0},
 	} {
-		if n := encode(c.rooms...); n != c.samples || len(e.registry.live) != c.live || len(e.Jobs()) != c.jobs {
-			t.Errorf("batch %d has %d samples, %d series are open, of the jobs %v; want %+v", i, n, len(e.registry.live), e.Jobs(), c)
+		if n := encode(c.rooms...); n != c.samples || e.registry.live.used != c.live || len(e.Jobs()) != c.jobs {
+			t.Errorf("batch %d has %d samples, %d series are open, of the jobs %v; want %+v", i, n, e.registry.live.used, e.Jobs(), c)
 		}
 	}
 }

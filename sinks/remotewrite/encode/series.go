@@ -95,7 +95,7 @@ func (r *registry) newExemplars(s *series, all []metric.Exemplar, at int64) *[]m
 type registry struct {
 	seed  maphash.Seed
 	table *wire.Table
-	live  map[uint64]*series
+	live  index
 	keys  []uint64       // memory that newExemplars reuses
 	stale []*wire.Series // series to remove from the table after the batch is written
 
@@ -123,7 +123,6 @@ func newRegistry(now time.Time) *registry {
 	return &registry{
 		seed:   maphash.MakeSeed(),
 		table:  wire.NewTable(),
-		live:   map[uint64]*series{},
 		closed: map[uint64]int64{},
 		floor:  now.UnixMilli() - 2, // the first batch may be of the same millisecond, and its zeros one millisecond earlier
 	}
@@ -132,7 +131,7 @@ func newRegistry(now time.Time) *registry {
 // back moves the last timestamps of all series back, because the clock has jumped back. Timestamps that come from the API are not moved.
 func (r *registry) back(by time.Duration, now time.Time) {
 	ms, latest := by.Milliseconds(), now.UnixMilli()
-	for _, s := range r.live {
+	for s := range r.live.all {
 		if !s.ownTime {
 			s.last -= min(ms, s.last)
 		}
@@ -154,7 +153,7 @@ func (r *registry) back(by time.Duration, now time.Time) {
 // open returns the series with these labels. If a series with the same labels is open or was closed, it is continued.
 func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint32) *series {
 	hash := r.hash(labels)
-	for s := r.live[hash]; s != nil; s = r.live[hash] {
+	for s := r.live.get(hash); s != nil; s = r.live.get(hash) {
 		switch {
 		case !s.wire.Equal(labels):
 			hash++ // another series has the same hash
@@ -172,16 +171,16 @@ func (r *registry) open(labels []metric.Label, desc *metric.Desc, batch uint32) 
 	}
 	s := &series{wire: r.table.Series(labels, desc), hash: hash, last: r.closed[hash]}
 	delete(r.closed, hash)
-	r.live[hash] = s
+	r.live.put(s)
 	return s
 }
 
 // close removes a series and remembers its last timestamp.
 func (r *registry) close(s *series) {
-	if r.live[s.hash] != s {
+	if r.live.get(s.hash) != s {
 		return
 	}
-	delete(r.live, s.hash)
+	r.live.remove(s.hash)
 	s.closed = true
 	r.stale = append(r.stale, &s.wire)
 	r.closed[s.hash] = s.last
