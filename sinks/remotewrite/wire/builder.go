@@ -161,14 +161,14 @@ func (b *Builder) closeSeries() {
 		return
 	}
 	b.open = nil
-	if b.protocol == V2 && (s.metricType != metric.Unknown || s.help != 0 || s.unit != 0) {
+	if f := s.family.familyKey; b.protocol == V2 && f != (familyKey{}) {
 		dst, at := beginMessage(b.body, metadata2)
-		dst = appendUint(dst, metadataType, typeNumber(s.metricType))
-		if s.help != 0 {
-			dst = appendUint(dst, metadataHelp, uint64(b.symbols.ref(s.help)))
+		dst = appendUint(dst, metadataType, typeNumber(f.metricType))
+		if f.help != 0 {
+			dst = appendUint(dst, metadataHelp, uint64(b.symbols.ref(f.help)))
 		}
-		if s.unit != 0 {
-			dst = appendUint(dst, metadataUnit, uint64(b.symbols.ref(s.unit)))
+		if f.unit != 0 {
+			dst = appendUint(dst, metadataUnit, uint64(b.symbols.ref(f.unit)))
 		}
 		b.body = endMessage(dst, at)
 	}

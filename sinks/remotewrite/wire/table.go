@@ -13,6 +13,7 @@ type Table struct {
 	slots    map[string]uint32
 	strings  []tableString // strings by slot; slot 0 is "" and is never released
 	free     []uint32      // slots that are not used
+	families map[familyKey]*family
 	builders []*Builder
 	scratch  []byte
 }
@@ -24,16 +25,27 @@ type tableString struct {
 
 // NewTable returns an empty table.
 func NewTable() *Table {
-	return &Table{slots: map[string]uint32{"": 0}, strings: []tableString{{uses: 1}}}
+	return &Table{slots: map[string]uint32{"": 0}, strings: []tableString{{uses: 1}}, families: map[familyKey]*family{}}
 }
 
 // Series holds the labels and metadata of a series, in a format from which both protocols can be encoded. It is small, since there
 // may be a million series.
 type Series struct {
-	table      *Table
-	refs       refs
-	labels1    *string // the labels, encoded as fields of a 1.0 message; nil until they are needed
-	help, unit uint32  // slots of the help and the unit
+	refs    refs
+	family  *family
+	labels1 *string // the labels, encoded as fields of a 1.0 message; nil until they are needed
+}
+
+// family is what the series of a table with the same metadata share.
+type family struct {
+	familyKey
+	table *Table
+	uses  int // number of series
+}
+
+// familyKey is the metadata of series. help and unit are slots.
+type familyKey struct {
+	help, unit uint32
 	metricType metric.Type
 }
 
@@ -59,12 +71,13 @@ func (t *Table) Series(labels []metric.Label, family *metric.Desc) Series {
 		t.scratch = appendVarint(t.scratch, uint64(t.acquire(l.Name)))
 		t.scratch = appendVarint(t.scratch, uint64(t.acquire(l.Value)))
 	}
-	return Series{table: t, refs: refs(t.scratch), help: t.acquire(family.Help), unit: t.acquire(family.Unit), metricType: cmp.Or(family.Scraped, family.Type)}
+	return Series{refs: refs(t.scratch), family: t.acquireFamily(family)}
 }
 
 // Forget releases the strings of the series. The series must not be used afterwards.
 func (s *Series) Forget() {
-	for _, b := range s.table.builders {
+	t := s.family.table
+	for _, b := range t.builders {
 		if b.open == s {
 			b.closeSeries()
 		}
@@ -72,11 +85,31 @@ func (s *Series) Forget() {
 	for rest := s.refs; rest != ""; {
 		var slot uint32
 		slot, rest = rest.cut()
-		s.table.release(slot)
+		t.release(slot)
 	}
-	s.table.release(s.help)
-	s.table.release(s.unit)
+	t.releaseFamily(s.family)
 	*s = Series{}
+}
+
+// acquireFamily returns the family with the metadata of d and counts one more use of it.
+func (t *Table) acquireFamily(d *metric.Desc) *family {
+	key := familyKey{t.acquire(d.Help), t.acquire(d.Unit), cmp.Or(d.Scraped, d.Type)}
+	f := t.families[key]
+	if f == nil {
+		f = &family{familyKey: key, table: t}
+		t.families[key] = f
+	}
+	f.uses++
+	return f
+}
+
+// releaseFamily counts one use of a family less. A family without uses is removed.
+func (t *Table) releaseFamily(f *family) {
+	if f.uses--; f.uses == 0 {
+		delete(t.families, f.familyKey)
+	}
+	t.release(f.help)
+	t.release(f.unit)
 }
 
 // acquire returns the slot of a string and counts one more use of it.
@@ -123,7 +156,7 @@ func (t *Table) label(r refs) (l metric.Label, rest refs) {
 func (s *Series) Labels(dst []metric.Label) []metric.Label {
 	for rest := s.refs; rest != ""; {
 		var l metric.Label
-		l, rest = s.table.label(rest)
+		l, rest = s.family.table.label(rest)
 		dst = append(dst, l)
 	}
 	return dst
@@ -176,7 +209,7 @@ func (s *Series) Equal(labels []metric.Label) bool {
 			return false
 		}
 		var l metric.Label
-		if l, rest = s.table.label(rest); l != want {
+		if l, rest = s.family.table.label(rest); l != want {
 			return false
 		}
 	}
@@ -186,7 +219,7 @@ func (s *Series) Equal(labels []metric.Label) bool {
 // encoded1 returns the labels as fields of a 1.0 message.
 func (s *Series) encoded1() string {
 	if s.labels1 == nil {
-		t := s.table
+		t := s.family.table
 		t.scratch = t.scratch[:0]
 		for rest := s.refs; rest != ""; {
 			var l metric.Label

@@ -120,8 +120,8 @@ func TestForget(t *testing.T) {
 		b.AddExemplar(s, []metric.Label{{Name: "id", Value: name}, {Name: "new" + name, Value: "other"}}, 1, 1)
 		s.Forget()
 	}
-	if len(table.slots) != 1 || len(table.strings) > 6 {
-		t.Errorf("%d strings in %d slots are left, want \"\" alone", len(table.slots), len(table.strings))
+	if len(table.slots) != 1 || len(table.strings) > 6 || len(table.families) > 0 {
+		t.Errorf("%d strings in %d slots and %d families are left, want \"\" alone", len(table.slots), len(table.strings), len(table.families))
 	}
 	b.Add(seriesOf(table, "a"), 2, 2, 0)
 	q := b.End()
