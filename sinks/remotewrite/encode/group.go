@@ -21,8 +21,9 @@ type groupKey struct {
 // group holds the series that one series of a family is sent as: a single series, or the parts of a histogram or summary.
 type group struct {
 	key     groupKey
-	parts   []*series // a nil part is not sent: relabelling drops it, or its labels are invalid
-	invalid int32     // number of parts with invalid labels
+	one     [1]*series // the part, if there is one; most groups have one
+	many    *[]*series // the parts otherwise
+	invalid int32      // number of parts with invalid labels
 	shard   int32
 	batch   uint32 // number of the last batch that contained the group
 	index   int32  // index of the group in that batch
@@ -30,22 +31,26 @@ type group struct {
 	ownTime int64 // timestamp of the last sample, also if it was not newer and not sent; 0 = that sample had no timestamp of its own
 }
 
-// allocGroup allocates a group of n parts. Most groups have one part, so group and part are allocated together.
+// allocGroup returns a group of n parts.
 func allocGroup(n int) *group {
+	g := &group{}
 	if n != 1 {
-		return &group{parts: make([]*series, n)}
+		g.many = new(make([]*series, n))
 	}
-	g := &struct {
-		group
-		part [1]*series
-	}{}
-	g.parts = g.part[:]
-	return &g.group
+	return g
+}
+
+// parts returns the parts. A nil part is not sent: relabelling drops it, or its labels are invalid.
+func (g *group) parts() []*series {
+	if g.many != nil {
+		return *g.many
+	}
+	return g.one[:]
 }
 
 // sent returns the number of parts that are sent.
 func (g *group) sent() (n int) {
-	for _, p := range g.parts {
+	for _, p := range g.parts() {
 		if p != nil {
 			n++
 		}
@@ -55,7 +60,7 @@ func (g *group) sent() (n int) {
 
 // first returns the first part that is sent, or nil.
 func (g *group) first() *series {
-	for _, p := range g.parts {
+	for _, p := range g.parts() {
 		if p != nil {
 			return p
 		}
@@ -68,7 +73,8 @@ func (j *job) newGroup(key groupKey, d *metric.Desc, s *metric.Series, n int) *g
 	j.own = s.Labels.Append(j.own[:0])
 	g := allocGroup(n)
 	g.key, g.shard = key, j.hash(j.target, j.own)
-	for i := range n {
+	parts := g.parts()
+	for i := range parts {
 		all := j.relabel(j.labels(d, i, n))
 		if len(all) == 0 {
 			continue
@@ -84,7 +90,7 @@ func (j *job) newGroup(key groupKey, d *metric.Desc, s *metric.Series, n int) *g
 		if part.ownTime && part.batch != j.batch {
 			g.ownTime = part.last // the series existed before a configuration reload
 		}
-		g.parts[i] = part
+		parts[i] = part
 	}
 	return g
 }

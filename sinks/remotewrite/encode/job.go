@@ -94,7 +94,7 @@ func (j *job) collect(b *metric.Batch, resend bool, bounds bounds) map[metric.Re
 // addSeries adds the samples of a family's series: first the earlier points, then the current value.
 func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 	g, first := j.group(f.Desc, s)
-	for _, p := range g.parts {
+	for _, p := range g.parts() {
 		if p != nil {
 			p.batch = j.batch
 		}
@@ -118,7 +118,7 @@ func (j *job) addSeries(f *metric.Family, s *metric.Series, at int64) {
 // addKnown remembers a series as if it had a sample in this batch.
 func (j *job) addKnown(f *metric.Family, s *metric.Series) {
 	g, _ := j.group(f.Desc, s)
-	for _, p := range g.parts {
+	for _, p := range g.parts() {
 		if p != nil {
 			p.batch, p.sampled, p.ownTime = j.batch, true, s.Time != 0
 			p.native = s.Histogram() != nil && s.Histogram().Native != nil
@@ -136,7 +136,7 @@ func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 		return
 	}
 	g.ownTime = s.Time
-	if slices.ContainsFunc(g.parts, func(p *series) bool { return p != nil && p.last >= time }) {
+	if slices.ContainsFunc(g.parts(), func(p *series) bool { return p != nil && p.last >= time }) {
 		j.drop(sinks.NotNewer, g.sent())
 		return
 	}
@@ -146,7 +146,7 @@ func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 	}
 	d := g.key.desc
 	j.values = appendValues(j.values[:0], d, s)
-	for i, p := range g.parts {
+	for i, p := range g.parts() {
 		switch {
 		case p == nil:
 			continue
@@ -189,7 +189,7 @@ func (j *job) drop(reason metric.Reason, samples int) {
 func (j *job) endMissing(at int64) {
 	for _, g := range j.previous {
 		from := len(j.buffer.samples)
-		for _, s := range g.parts {
+		for _, s := range g.parts() {
 			if s == nil || s.batch == j.batch || s.closed {
 				continue
 			}
@@ -220,7 +220,7 @@ func (j *job) endMissing(at int64) {
 func (j *job) group(d *metric.Desc, s *metric.Series) (g *group, first bool) {
 	key, n := groupKey{d, s.Labels}, partsOf(d, s)
 	g = j.find(key)
-	if g == nil || len(g.parts) != n || slices.ContainsFunc(g.parts, func(s *series) bool { return s != nil && s.closed }) {
+	if g == nil || len(g.parts()) != n || slices.ContainsFunc(g.parts(), func(s *series) bool { return s != nil && s.closed }) {
 		g = j.newGroup(key, d, s, n)
 		if j.byKey != nil {
 			j.byKey[key] = g
