@@ -12,7 +12,7 @@ import (
 // The slice is valid until the next call. The payloads are not modified later.
 func (e *Encoder) Forward(stream metric.Stream, f Format) []spool.Record {
 	now := e.options.Clock.Read().Wall
-	j := &job{options: &e.options, registry: e.registry, bounds: e.bounds(now)}
+	j := &job{options: &e.options, registry: e.registry, buffer: &e.samples, bounds: e.bounds(now)}
 	e.requests.begin(f, now)
 	opened := make([]*series, 0, len(stream))
 	for i := range stream {
@@ -49,14 +49,16 @@ func (j *job) forward(s *metric.StreamSeries, w *requestWriter) *series {
 	if j.registry.beyondLegacy == "" {
 		j.registry.beyondLegacy = beyondLegacy(all)
 	}
-	shard := int(j.hash(all))
+	g := &group{key: groupKey{desc: s.Family}, one: [1]*series{x}, shard: j.hash(all)}
 	for _, p := range s.Samples {
 		if reason := j.bounds.check(p.Time); reason != "" {
 			j.drop(reason, 1)
 			continue
 		}
-		w.addTogether(shard, s.Family, []sample{{series: x, time: p.Time, start: p.Start, value: p.Value, histogram: p.Histogram}})
+		j.buffer.reset(1)
+		j.buffer.add(sample{time: p.Time, start: p.Start, value: p.Value}, extra{histogram: p.Histogram})
+		w.addTogether(j.buffer, g, j.buffer.samples)
 	}
-	w.addExemplars(shard, x, s.Exemplars)
+	w.addExemplars(int(g.shard), x, s.Exemplars)
 	return x
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
-	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
 // job collects the samples of one job's batches. It keeps the groups of the last batch.
@@ -37,33 +36,6 @@ type job struct {
 	own, added, scratch []metric.Label // the labels of a series, the labels of a part that override them, and all labels
 	text                []byte
 }
-
-// sampleBuffer holds the samples of the batch that is being encoded.
-type sampleBuffer struct {
-	samples  []sample
-	trailing []groupSamples // further samples of groups, and staleness markers of groups that have ended; written last
-	protocol wire.Protocol  // the protocol in which the samples will be sent
-	trial    *wire.Builder  // for trial encodings; used only while no request is being built
-}
-
-// sampleRange is a range of indexes into a sampleBuffer.
-type sampleRange struct{ from, to int32 }
-
-type groupSamples struct {
-	group   *group
-	samples sampleRange
-}
-
-func (b *sampleBuffer) reset(size int) {
-	b.samples, b.trailing = slices.Grow(b.samples[:0], size), b.trailing[:0]
-}
-
-// since returns the range that begins at the index from and ends with the last sample.
-func (b *sampleBuffer) since(from int) sampleRange {
-	return sampleRange{int32(from), int32(len(b.samples))}
-}
-
-func (b *sampleBuffer) slice(r sampleRange) []sample { return b.samples[r.from:r.to] }
 
 // collect fills the buffer with the samples of a batch. It returns the number of dropped samples by reason.
 func (j *job) collect(b *metric.Batch, resend bool, bounds bounds) map[metric.Reason]int {
@@ -154,26 +126,27 @@ func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 			j.drop(sinks.NotNewer, 1) // relabelling has given it the same labels as an earlier part
 			continue
 		}
-		j.addSample(p, d, s, i, sample{series: p, time: time, value: j.values[i]}, start)
+		j.addSample(p, d, s, sample{part: int32(i), time: time, value: j.values[i]}, start)
 	}
 }
 
 // addSample adds the sample of part i of a family's series. If it is the first sample of a running total, a zero at the start timestamp is
 // added before it.
-func (j *job) addSample(p *series, d *metric.Desc, s *metric.Series, i int, next sample, start int64) {
+func (j *job) addSample(p *series, d *metric.Desc, s *metric.Series, next sample, start int64) {
+	i, more := int(next.part), extra{}
 	if p.native = isNative(d, s, i); p.native {
-		next.histogram = normalHistogram(s.Histogram())
+		more.histogram = normalHistogram(s.Histogram())
 	}
 	if isCumulative(d, i) {
 		next.start = start
 		if j.registry.startsAt(p, start, next.time) {
-			j.buffer.samples = append(j.buffer.samples, next.zero())
+			j.buffer.add(zero(next, more))
 		}
 	}
 	if len(s.Exemplars()) > 0 {
-		next.exemplars = j.registry.newExemplars(p, exemplarsOf(d, s, i), next.time)
+		more.exemplars = j.registry.newExemplars(p, exemplarsOf(d, s, i), next.time)
 	}
-	j.buffer.samples = append(j.buffer.samples, next)
+	j.buffer.add(next, more)
 	p.last, p.sampled, p.ownTime = next.time, true, s.Time != 0
 }
 
@@ -189,13 +162,13 @@ func (j *job) drop(reason metric.Reason, samples int) {
 func (j *job) endMissing(at int64) {
 	for _, g := range j.previous {
 		from := len(j.buffer.samples)
-		for _, s := range g.parts() {
+		for i, s := range g.parts() {
 			if s == nil || s.batch == j.batch || s.closed {
 				continue
 			}
 			s.batch = j.batch // so that the series is closed once: relabelling may have put it into two groups
 			if !s.ownTime && s.sampled {
-				j.buffer.samples = append(j.buffer.samples, s.marker(at))
+				j.buffer.add(s.marker(i, at))
 			}
 			j.registry.close(s)
 		}
@@ -263,10 +236,10 @@ func (j *job) find(key groupKey) *group {
 func (j *job) write(w *requestWriter) {
 	for _, g := range j.sorted {
 		if g.samples.from < g.samples.to {
-			w.add(int(g.shard), g.key.desc, j.buffer.slice(g.samples))
+			w.add(j.buffer, g, j.buffer.slice(g.samples))
 		}
 	}
 	for _, t := range j.buffer.trailing {
-		w.add(int(t.group.shard), t.group.key.desc, j.buffer.slice(t.samples))
+		w.add(j.buffer, t.group, j.buffer.slice(t.samples))
 	}
 }

@@ -103,9 +103,7 @@ func (j *job) trialSize(sorted []*group) int {
 			if b.Counts().Total() >= (i+1)*trialSamples/trialStretches {
 				break
 			}
-			for _, s := range j.buffer.slice(g.samples) {
-				s.write(b)
-			}
+			j.buffer.write(b, g, j.buffer.slice(g.samples))
 		}
 	}
 	return len(snappy.Encode(nil, b.End().Raw))

@@ -11,46 +11,6 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// sample is one value of a series.
-type sample struct {
-	series    *series
-	time      int64 // Unix milliseconds
-	start     int64 // start timestamp in Unix milliseconds; 0 = none
-	value     float64
-	histogram *metric.HistogramValue // a native histogram, in place of value; nil = the sample has a value
-	exemplars *[]metric.Exemplar     // exemplars that were not sent before; nil = none
-}
-
-// zero returns a sample with value zero at the start timestamp of m. Without the zero, a query does not see the increase from zero to the
-// first value of a running total.
-func (m sample) zero() sample {
-	z := sample{series: m.series, time: m.start, start: m.start}
-	if m.histogram != nil {
-		n := m.histogram.Native
-		z.histogram = &metric.HistogramValue{
-			Native: &metric.NativeBuckets{Schema: n.Schema, ZeroThreshold: n.ZeroThreshold, Bounds: n.Bounds, Fractions: n.Fractions},
-		}
-	}
-	return z
-}
-
-// isZero reports whether m is a zero made by the method zero. All other samples have a start before their time, or none.
-func (m *sample) isZero() bool { return m.start != 0 && m.start == m.time }
-
-func (m *sample) write(b *wire.Builder) {
-	if m.histogram != nil {
-		b.AddHistogram(&m.series.wire, m.time, m.histogram, m.start)
-	} else {
-		b.Add(&m.series.wire, m.time, m.value, m.start)
-	}
-	if m.exemplars == nil {
-		return
-	}
-	for _, e := range *m.exemplars {
-		b.AddExemplar(&m.series.wire, e.Labels, e.Value, e.Time)
-	}
-}
-
 // requestWriter writes samples into compressed requests. Each request is a record of the queue. It reuses its memory.
 type requestWriter struct {
 	maxSamples int
@@ -81,21 +41,23 @@ func (w *requestWriter) begin(f Format, now time.Time) {
 	}
 }
 
-// add adds the samples of one group. Samples with the same timestamp are put into the same request. A zero at a start timestamp is put into
+// add adds samples of one group. Samples with the same timestamp are put into the same request. A zero at a start timestamp is put into
 // the same request as the sample after it.
-func (w *requestWriter) add(shard int, family *metric.Desc, samples []sample) {
+func (w *requestWriter) add(from *sampleBuffer, g *group, samples []sample) {
+	parts := g.parts()
 	for len(samples) > 0 {
 		n := 1
-		for n < len(samples) && (samples[n].series != samples[n-1].series || samples[n-1].isZero()) {
+		for n < len(samples) && (parts[samples[n].part] != parts[samples[n-1].part] || samples[n-1].isZero()) {
 			n++
 		}
-		w.addTogether(shard, family, samples[:n])
+		w.addTogether(from, g, samples[:n])
 		samples = samples[n:]
 	}
 }
 
-// addTogether adds samples of one family to one request. family is nil if it is unknown.
-func (w *requestWriter) addTogether(shard int, family *metric.Desc, samples []sample) {
+// addTogether adds samples of one group to one request. The group has no family if it is unknown.
+func (w *requestWriter) addTogether(from *sampleBuffer, g *group, samples []sample) {
+	shard, family := int(g.shard), g.key.desc
 	b := w.builders[shard]
 	if n := b.Counts().Total(); n > 0 && (n+len(samples) > w.maxSamples || b.Size() >= w.size) {
 		w.end(shard)
@@ -105,9 +67,7 @@ func (w *requestWriter) addTogether(shard int, family *metric.Desc, samples []sa
 		b.AddMetadata(family)
 	}
 	b.EndSeries() // so a message has two samples only if they are a zero and its sample; package deliver relies on this to remove zeros
-	for i := range samples {
-		samples[i].write(b)
-	}
+	from.write(b, g, samples)
 }
 
 // addExemplars adds exemplars of a series without a sample.

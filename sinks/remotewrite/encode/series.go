@@ -46,14 +46,14 @@ func (r *registry) exemplarKey(e *metric.Exemplar) uint64 {
 	return h.Sum64()
 }
 
-// marker returns a staleness marker for the series. The marker is newer than the last sample, even if the clock was set back.
-func (s *series) marker(at int64) sample {
+// marker returns a staleness marker for the series, which is this part of its group. The marker is newer than the last sample, even if the clock was set back.
+func (s *series) marker(part int, at int64) (sample, extra) {
 	s.last = max(at, s.last+1)
-	m := sample{series: s, time: s.last, value: staleNaN()}
+	m, more := sample{part: int32(part), time: s.last, value: staleNaN()}, extra{}
 	if s.native {
-		m.histogram = &metric.HistogramValue{Sum: staleNaN(), Native: &metric.NativeBuckets{}}
+		more.histogram = &metric.HistogramValue{Sum: staleNaN(), Native: &metric.NativeBuckets{}}
 	}
-	return m
+	return m, more
 }
 
 // staleNaN returns the value of a staleness marker, which is StaleNaN in Prometheus' package model/value.
@@ -61,7 +61,7 @@ func staleNaN() float64 { return math.Float64frombits(0x7ff0000000000002) }
 
 // newExemplars returns the exemplars that the previous sample did not have, in order of time, or nil. An exemplar that is older than the
 // newest one sent is left out, since a receiver refuses it.
-func (r *registry) newExemplars(s *series, all []metric.Exemplar, at int64) *[]metric.Exemplar {
+func (r *registry) newExemplars(s *series, all []metric.Exemplar, at int64) []metric.Exemplar {
 	if len(all) == 0 {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (r *registry) newExemplars(s *series, all []metric.Exemplar, at int64) *[]m
 		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Value, b.Value))
 	})
 	last.time = fresh[len(fresh)-1].Time
-	return &fresh
+	return fresh
 }
 
 // registry finds series by their labels. A series continues over a configuration reload, although a reload replaces all descriptions and
