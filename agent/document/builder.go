@@ -11,8 +11,8 @@ import (
 // use.
 type Builder struct {
 	tree Tree
-	open []uint32 // the lists and objects that have begun and not ended
-	err  error    // the first limit that was exceeded; after that nothing is added
+	open []int // the lists and objects that have begun and not ended, as numbers of Tree.begin
+	err  error // the first limit that was exceeded; after that nothing is added
 }
 
 // TextRef refers to a string in a Builder. The string can be added several times, but is stored only once.
@@ -21,7 +21,8 @@ type TextRef struct{ start, end uint32 }
 // Reset begins a new document. The sizes are hints for allocating memory: the number of values, and the bytes of all strings,
 // including keys.
 func (b *Builder) Reset(values, text int) {
-	b.tree.made, b.tree.nodes, b.tree.text, b.open, b.err = true, b.tree.nodes[:0], b.tree.text[:0], b.open[:0], nil
+	t := &b.tree
+	t.made, t.nodes, t.ends, t.text, b.open, b.err = true, t.nodes[:0], t.ends[:0], t.text[:0], b.open[:0], nil
 	if cap(b.tree.nodes) < values {
 		b.tree.nodes = make([]node, 0, values)
 	}
@@ -56,18 +57,19 @@ func (b *Builder) Begin(kind Kind) {
 	if len(b.open) >= MaxDepth && b.err == nil {
 		b.err = ErrDepth
 	}
-	b.open = append(b.open, uint32(len(b.tree.nodes)))
-	b.add(kind, b.here())
+	opened := 0
+	if b.fits() {
+		opened = b.tree.begin(kind, len(b.tree.text))
+	}
+	b.open = append(b.open, opened)
 }
 
 // End ends the innermost list or object.
 func (b *Builder) End() {
-	at := b.open[len(b.open)-1]
+	opened := b.open[len(b.open)-1]
 	b.open = b.open[:len(b.open)-1]
 	if b.err == nil {
-		n := &b.tree.nodes[at]
-		n.end = uint32(len(b.tree.text))
-		n.lead(len(b.tree.nodes))
+		b.tree.finish(opened, len(b.tree.text))
 	}
 }
 
@@ -152,12 +154,17 @@ func (b *Builder) here() TextRef {
 	return TextRef{at, at}
 }
 
-func (b *Builder) add(kind Kind, p TextRef) {
+// fits reports whether one more value may be added.
+func (b *Builder) fits() bool {
 	if b.err == nil && len(b.tree.nodes) >= maxMade {
 		b.err = ErrMany
 	}
-	if b.err == nil {
-		b.tree.nodes = append(b.tree.nodes, newNode(int(p.start), int(p.end), len(b.tree.nodes)+1, kind, false))
+	return b.err == nil
+}
+
+func (b *Builder) add(kind Kind, p TextRef) {
+	if b.fits() {
+		b.tree.add(kind, int(p.start), int(p.end), false)
 	}
 }
 

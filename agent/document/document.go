@@ -7,13 +7,14 @@
 //		waiting, ok := item.Get("waiting").Number()
 //	}
 //
-// A document is a flat list of nodes that refer to its text. A node takes twelve bytes and has no pointers for the garbage
+// A document is a flat list of nodes that refer to its text. A node takes eight bytes and has no pointers for the garbage
 // collector to follow. Strings and numbers point into the text, so a document is only valid until its Parser or Builder is used
 // again; [Value.Clone] copies it. Numbers keep all their digits.
 package document
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"slices"
 )
@@ -38,35 +39,85 @@ func (k Kind) String() string {
 
 // node is one value. After the node of a list or object come the nodes of its values. In an object, keys and values alternate.
 type node struct {
-	start, end uint32 // position in the text; of a string without its quotes, of a list or object with its brackets
-	rest       uint32 // from the lowest bit: one bit is set if a string has escapes, three bits are the kind, 28 bits are next
+	start uint32 // position in the text; of a string after its quote, of a list or object before its bracket
+	rest  uint32 // from the lowest bit: one bit is set if a string has escapes, three bits are the kind, 28 bits are the extent
 }
 
-// maxNodes is the largest number of nodes, limited by the bits of next.
+// maxNodes is the largest number of nodes, limited by the bits of the extent.
 const maxNodes = 1 << 28
 
-func newNode(start, end, next int, kind Kind, escaped bool) node {
-	n := node{uint32(start), uint32(end), uint32(kind) << 1}
+// longText is the smallest length that does not fit into an extent.
+const longText = 1<<28 - 1
+
+func newNode(start, extent int, kind Kind, escaped bool) node {
+	n := node{uint32(start), uint32(kind)<<1 | uint32(extent)<<4}
 	if escaped {
 		n.rest |= 1
 	}
-	n.lead(next)
 	return n
 }
 
-func (n *node) kind() Kind    { return Kind(n.rest >> 1 & 7) }
-func (n *node) escaped() bool { return n.rest&1 != 0 }
+func (n node) kind() Kind    { return Kind(n.rest >> 1 & 7) }
+func (n node) escaped() bool { return n.rest&1 != 0 }
 
-// next returns the index of the node after this node and all nodes inside it. lead sets it.
-func (n *node) next() uint32  { return n.rest >> 4 }
-func (n *node) lead(next int) { n.rest = n.rest&15 | uint32(next)<<4 }
+// holds reports whether the node is a list or an object.
+func (n node) holds() bool { return n.kind() >= Array }
+
+// extent is the index of the node after a list or object and all nodes inside it. Of another value it is its length in the text, or longText
+// if it is not shorter.
+func (n node) extent() uint32 { return n.rest >> 4 }
+
+// end is the position after a value whose node does not say it: that of a list or object, and of a long text.
+type end struct{ node, at uint32 }
 
 // Tree is the text and the nodes of a document.
 type Tree struct {
 	text    []byte
 	nodes   []node
+	ends    []end  // in the order of their nodes
 	escapes []byte // strings after decoding their escapes
 	made    bool   // the text contains only strings and numbers, so it is not the JSON of the document
+}
+
+// add appends the node of a value that is neither a list nor an object.
+func (t *Tree) add(kind Kind, start, stop int, escaped bool) {
+	if stop-start >= longText {
+		t.ends = append(t.ends, end{uint32(len(t.nodes)), uint32(stop)})
+	}
+	t.nodes = append(t.nodes, newNode(start, min(stop-start, longText), kind, escaped))
+}
+
+// begin appends the node of a list or an object. It returns a number for the method finish.
+func (t *Tree) begin(kind Kind, start int) (opened int) {
+	t.ends = append(t.ends, end{uint32(len(t.nodes)), uint32(start)})
+	t.nodes = append(t.nodes, newNode(start, len(t.nodes)+1, kind, false))
+	return len(t.ends) - 1
+}
+
+// finish ends the list or object before position stop. All nodes inside it must have been added.
+func (t *Tree) finish(opened, stop int) {
+	e := &t.ends[opened]
+	e.at = uint32(stop)
+	n := &t.nodes[e.node]
+	*n = newNode(int(n.start), len(t.nodes), n.kind(), false)
+}
+
+// next returns the index of the node after a value and all nodes inside it.
+func (t *Tree) next(at uint32) uint32 {
+	if n := t.nodes[at]; n.holds() {
+		return n.extent()
+	}
+	return at + 1
+}
+
+// raw returns the text of a value, of a string without its quotes, of a list or object with its brackets.
+func (t *Tree) raw(at uint32) []byte {
+	n := t.nodes[at]
+	if n.holds() || n.extent() == longText {
+		i, _ := slices.BinarySearchFunc(t.ends, at, func(e end, at uint32) int { return cmp.Compare(e.node, at) })
+		return t.text[n.start:t.ends[i].at]
+	}
+	return t.text[n.start : n.start+n.extent()]
 }
 
 // Value is a value of a document. It is valid until the document's Parser or Builder is used again. The zero Value is null.
@@ -75,7 +126,7 @@ type Value struct {
 	at   uint32
 }
 
-func (v Value) node() *node { return &v.tree.nodes[v.at] }
+func (v Value) node() node { return v.tree.nodes[v.at] }
 
 // Kind returns the type of the value.
 func (v Value) Kind() Kind {
@@ -98,7 +149,7 @@ func (v Value) Raw() string {
 	if v.tree.made && n.kind() != String && n.kind() != Number {
 		return string(v.AppendJSON(nil, maxRaw))
 	}
-	return view(v.tree.text[n.start:n.end])
+	return view(v.tree.raw(v.at))
 }
 
 // Length returns the length of the value in the text of its document, in bytes.
@@ -106,8 +157,7 @@ func (v Value) Length() int {
 	if v.tree == nil {
 		return 0
 	}
-	n := v.node()
-	return int(n.end - n.start)
+	return len(v.tree.raw(v.at))
 }
 
 // String returns Raw. It is for messages.
@@ -136,7 +186,7 @@ func (v Value) Size() int {
 	if v.tree == nil {
 		return 1
 	}
-	return int(v.node().next() - v.at)
+	return int(v.tree.next(v.at) - v.at)
 }
 
 // Clone copies the document of the value, and returns the value in the copy. The copy stays valid.
@@ -144,7 +194,7 @@ func (v Value) Clone() Value {
 	if v.tree == nil {
 		return v
 	}
-	return Value{&Tree{text: bytes.Clone(v.tree.text), nodes: slices.Clone(v.tree.nodes), made: v.tree.made}, v.at}
+	return Value{&Tree{text: bytes.Clone(v.tree.text), nodes: slices.Clone(v.tree.nodes), ends: slices.Clone(v.tree.ends), made: v.tree.made}, v.at}
 }
 
 // Get returns the member of an object with this key. If there are several, it returns the last one. It returns null if there is
@@ -154,15 +204,14 @@ func (v Value) Get(key string) Value {
 	if v.Kind() != Object {
 		return found
 	}
-	nodes, text := v.tree.nodes, v.tree.text
-	for at, end := v.at+1, nodes[v.at].next(); at < end; at = nodes[at+1].next() {
-		k := &nodes[at]
-		if k.escaped() {
-			if string((Value{v.tree, at}).AppendText(nil)) == key {
-				found = Value{v.tree, at + 1}
+	t := v.tree
+	for at, end := v.at+1, t.next(v.at); at < end; at = t.next(at + 1) {
+		if t.nodes[at].escaped() {
+			if string((Value{t, at}).AppendText(nil)) == key {
+				found = Value{t, at + 1}
 			}
-		} else if int(k.end-k.start) == len(key) && string(text[k.start:k.end]) == key {
-			found = Value{v.tree, at + 1}
+		} else if string(t.raw(at)) == key {
+			found = Value{t, at + 1}
 		}
 	}
 	return found
@@ -173,8 +222,8 @@ func (v Value) Items(yield func(Value) bool) {
 	if v.Kind() != Array {
 		return
 	}
-	end := v.node().next()
-	for at := v.at + 1; at < end; at = v.tree.nodes[at].next() {
+	end := v.tree.next(v.at)
+	for at := v.at + 1; at < end; at = v.tree.next(at) {
 		if !yield(Value{v.tree, at}) {
 			return
 		}
@@ -195,8 +244,8 @@ func (v Value) Members(yield func(string, Value) bool) {
 	if v.Kind() != Object {
 		return
 	}
-	end := v.node().next()
-	for at := v.at + 1; at < end; at = v.tree.nodes[at+1].next() {
+	end := v.tree.next(v.at)
+	for at := v.at + 1; at < end; at = v.tree.next(at + 1) {
 		if !yield(Value{v.tree, at}.Text(), Value{v.tree, at + 1}) {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -199,5 +200,26 @@ func TestClone(t *testing.T) {
 	}
 	if len(clone.tree.escapes) != 0 {
 		t.Error("texts pile up in the document")
+	}
+}
+
+// A text whose length does not fit into its node keeps its length.
+func TestLongText(t *testing.T) {
+	tree := &Tree{text: make([]byte, longText+20)}
+	list := tree.begin(Array, 0)
+	for _, long := range []int{longText - 1, longText, longText + 5} {
+		tree.add(String, 3, 3+long, false)
+	}
+	tree.add(Number, 3, 4, false)
+	tree.finish(list, longText+20)
+	var got []int
+	for v := range tree.At(0).Items {
+		got = append(got, v.Length(), len(v.Raw()))
+	}
+	if want := []int{longText - 1, longText - 1, longText, longText, longText + 5, longText + 5, 1, 1}; !slices.Equal(got, want) {
+		t.Errorf("the texts have %d bytes, want %d", got, want)
+	}
+	if n := tree.At(0).Length(); n != longText+20 {
+		t.Errorf("the list has %d bytes", n)
 	}
 }

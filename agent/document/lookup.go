@@ -54,10 +54,10 @@ func (l *Lookup) read(object Value) {
 	if object.Kind() != Object {
 		return
 	}
-	nodes, text := object.tree.nodes, object.tree.text
-	for n, at, end := 0, object.at+1, nodes[object.at].next(); at < end; n, at = n+1, nodes[at+1].next() {
-		k, slot := &nodes[at], 0
-		if n < len(l.layout) && string(text[k.start:k.end]) == l.layout[n].key {
+	t := object.tree
+	for n, at, end := 0, object.at+1, t.next(object.at); at < end; n, at = n+1, t.next(at+1) {
+		slot := 0
+		if n < len(l.layout) && string(t.raw(at)) == l.layout[n].key {
 			slot = l.layout[n].slot
 		} else {
 			slot = l.learn(n, Value{object.tree, at})

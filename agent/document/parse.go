@@ -83,14 +83,14 @@ func (p *Parser) ParseLines(text []byte) (Value, error) {
 		return Value{}, err
 	}
 	p.tree.made = true // the text is not the JSON of the list
-	p.add(Array, 0, len(text), false)
+	list := p.tree.begin(Array, 0)
 	for p.gap(); p.at < len(text); p.gap() {
 		start := p.at
 		if err := p.oneOfMany(); err != nil {
 			return Value{}, &LineError{bytes.Count(text[:start], []byte("\n")) + 1, err}
 		}
 	}
-	p.tree.nodes[0].lead(len(p.tree.nodes))
+	p.tree.finish(list, len(text))
 	return Value{&p.tree, 0}, nil
 }
 
@@ -122,7 +122,8 @@ func (p *Parser) begin(text []byte) error {
 	if uint64(len(text)) > math.MaxUint32 {
 		return ErrSize
 	}
-	p.tree.made, p.tree.text, p.tree.nodes, p.tree.escapes, p.at = p.Lenient, text, p.tree.nodes[:0], p.tree.escapes[:0], 0
+	t := &p.tree
+	t.made, t.text, t.nodes, t.ends, t.escapes, p.at = p.Lenient, text, t.nodes[:0], t.ends[:0], t.escapes[:0], 0
 	if p.tree.nodes == nil {
 		p.tree.nodes = make([]node, 0, min(values(text), len(text)/nodeText))
 	}
@@ -179,11 +180,6 @@ func (p *Parser) peek() byte {
 	return 0
 }
 
-// add appends a node that has no nodes inside it.
-func (p *Parser) add(kind Kind, start, end int, escaped bool) {
-	p.tree.nodes = append(p.tree.nodes, newNode(start, end, len(p.tree.nodes)+1, kind, escaped))
-}
-
 func (p *Parser) value(depth int) error {
 	if len(p.tree.nodes) >= maxNodes-2 { // one for the value, one for a key
 		return ErrSize
@@ -216,7 +212,7 @@ func (p *Parser) value(depth int) error {
 func (p *Parser) notFinite() bool {
 	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
 		if bytes.HasPrefix(p.tree.text[p.at:], []byte(word)) {
-			p.add(String, p.at, p.at+len(word), false)
+			p.tree.add(String, p.at, p.at+len(word), false)
 			p.at += len(word)
 			return true
 		}
@@ -232,7 +228,7 @@ func (p *Parser) word(word string, kind Kind) error {
 		}
 		p.at++
 	}
-	p.add(kind, start, p.at, false)
+	p.tree.add(kind, start, p.at, false)
 	return nil
 }
 
@@ -241,8 +237,7 @@ func (p *Parser) container(kind Kind, end byte, depth int) error {
 	if depth > MaxDepth {
 		return ErrDepth
 	}
-	self, start := len(p.tree.nodes), p.at
-	p.add(kind, start, start, false)
+	opened := p.tree.begin(kind, p.at)
 	p.at++
 	p.space()
 	for first := true; p.peek() != end; first = false {
@@ -266,9 +261,7 @@ func (p *Parser) container(kind Kind, end byte, depth int) error {
 		p.space()
 	}
 	p.at++
-	n := &p.tree.nodes[self]
-	n.end = uint32(p.at)
-	n.lead(len(p.tree.nodes))
+	p.tree.finish(opened, p.at)
 	return nil
 }
 
@@ -300,7 +293,7 @@ func (p *Parser) string() error {
 		}
 		switch c := text[i]; {
 		case c == '"':
-			p.add(String, start, i, escaped)
+			p.tree.add(String, start, i, escaped)
 			p.at = i + 1
 			return nil
 		case c == '\\':
@@ -351,7 +344,7 @@ func (p *Parser) number() error {
 		p.at = start
 		return p.want("a number of at most 4096 characters")
 	}
-	p.add(Number, start, p.at, false)
+	p.tree.add(Number, start, p.at, false)
 	return nil
 }
 
