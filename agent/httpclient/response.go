@@ -84,10 +84,15 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	}
 	for {
 		if len(into) == cap(into) {
-			// The caller may keep the memory for the next body. So it grows only by a quarter, and at most to one byte more
-			// than the limit: that byte shows that the limit is exceeded.
+			// The caller may keep the memory for the next body. So it grows only by a quarter, to a little more than the
+			// Content-Length, and at most to one byte more than the limit: that byte shows that the limit is exceeded.
 			held := int64(len(into) - begin)
-			into = slices.Grow(into, int(max(min(max(held/4, minRead), r.bounded.left+1), 1)))
+			more := max(held/4, minRead)
+			if rest := r.ContentLength - held; rest >= 0 {
+				more = min(more, rest+r.ContentLength/spareBody+1)
+			}
+			more = max(min(more, r.bounded.left+1), 1)
+			into = append(make([]byte, 0, int64(len(into))+more), into...) // slices.Grow would grow it by more
 		}
 		n, err := body.Read(into[len(into):cap(into)])
 		into = into[:len(into)+n]
@@ -99,6 +104,9 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 		}
 	}
 }
+
+// spareBody is the part of a body by which its memory is larger than its Content-Length, since the next body may be a little longer.
+const spareBody = 16
 
 // minRead is the minimum number of bytes by which the memory for a body grows.
 const minRead = 4 << 10
