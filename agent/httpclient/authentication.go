@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/collectington/collectington/agent/setting"
@@ -37,6 +38,7 @@ type Provider interface {
 func (h *Host) Authenticator(s *Settings) (Authenticator, error) {
 	tokenHost := *h
 	tokenHost.forTokens = true
+	tokenHost.signs = &signedClient{Settings{TLS: s.TLS, Proxy: s.Proxy}, h.socket}
 	tokenHost.socket = ""
 	switch {
 	case s.Auth != "":
@@ -56,6 +58,45 @@ func (h *Host) Authenticator(s *Settings) (Authenticator, error) {
 		return newSigV4Signer(h, s.SigV4), nil
 	}
 	return nil, nil
+}
+
+// signedClient describes a client whose requests are signed: how it reaches its servers.
+type signedClient struct {
+	set    Settings // only TLS and Proxy
+	socket string   // see Host.socket
+}
+
+// SameServers returns a client without credentials that reaches the servers whose requests the host's [Authenticator] signs. It has the
+// same tls_config, proxy and unix socket as the client of these requests, unless set has its own tls_config or proxy.
+func (h *Host) SameServers(set *Settings) (*Client, error) {
+	if h.signs == nil {
+		return h.Client(set)
+	}
+	same := *h
+	same.socket = h.signs.socket
+	own := Settings{TLS: set.TLS, Proxy: set.Proxy}
+	if own.TLS == nil {
+		own.TLS, same.Unready = h.signs.set.TLS, nil // the client of the requests reports it
+	}
+	if own.Proxy == (Proxy{}) {
+		own.Proxy = h.signs.set.Proxy
+	}
+	return same.Client(&own)
+}
+
+// Server returns the server of a request that the host's [Authenticator] signs: its origin, or its unix socket. Equal servers have equal
+// texts.
+func (h *Host) Server(u *url.URL) string {
+	if h.signs != nil && h.signs.socket != "" {
+		return SocketScheme + h.signs.socket
+	}
+	return originOf(u)
+}
+
+// leaver is an optional interface of an Authenticator that has a session for each server. Leave ends the session at the server of a URL
+// and forgets it.
+type leaver interface {
+	Leave(ctx context.Context, u *url.URL) error
 }
 
 // CredentialsError reports that a request was not sent because there were no credentials for it: a login has failed, or a
@@ -165,6 +206,18 @@ func (a *authTransport) send(req *http.Request) (resp *http.Response, expired bo
 		return resp, false, nil
 	}
 	return resp, used, nil
+}
+
+// leave ends the session at the server of a URL.
+func (a *authTransport) leave(ctx context.Context, u *url.URL) error {
+	l, ok := a.authenticator.(leaver)
+	if !ok {
+		return nil
+	}
+	if err := l.Leave(ctx, u); err != nil {
+		return fmt.Errorf("auth.%s: %w", a.provider, err)
+	}
+	return nil
 }
 
 func (a *authTransport) CloseIdleConnections() {

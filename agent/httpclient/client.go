@@ -15,6 +15,7 @@ import (
 // makes a client. Several goroutines may use a client at once.
 type Client struct {
 	http   *http.Client
+	auth   *authTransport // nil = requests are not signed, or by digest_auth
 	redact redactor
 }
 
@@ -30,8 +31,10 @@ func (h *Host) Client(s *Settings) (*Client, error) {
 	if s.DigestAuth != nil {
 		transport = &digestTransport{next: transport, host: h, set: s.DigestAuth}
 	}
+	var auth *authTransport
 	if authenticator != nil {
-		transport = &authTransport{next: transport, authenticator: authenticator, provider: s.Auth}
+		auth = &authTransport{next: transport, authenticator: authenticator, provider: s.Auth}
+		transport = auth
 	}
 	redact := h.redactor()
 	return &Client{
@@ -39,6 +42,7 @@ func (h *Host) Client(s *Settings) (*Client, error) {
 			Transport:     &requestTransport{next: transport, redact: redact},
 			CheckRedirect: redirectPolicy{redact}.check,
 		},
+		auth:   auth,
 		redact: redact,
 	}, nil
 }
@@ -97,6 +101,15 @@ func (c *Client) RefuseChanges() {
 // ReturnRedirects makes the client return every redirect as the response. Call it before the first request.
 func (c *Client) ReturnRedirects() {
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+}
+
+// Leave ends the session that the client's auth has at the server of a URL, and forgets its token. It does nothing if auth has no session
+// for each server. Other clients of the same auth get a new session with their next request to the server.
+func (c *Client) Leave(ctx context.Context, u *url.URL) error {
+	if c.auth == nil {
+		return nil
+	}
+	return c.auth.leave(ctx, u)
 }
 
 // CloseIdleConnections closes the connections that no request uses. Afterwards the client has no goroutines of its own.

@@ -69,6 +69,7 @@ type Host struct {
 	policy    *RequestPolicy // nil = none
 	socket    string         // path of the unix socket to which all requests go; "" = none
 	forTokens bool           // the requests ask for tokens, so their bodies are not shown
+	signs     *signedClient  // in the host of an Authenticator: the client whose requests it signs; else nil
 }
 
 // Exchange is one request and its outcome. It can be shown: secrets are replaced. Each redirect is a separate exchange, and so

@@ -33,6 +33,8 @@ type TokenMemory interface {
 	// Store stores the data. kept reports whether the data is on disk. If data is not kept over restarts, kept is false and err is nil.
 	Store(data []byte) (kept bool, err error)
 	Ready() error // why Store would fail; nil = it would not
+	// At returns the memory for one of several servers, each of which has data of its own. Its Lock locks nothing.
+	At(server string) TokenMemory
 	// Lock locks the memory. It waits while another process has the lock, until ctx ends. shared reports whether other processes can
 	// use the memory: they may then have stored something since the last Load.
 	Lock(ctx context.Context) (unlock func(), shared bool, err error)
@@ -175,6 +177,20 @@ func (t *TokenCache) Take(ctx context.Context) (token Token, ok bool) {
 	}
 	token, t.token = t.token, Token{}
 	return token, true
+}
+
+// Leave removes the token also from the memory, and returns it so that the caller can end its session at the server. It returns false if
+// there is no valid token.
+func (t *TokenCache) Leave(ctx context.Context) (token Token, ok bool) {
+	if t.lock(ctx) != nil {
+		return Token{}, false
+	}
+	defer t.unlock()
+	token, ok = t.token, t.token.Value != "" && t.valid(t.asleep.now())
+	if t.token = (Token{}); t.kept {
+		t.keep()
+	}
+	return token, ok
 }
 
 func (t *TokenCache) lock(ctx context.Context) error {

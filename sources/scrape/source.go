@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
@@ -94,6 +97,7 @@ func (s *source) replaceTargets() (problems []error) {
 		delete(old, e.key())
 		s.targets, s.caches = append(s.targets, t), append(s.caches, t.cache)
 	}
+	s.leave(old)
 	for _, t := range old {
 		s.pool.Remove(t.cache)
 		if t.client != s.client {
@@ -101,6 +105,17 @@ func (s *source) replaceTargets() (problems []error) {
 		}
 	}
 	return problems
+}
+
+// leave ends the sessions at the servers of targets that are not in the list any more.
+func (s *source) leave(gone map[string]*target) {
+	servers := func(list iter.Seq[*target]) (all []targets.Server) {
+		for t := range list {
+			all = append(all, targets.Server{Client: t.client, URL: &t.url})
+		}
+		return all
+	}
+	targets.Leave(s.env.Log, servers(maps.Values(gone)), servers(slices.Values(s.targets)))
 }
 
 // clientOf returns the HTTP client for an endpoint: the client for all targets, or a new client for its unix socket.

@@ -40,10 +40,25 @@ type memory struct {
 	notReady error // of Ready
 	locked   bool
 	unlocked int // number of calls of Store without a lock
+
+	mu      sync.Mutex
+	servers map[string]*memory
 }
 
 func (m *memory) Load() []byte { return m.data }
 func (m *memory) Ready() error { return m.notReady }
+
+func (m *memory) At(server string) httpclient.TokenMemory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.servers[server] == nil {
+		if m.servers == nil {
+			m.servers = map[string]*memory{}
+		}
+		m.servers[server] = &memory{lasts: m.lasts}
+	}
+	return m.servers[server]
+}
 
 func (m *memory) Lock(context.Context) (func(), bool, error) {
 	m.locked = true

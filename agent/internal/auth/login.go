@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -118,7 +118,7 @@ func (l *Login) validate() error {
 			problems = append(problems, setting.Under(fmt.Sprintf("%s.%d", steps.name, i), step.validate(known)))
 		}
 	}
-	problems = append(problems, l.tokenPlace.validate())
+	problems = append(problems, l.tokenPlace.validate(), l.validateServers())
 	if len(l.MoreTokens) >= maxTokens {
 		problems = append(problems, setting.Errorf("more_tokens", "want at most %d", maxTokens-1))
 	}
@@ -131,54 +131,48 @@ func (l *Login) validate() error {
 	return errors.Join(append(problems, (&httpclient.Settings{TLS: l.TLS, Proxy: l.Proxy}).Validate())...)
 }
 
-// loginProvider is the provider of a Login. Its authenticators share one token.
-type loginProvider struct {
-	set   *Login
-	cache *httpclient.TokenCache
-
-	mu     sync.Mutex
-	host   *httpclient.Host  // host of the first authenticator, used for the logout
-	values map[string]string // values of the steps of the last login, used for the logout; not nil
-}
-
-// loggedIn stores the values of the steps of a login.
-func (p *loginProvider) loggedIn(values map[string]string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.values = values
-}
-
-// Keep implements httpclient.Keeper.
-func (p *loginProvider) Keep(memory httpclient.TokenMemory) { p.cache.Keep(memory) }
-
-// Authenticator implements httpclient.Provider.
-func (p *loginProvider) Authenticator(h *httpclient.Host) (httpclient.Authenticator, error) {
-	client, err := h.Under("login").Client(&httpclient.Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})
-	if err != nil {
-		return nil, setting.Under("login", err)
+// validateServers checks that either all URLs of the login are only paths, or none. The values and tokens of one server would go to another
+// one otherwise.
+func (l *Login) validateServers() error {
+	var problems []error
+	check := func(path string, u setting.PathOrURL) {
+		switch {
+		case u.IsZero() || u.IsPath == l.URL.IsPath:
+		case l.URL.IsPath:
+			problems = append(problems, setting.Errorf(path, "want only a path, as the url of the login: a login at each server sends all its requests there"))
+		default:
+			problems = append(problems, setting.Errorf(path, "want a whole URL, or only a path as the url of the login too"))
+		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.host = cmp.Or(p.host, h)
-	if !p.set.readsBody() || p.set.hasSteps() {
-		client.ReturnRedirects() // the response to a login form is often a redirect that sets a cookie
+	for name, steps := range map[string][]*Step{"before": l.Before, "after": l.After} {
+		for i, step := range steps {
+			if step != nil {
+				check(fmt.Sprintf("%s.%d.url", name, i), step.URL)
+			}
+		}
 	}
-	source := &loginSource{set: p.set, host: h, client: client, loggedIn: p.loggedIn}
-	return &httpclient.TokenAuthenticator{
-		Host: h, Cache: p.cache, Source: source, SetToken: source.setTokens, Client: client, RefusedBy: p.set.RefusedBy,
-	}, nil
+	if l.Logout != nil {
+		check("logout.url", l.Logout.URL)
+	}
+	return errors.Join(problems...)
 }
-
-// State returns the state of the token.
-func (p *loginProvider) State() httpclient.LoginState { return p.cache.State() }
 
 // loginSource gets tokens by the requests of a Login. It sends them through one host.
 type loginSource struct {
 	set    *Login
 	host   *httpclient.Host
 	client *httpclient.Client
+	server *url.URL // see account.at
 
 	loggedIn func(values map[string]string) // is called after each login with the values of its steps
+}
+
+// hostname returns the host of the login's server.
+func (s *loginSource) hostname() string {
+	if s.server != nil {
+		return s.server.Hostname()
+	}
+	return s.set.URL.Hostname()
 }
 
 // Key implements httpclient.TokenSource. It returns a hash of the requests with the current secrets.

@@ -14,7 +14,7 @@ import (
 // Logout is the settings of a request that ends the session of a Login. The request carries the token in the same place as all other
 // requests. In the path of its URL and in its headers, {{ .name }} is replaced by a value of a step of the login.
 type Logout struct {
-	URL     setting.URL             `yaml:"url" setting:"template"`
+	URL     setting.PathOrURL       `yaml:"url" setting:"template"`
 	Method  string                  `yaml:"method"` // "" = POST
 	Headers map[string]setting.Text `yaml:"headers"`
 }
@@ -47,26 +47,19 @@ func (l *Logout) request(ctx context.Context, f filler) (*http.Request, error) {
 	return req, f.setHeaders(req, l.Headers)
 }
 
-// Logout implements httpclient.LogoutProvider.
-func (p *loginProvider) Logout(ctx context.Context) error {
-	p.mu.Lock()
-	host, values := p.host, p.values
-	p.mu.Unlock()
-	if p.set.Logout == nil || host == nil {
-		return nil
-	}
-	token, ok := p.cache.Take(ctx)
-	if !ok {
-		return nil
-	}
+// logout ends the session of a token of an account.
+func (p *loginProvider) logout(ctx context.Context, a *account, token httpclient.Token) error {
+	a.mu.Lock()
+	host, values := a.host, a.values
+	a.mu.Unlock()
 	host.Secrets.Remember(token.Value)
-	client, err := host.Under("login").Client(&httpclient.Settings{TLS: p.set.TLS, Proxy: p.set.Proxy})
+	client, err := p.client(host)
 	if err != nil {
-		return setting.Under("login", err)
+		return err
 	}
 	defer client.CloseIdleConnections()
 	client.ReturnRedirects() // the response is usually a redirect to the login form, which need not be loaded
-	req, err := p.set.Logout.request(ctx, filler{host, values})
+	req, err := p.set.Logout.request(ctx, filler{host, a.at, values})
 	if err != nil {
 		return setting.Under("login.logout", err)
 	}

@@ -22,8 +22,8 @@ import (
 // request is a request of a login. In the path of its URL, its query, headers, body and form, {{ .name }} is replaced by a value of an
 // earlier step.
 type request struct {
-	URL     setting.URL             `yaml:"url" setting:"template"`
-	Method  string                  `yaml:"method"` // "" = POST for the login itself or with a body, else GET
+	URL     setting.PathOrURL       `yaml:"url" setting:"template"` // a path is that of each server that the login is for
+	Method  string                  `yaml:"method"`                 // "" = POST for the login itself or with a body, else GET
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"`
 	Body    any                     `yaml:"body" setting:"text"` // a string, or a value that is sent as JSON; strings in it may be references
@@ -77,7 +77,7 @@ func (r *request) validateNames(known map[string]bool) error {
 	if strings.Contains(r.URL.RawQuery, "{{") {
 		problems = append(problems, setting.Errorf("url", "values are not filled in after the ?: put them before it, or the parameter into query"))
 	}
-	if strings.Contains(valueName().ReplaceAllString(writtenPath(r.URL), ""), "{{") {
+	if strings.Contains(valueName().ReplaceAllString(writtenPath(r.URL.URL), ""), "{{") {
 		problems = append(problems, setting.Errorf("url", "a path can have only {{ .name }}: name a computed value in compute of a step in before"))
 	}
 	r.eachText(func(path, text string) {
@@ -99,7 +99,7 @@ func knownNames(known map[string]bool) string {
 
 // eachText calls f for each text of the request that may contain {{ .name }}.
 func (r *request) eachText(f func(path, text string)) {
-	f("url", writtenPath(r.URL))
+	f("url", writtenPath(r.URL.URL))
 	for under, texts := range map[string]map[string]setting.Text{"query": r.Query, "headers": r.Headers, "form": r.Form} {
 		for name, text := range texts {
 			f(under+"."+name, string(text))
@@ -165,6 +165,7 @@ func namesIn(text string) (names []string) {
 // filler replaces the names of values and the references to secrets in the texts of a request.
 type filler struct {
 	host   *httpclient.Host
+	server *url.URL          // the server of a URL that is only a path; nil = none is needed
 	values map[string]string // value by name; nil = {{ .name }} is not replaced
 }
 
@@ -205,7 +206,11 @@ func (f filler) texts(under string, texts map[string]setting.Text) (map[string]s
 func writtenPath(u setting.URL) string { return cmp.Or(u.RawPath, u.EscapedPath()) }
 
 // url returns a URL in whose path {{ .name }} is replaced. A value is one segment of the path, or a part of one.
-func (f filler) url(u setting.URL) (url.URL, error) {
+func (f filler) url(given setting.PathOrURL) (url.URL, error) {
+	u := given.URL
+	if given.IsPath && f.server != nil {
+		u.Scheme, u.Host = f.server.Scheme, f.server.Host
+	}
 	written := writtenPath(u)
 	names := valueName().FindAllStringSubmatchIndex(written, -1)
 	if f.values == nil || len(names) == 0 {

@@ -68,7 +68,7 @@ func (s *Settings) Provider(memory func(what string) httpclient.TokenMemory) htt
 	}
 	switch {
 	case s.Login != nil:
-		return keep(&loginProvider{set: s.Login, cache: httpclient.NewTokenCache(), values: map[string]string{}})
+		return keep(newLoginProvider(s.Login))
 	case s.OAuth2 != nil:
 		return keep(httpclient.NewOAuth2Provider(&s.OAuth2.OAuth2, s.OAuth2.grant(memory("refresh_token"))))
 	case s.JWTBearer != nil:

@@ -86,6 +86,8 @@ func newSession(s *loginSource) *session {
 	return &session{s, map[string]string{}, jar}
 }
 
+func (s *session) filler() filler { return filler{s.host, s.server, s.values} }
+
 // do sends a request with the cookies of earlier responses, and stores the cookies of its own response. It sends the tokens too, unless
 // token is "". If a token is a cookie and the stored cookies for this request already contain it, the token is not added a second time.
 func (s *session) do(req *http.Request, token string) (*httpclient.Response, error) {
@@ -113,7 +115,7 @@ func (s *session) do(req *http.Request, token string) (*httpclient.Response, err
 
 // logIn sends the login's own request and returns the token of its response.
 func (s *session) logIn(ctx context.Context) (httpclient.Token, error) {
-	req, _, err := filler{s.host, s.values}.request(ctx, &s.set.request, http.MethodPost)
+	req, _, err := s.filler().request(ctx, &s.set.request, http.MethodPost)
 	if err != nil {
 		return httpclient.Token{}, setting.Under("login", err)
 	}
@@ -129,7 +131,7 @@ func (s *session) logIn(ctx context.Context) (httpclient.Token, error) {
 // play sends the request of a step and sets its values. token is the token of the login, nil in a step before it; play changes it if the
 // response renews it.
 func (s *session) play(ctx context.Context, step *Step, token *httpclient.Token) error {
-	req, _, err := filler{s.host, s.values}.request(ctx, &step.request, http.MethodGet)
+	req, _, err := s.filler().request(ctx, &step.request, http.MethodGet)
 	if err != nil {
 		return err
 	}
@@ -163,7 +165,7 @@ func (s *session) renew(token *httpclient.Token, req *http.Request, resp *httpcl
 	var problem error
 	s.eachToken(token.Value, func(i int, place *tokenPlace, value string) {
 		c := lastCookie(resp, place.TokenCookie)
-		if c != nil && isSharedWith(s.set.URL.Hostname(), c, req.URL.Hostname()) {
+		if c != nil && isSharedWith(s.hostname(), c, req.URL.Hostname()) {
 			if expires := cookieExpiry(c); expires.IsZero() || expires.After(time.Now()) {
 				if err := place.placement().check(c.Value); err != nil {
 					problem = err

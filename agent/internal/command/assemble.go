@@ -248,30 +248,30 @@ type logins map[string]httpclient.Provider
 
 // memory returns the memory in which logins store their tokens: the state file. A command that has not opened the state file
 // only reads tokens from it.
-func (b *assembly) memory(plan *config.Plan) run.LoginMemory {
-	m := run.LoginMemory{File: func() *state.File { return b.state }}
+func (b *assembly) memory(plan *config.Plan) func(login, settings string) *run.LoginMemory {
+	var saved func() map[string]state.Section
 	if path := b.stateFile(plan); path != "" && b.answer == nil {
-		m.Saved = func(name string) [][]byte {
+		saved = func() map[string]state.Section {
 			sections, _, err := state.Read(path)
 			if err != nil {
 				b.log.Warn("the tokens of logins in the state file cannot be used", "error", err)
 			}
-			return sections[name].Records
+			return sections
 		}
 	}
-	return m
+	return func(login, settings string) *run.LoginMemory {
+		return &run.LoginMemory{Login: login, Settings: settings, File: func() *state.File { return b.state }, Saved: saved}
+	}
 }
 
-// of returns a plan's logins by name. The logins keep their tokens in memory.
-func (l logins) of(plan *config.Plan, memory run.LoginMemory) map[string]httpclient.Provider {
+// of returns a plan's logins by name. The logins keep their tokens in the memories that memory returns.
+func (l logins) of(plan *config.Plan, memory func(login, settings string) *run.LoginMemory) map[string]httpclient.Provider {
 	providers := make(map[string]httpclient.Provider, len(plan.Auth))
 	for _, a := range plan.Auth {
 		key := a.Name + " " + a.Key
 		if l[key] == nil {
 			l[key] = a.Settings.Provider(func(what string) httpclient.TokenMemory {
-				own := memory
-				own.Login, own.Settings = a.Name+"/"+what, a.Key
-				return &own
+				return memory(a.Name+"/"+what, a.Key)
 			})
 		}
 		providers[a.Name] = l[key]

@@ -194,6 +194,8 @@ func textSchema(t reflect.Type) object {
 		return patternSchema(reference, value)
 	case setting.URL:
 		return patternSchema(`^https?://|`+reference, value)
+	case setting.PathOrURL:
+		return patternSchema(`^https?://|^/|`+reference, value)
 	case setting.Enum:
 		return enumSchema(value.Words())
 	}

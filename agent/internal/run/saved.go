@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/ledger"
 	"github.com/collectington/collectington/agent/internal/shard"
@@ -187,10 +188,33 @@ type LoginMemory struct {
 	loaded bool // data was loaded, and is not loaded again, since no other process changes what is stored
 	data   []byte
 
-	Login    string                     // name of the login, and which of its tokens the memory keeps
-	Settings string                     // settings of the login; data that was stored with other settings is not loaded
-	File     func() *state.File         // returns nil if there is no state file, or if it is not open
-	Saved    func(name string) [][]byte // reads a state file that is not open; nil = there is no state file
+	Login    string                          // name of the login, and which of its tokens the memory keeps
+	Settings string                          // settings of the login; data that was stored with other settings is not loaded
+	File     func() *state.File              // returns nil if there is no state file, or if it is not open
+	Saved    func() map[string]state.Section // reads a state file that is not open; nil = there is no state file
+
+	ofServers map[string][]byte // records that the state file had for single servers when At was called first, by name; without those of At
+	isServer  bool              // the memory is for one server; no lock is needed, since another process can log in there too
+}
+
+// At implements httpclient.TokenMemory. The records of all servers are read once.
+func (m *LoginMemory) At(server string) httpclient.TokenMemory {
+	switch file := m.File(); {
+	case m.ofServers != nil:
+	case file != nil:
+		var err error
+		if m.ofServers, err = file.LatestOf(m.name() + "/"); err != nil {
+			file.Log.Error("the tokens that the login has stored in the state file are not known", "login", m.Login, "error", err)
+		}
+	case m.Saved != nil:
+		m.ofServers = state.NewestOf(m.Saved(), m.name()+"/")
+	}
+	at := &LoginMemory{Login: m.Login + "/" + server, Settings: m.Settings, File: m.File, Saved: m.Saved, isServer: true, loaded: true}
+	if data, same := bytes.CutPrefix(m.ofServers[at.name()], at.mark()); same {
+		at.data = data
+	}
+	delete(m.ofServers, at.name())
+	return at
 }
 
 // storeTimeout is how long Store waits for the disk.
@@ -222,7 +246,7 @@ func (m *LoginMemory) read(file *state.File) []byte {
 			file.Log.Error("the token that the login has stored in the state file is not known", "login", m.Login, "error", err)
 		}
 	case m.Saved != nil:
-		records = m.Saved(m.name())
+		records = m.Saved()[m.name()].Records
 	}
 	if len(records) == 0 {
 		return nil
@@ -243,7 +267,7 @@ func (m *LoginMemory) Store(data []byte) (kept bool, err error) {
 	if file == nil {
 		return false, m.Ready()
 	}
-	if !file.Shared {
+	if !file.Shared || m.isServer {
 		m.loaded, m.data = true, data
 	}
 	written := file.Append(m.name(), append(m.mark(), data...))
@@ -272,7 +296,7 @@ func (m *LoginMemory) Ready() error {
 // another reason, such as a read-only disk, Lock returns no error. The caller calls Ready before it uses a token that is valid only once.
 func (m *LoginMemory) Lock(ctx context.Context) (unlock func(), shared bool, err error) {
 	file := m.File()
-	if file == nil || !file.Shared {
+	if file == nil || !file.Shared || m.isServer {
 		return func() {}, false, nil
 	}
 	unlock, err = file.LockLogin(ctx, m.Login)
@@ -350,7 +374,11 @@ func Outdate(file *state.File, may func() bool, of shard.Shard) (had []string, e
 // FoldSaved combines several records of a name into one record. It is the function Fold in the options of the state file.
 func FoldSaved(name string, records [][]byte) ([]byte, error) {
 	if !IsJob(name) {
-		return records[len(records)-1], nil
+		last := records[len(records)-1]
+		if strings.HasPrefix(name, loginPrefix) && bytes.IndexByte(last, '\n') == len(last)-1 {
+			return nil, nil // only the mark: the token was forgotten
+		}
+		return last, nil
 	}
 	s, err := ReadSaved(records)
 	if err != nil {

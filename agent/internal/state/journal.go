@@ -480,7 +480,11 @@ func (f *File) fold(s *snapshot, numbers []uint64) error {
 	}
 	for name := range changed {
 		section := s.sections[name]
-		if record, err := f.Fold(name, section.Records); err == nil {
+		switch record, err := f.Fold(name, section.Records); {
+		case err != nil:
+		case record == nil:
+			delete(s.sections, name)
+		default:
 			section.Records = [][]byte{record}
 			s.sections[name] = section
 		}

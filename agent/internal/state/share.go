@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/durable"
@@ -129,6 +130,24 @@ func (f *File) Latest(name string) ([][]byte, error) {
 		return f.Records(name)
 	}
 	return f.reread(name)
+}
+
+// LatestOf is like Latest for all names that begin with a prefix. It returns the newest record of each.
+func (f *File) LatestOf(prefix string) (map[string][]byte, error) {
+	f.Flush()
+	sections, err := f.readAll()
+	return NewestOf(sections, prefix), err
+}
+
+// NewestOf returns the newest record of each name that begins with a prefix.
+func NewestOf(sections map[string]Section, prefix string) map[string][]byte {
+	newest := map[string][]byte{}
+	for name, section := range sections {
+		if n := len(section.Records); n > 0 && strings.HasPrefix(name, prefix) {
+			newest[name] = section.Records[n-1]
+		}
+	}
+	return newest
 }
 
 // Reread reads the files again, so that Records also returns what other processes have written since Open.

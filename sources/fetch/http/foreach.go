@@ -90,7 +90,7 @@ func (e *ForEach) validate(c *Config) error {
 		bad("concurrency", "want 1 to %d", maxConcurrency)
 	}
 	if e.Paginate != nil {
-		list := &Config{URL: Address{URL: setting.URL{URL: *address}}}
+		list := &Config{URL: Address{PathOrURL: setting.PathOrURL{URL: setting.URL{URL: *address}}}}
 		problems = append(problems, e.Paginate.validate(list))
 	}
 	if templates, err := c.templates(); err == nil && !templates.any(itemTemplate.namesItem) {

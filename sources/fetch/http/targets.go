@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/common/model"
@@ -16,6 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
 	"github.com/collectington/collectington/sources/discovery"
+	run "github.com/collectington/collectington/sources/targets"
 )
 
 // Target is one of several servers to which the same request is sent.
@@ -37,7 +41,7 @@ func (c *Config) validateTargets() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Errorf(path, format, args...)) }
 	if !c.HasTargets() {
-		if c.URL.relative {
+		if c.URL.IsPath {
 			bad("url", "want a URL that starts with http:// or https://: a path alone is for a job with targets")
 		}
 		if len(c.Relabel) > 0 {
@@ -45,7 +49,7 @@ func (c *Config) validateTargets() error {
 		}
 		return errors.Join(append(errs, setting.Under("http_sd", c.HTTPSD.Validate()))...)
 	}
-	if !c.URL.IsZero() && !c.URL.relative {
+	if !c.URL.IsZero() && !c.URL.IsPath {
 		bad("url", "targets are set too: want only the path and query that all of them have, such as /api/status, or no url")
 	}
 	maker, err := c.maker("JOB") // the name of the job is not known yet
@@ -98,7 +102,7 @@ func (c *Config) maker(job string) (*discovery.Maker, error) {
 
 // endpoint returns the endpoint of a target, with the labels of its group. keep is false if relabel_configs drop it.
 func (c *Config) endpoint(maker *discovery.Maker, a Address, g *discovery.Group) (e endpoint, keep bool, err error) {
-	if a.relative {
+	if a.IsPath {
 		return e, false, errors.New("want a URL with a server, such as http://10.0.0.1")
 	}
 	from := discovery.Address{URL: a.URL.URL, Socket: a.socket}
@@ -124,7 +128,7 @@ func (c *Config) endpoint(maker *discovery.Maker, a Address, g *discovery.Group)
 	}
 	e.address.URL.URL = made.URL
 	switch {
-	case made.URL.Path == "" && c.URL.relative:
+	case made.URL.Path == "" && c.URL.IsPath:
 		whole := c.URL.URL
 		whole.Scheme, whole.Host, whole.RawQuery = made.URL.Scheme, made.URL.Host, joinQueries(whole.RawQuery, made.URL.RawQuery)
 		e.address.URL = whole
@@ -256,8 +260,21 @@ func (t *targets) replace(groups []discovery.Group) {
 			add(a, g)
 		}
 	}
-	for _, gone := range before {
-		if client := gone.Of.(*target).client; client != t.client {
+	t.leave(before)
+}
+
+// leave ends what the job has at the servers of targets that are not in the list any more.
+func (t *targets) leave(gone map[string]*sources.Target) {
+	servers := func(list iter.Seq[*sources.Target]) (all []run.Server) {
+		for known := range list {
+			to := known.Of.(*target)
+			all = append(all, run.Server{Client: to.client, URL: &to.builder.set.URL.URL.URL})
+		}
+		return all
+	}
+	run.Leave(t.env.Log, servers(maps.Values(gone)), servers(slices.Values(t.list)))
+	for _, left := range gone {
+		if client := left.Of.(*target).client; client != t.client {
 			client.CloseIdleConnections()
 		}
 	}

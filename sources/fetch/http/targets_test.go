@@ -44,7 +44,7 @@ func FuzzTarget(f *testing.F) {
 			}
 			return
 		}
-		if e.address.Host == "" || e.address.Host != a.Host || e.address.relative || strings.Contains(e.address.Path, "{{") {
+		if e.address.Host == "" || e.address.Host != a.Host || e.address.IsPath || strings.Contains(e.address.Path, "{{") {
 			t.Errorf("%q becomes %q", target, e.address.String())
 		}
 		if e.labels.Get("job") == "" || e.labels.Get("instance") == "" {

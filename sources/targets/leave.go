@@ -1,0 +1,53 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/collectington/collectington/agent/httpclient"
+)
+
+// Server is a server of a target, and the client of the requests to it.
+type Server struct {
+	Client *httpclient.Client
+	URL    *url.URL
+}
+
+// leaveTimeout is the maximum time for ending the session at a server.
+const leaveTimeout = 5 * time.Second
+
+var errLeave = errors.New("no answer within " + leaveTimeout.String())
+
+// Leave ends the sessions at the servers that are in gone and not in stay. It returns at once and does that in the background, since a
+// server that is no target any more often does not answer. It logs errors.
+func Leave(log *slog.Logger, gone, stay []Server) {
+	if len(gone) == 0 {
+		return
+	}
+	type key struct {
+		client       *httpclient.Client
+		scheme, host string
+	}
+	keyOf := func(s Server) key { return key{s.Client, s.URL.Scheme, s.URL.Host} }
+	known := map[key]bool{}
+	for _, s := range stay {
+		known[keyOf(s)] = true
+	}
+	var left []Server
+	for _, s := range gone {
+		if k := keyOf(s); !known[k] {
+			known[k] = true
+			left = append(left, s)
+		}
+	}
+	go Each(MaxWorkers, len(left), func(_, i int) {
+		ctx, cancel := context.WithTimeoutCause(context.Background(), leaveTimeout, errLeave)
+		defer cancel()
+		if err := left[i].Client.Leave(ctx, left[i].URL); err != nil {
+			log.Warn("logout failed: the session stays open until it expires", "error", err)
+		}
+	})
+}
