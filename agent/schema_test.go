@@ -103,7 +103,7 @@ func TestSchemaAccepts(t *testing.T) {
 			}
 			for _, f := range archive.Files {
 				if strings.HasSuffix(f.Name, ".yaml") {
-					text := strings.NewReplacer("$API", "http://a", "$PAGES", "http://a", "$HOST", "a:1", "$OTHER", "http://a", "$AUTH", "http://a").Replace(string(f.Data))
+					text := strings.NewReplacer("$API", "http://a", "$PAGES", "http://a", "$HOST", "a:1", "$OTHER", "http://a", "$AUTH", "http://a", "$PLUG1", "http://a", "$PLUG2", "http://b").Replace(string(f.Data))
 					check(path+" "+f.Name, text)
 				}
 			}

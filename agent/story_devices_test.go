@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,6 +22,40 @@ type devices struct {
 	challenge string // of the router
 	session   int    // of the download program
 	partition string // of the load balancer
+}
+
+// newPlugs returns equal devices, each with sessions of its own. They are the servers $PLUG1 and $PLUG2.
+func newPlugs(env *testscript.Env) {
+	for n := 1; n <= 2; n++ {
+		var mu sync.Mutex
+		session, logouts, closed := 0, 0, false
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			cookie, _ := r.Cookie("sid")
+			in := cookie != nil && cookie.Value == fmt.Sprintf("s3ss10n-of-plug-%d-%d", n, session)
+			switch {
+			case r.URL.Path == "/count":
+				fmt.Fprintf(w, `{"logins": %d, "logouts": %d}`, session, logouts)
+			case r.URL.Path == "/close": // from now on the password is another one
+				session, closed = session+1, true
+				fmt.Fprint(w, "{}")
+			case r.URL.Path == "/login" && !closed && r.PostFormValue("password") == "s3cr3t-key":
+				session++
+				http.SetCookie(w, &http.Cookie{Name: "sid", Value: fmt.Sprintf("s3ss10n-of-plug-%d-%d", n, session)})
+				http.Redirect(w, r, "/", http.StatusFound)
+			case !in:
+				http.Error(w, "no", http.StatusForbidden)
+			case r.URL.Path == "/logout":
+				logouts++
+			default:
+				fmt.Fprintf(w, `{"power": %d}`, n)
+			}
+		}))
+		env.Defer(server.Close)
+		env.Setenv(fmt.Sprint("PLUG", n), server.URL)
+		env.Setenv(fmt.Sprint("PLUG", n, "_HOST"), strings.TrimPrefix(server.URL, "http://"))
+	}
 }
 
 func newDevices(env *testscript.Env) *devices {

@@ -65,6 +65,7 @@ func TestStories(t *testing.T) {
 					env.Setenv("GATEWAY", pushed.URL)
 					env.Setenv("AUTH", newAuthAPI(env).URL)
 					env.Setenv("DEVICES", newDevices(env).URL)
+					newPlugs(env)
 					env.Setenv("KEY", "s3cr3t-key")
 					if err := serveHTTPBin(env); err != nil {
 						return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/httpclient/memnet"
+	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
@@ -70,6 +71,85 @@ jobs:
 					t.Errorf("run %d: %s is %v, want %v", i, query, got, v)
 				}
 			}
+		}
+	})
+}
+
+// plug is a device with its own login page. Its tokens are NAME-1, NAME-2, …
+type plug struct {
+	name string
+	log  []string // requests other than for data
+}
+
+func (p *plug) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	token := fmt.Sprintf("%s-s3ss10n-%d", p.name, len(p.log))
+	if r.URL.Path != "/status" {
+		p.log = append(p.log, r.URL.Path)
+	}
+	switch given := r.Header.Get("Authorization") == "Bearer "+token; {
+	case r.URL.Path == "/login":
+		_, _ = fmt.Fprintf(w, `{"token": "%s-s3ss10n-%d"}`, p.name, len(p.log))
+	case !given:
+		http.Error(w, "no session", http.StatusUnauthorized)
+	case r.URL.Path == "/status":
+		_, _ = io.WriteString(w, `{"power": 1}`)
+	}
+}
+
+// TestLoginOfEachTarget holds that each target of a list, of http and of scrape, is logged in to once, that one which leaves the list is
+// logged out at once, and that the state file has only the tokens of those that stay.
+func TestLoginOfEachTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memnet.NewNetwork()
+		dir := t.TempDir()
+		write := func(text string) {
+			if err := os.WriteFile(filepath.Join(dir, "list.json"), []byte(text), 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+		plugs := map[string]*plug{}
+		for _, name := range []string{"a", "b", "c"} {
+			plugs[name] = &plug{name: name}
+			network.Serve(t, name+".test:80", plugs[name])
+		}
+		write(`[{"targets": ["a.test", "b.test"]}]`)
+		time.AfterFunc(40*time.Second, func() {
+			write(`[{"targets": ["a.test"]}]`)
+			if got := fmt.Sprint(plugs["a"].log, plugs["b"].log); got != "[/login] [/login]" {
+				t.Errorf("before: %s", got)
+			}
+		})
+		time.AfterFunc(59*time.Second, func() {
+			if got := fmt.Sprint(plugs["a"].log, plugs["b"].log, plugs["c"].log); got != "[/login] [/login /bye] [/login]" {
+				t.Errorf("while it runs: %s", got)
+			}
+		})
+		logged := runFor(t, network, fmt.Sprintf(`
+state_file: %s/state
+sinks: {out: {print: {}}}
+auth:
+  plug: {login: {url: /login, body: {password: x}, token: .token, logout: {url: /bye}}}
+jobs:
+  plugs:
+    schedule: "@every 15s"
+    http: {url: /status, auth: plug, file_sd: {files: [%q]}}
+    metrics: {power_watts: {type: gauge, help: P., value: .power}}
+  pages:
+    schedule: "@every 15s"
+    scrape: {auth: plug, targets: [http://c.test/status]}
+`, dir, filepath.Join(dir, "list.json")), time.Now().Add(time.Minute))
+		sections, _, err := state.Read(filepath.Join(dir, "state"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprintf("%s", state.NewestOf(sections, ""))
+		for token, kept := range map[string]bool{"a-s3ss10n-1": true, "b-s3ss10n": false, "c-s3ss10n-1": true} {
+			if strings.Contains(text, token) != kept {
+				t.Errorf("%s in the state file: want %v", token, kept)
+			}
+		}
+		if strings.Contains(logged, "s3ss10n") {
+			t.Errorf("a token is logged: %s", logged)
 		}
 	})
 }

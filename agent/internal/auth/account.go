@@ -124,8 +124,8 @@ func (p *loginProvider) all() (servers []string, accounts []*account) {
 func (p *loginProvider) State() httpclient.LoginState {
 	servers, accounts := p.all()
 	var whole httpclient.LoginState
-	failed := 0
-	for _, a := range accounts {
+	failed, first := 0, ""
+	for i, a := range accounts {
 		s := a.cache.State()
 		if s.Got.After(whole.Got) {
 			whole.Got = s.Got
@@ -137,11 +137,11 @@ func (p *loginProvider) State() httpclient.LoginState {
 			continue
 		}
 		if failed++; failed == 1 {
-			whole.Error = s.Error
+			whole.Error, first = s.Error, servers[i]
 		}
 	}
 	if len(servers) > 1 && failed > 0 {
-		whole.Error = fmt.Sprintf("%d of %d servers: %s", failed, len(servers), whole.Error)
+		whole.Error = fmt.Sprintf("%d of %d servers, %s first: %s", failed, len(servers), first, whole.Error)
 	}
 	return whole
 }

@@ -201,3 +201,51 @@ func TestRefusedTokenIsNotAnothers(t *testing.T) {
 		want(s.process(t, true), 3)
 	})
 }
+
+// TestTokensOfServers holds that each server of a login has a record of its own in the state file, that a new process reads them, and that
+// the record of a server that was forgotten is gone when the file is folded.
+func TestTokensOfServers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	open := func() (*state.File, *LoginMemory) {
+		file, problems, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
+		if err != nil || len(problems) > 0 {
+			t.Fatal(problems, err)
+		}
+		return file, &LoginMemory{Login: "plug/token", Settings: "x", File: func() *state.File { return file }}
+	}
+	file, all := open()
+	for _, server := range []string{"http://a:80", "http://b:80"} {
+		if at := all.At(server); at.Load() != nil {
+			t.Errorf("%s has %s", server, at.Load())
+		} else if kept, err := at.Store([]byte("token of " + server)); !kept || err != nil {
+			t.Error(kept, err)
+		}
+	}
+	file.Close()
+	file, all = open()
+	a, b := all.At("http://a:80"), all.At("http://b:80")
+	if got := fmt.Sprintf("%s, %s", a.Load(), b.Load()); got != "token of http://a:80, token of http://b:80" {
+		t.Errorf("a new process has %s", got)
+	}
+	if _, err := a.Store(nil); err != nil {
+		t.Error(err)
+	}
+	if at := all.At("http://a:80"); a.Load() != nil || at.Load() != nil {
+		t.Errorf("after it was forgotten: %q, and %q when it comes back", a.Load(), at.Load())
+	}
+	if other := (&LoginMemory{Login: "plug/token", Settings: "y", File: all.File}).At("http://b:80"); other.Load() != nil {
+		t.Errorf("with other settings: %s", other.Load())
+	}
+	file.Close()
+	sections, _, err := state.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := sections[loginPrefix+"plug/token/http://a:80"].Records
+	if folded, err := FoldSaved(loginPrefix+"plug/token/http://a:80", record); folded != nil || err != nil {
+		t.Errorf("folded to %q, %v", folded, err)
+	}
+	if folded, err := FoldSaved(loginPrefix+"plug/token/http://b:80", sections[loginPrefix+"plug/token/http://b:80"].Records); !strings.HasSuffix(string(folded), "token of http://b:80") || err != nil {
+		t.Errorf("folded to %q, %v", folded, err)
+	}
+}

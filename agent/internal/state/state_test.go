@@ -612,6 +612,33 @@ func TestCompact(t *testing.T) {
 	})
 }
 
+// TestFoldedToNothing holds that a name of which nothing is needed any more is not in the new snapshot, and can come back.
+func TestFoldedToNothing(t *testing.T) {
+	d := disktest.New(1)
+	o := options()
+	o.Fold = func(name string, records [][]byte) ([]byte, error) {
+		if name == "gone" {
+			return nil, nil
+		}
+		return join(name, records)
+	}
+	f, _, err := OpenOn(t.Context(), "/var/lib/cton/state", d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Append("gone", []byte("1"))
+	<-f.Append("job", []byte("2")).Done()
+	f.compactAndLog()
+	if sections, _, err := readAll(d, "state"); err != nil || len(sections) != 1 || len(sections["job"].Records) != 1 {
+		t.Errorf("after folding there is %v, %v", sections, err)
+	}
+	<-f.Append("gone", []byte("3")).Done()
+	f.Close()
+	if sections, _, err := readAll(d, "state"); err != nil || string(bytes.Join(sections["gone"].Records, nil)) != "3" {
+		t.Errorf("later there is %v, %v", sections, err)
+	}
+}
+
 // TestReadBesideOldJournal reads while a journal that is in the snapshot has not been removed yet: its records are there once.
 func TestReadBesideOldJournal(t *testing.T) {
 	d := disktest.New(1)
