@@ -19,7 +19,7 @@ type convertCmd struct {
 	Files       []string `arg:"" optional:"" name:"file" help:"The files of the other tool; default that of -c, else config.json of the Python Collectington."`
 	Service     string   `short:"s" help:"Convert only this service of the Python Collectington." placeholder:"SERVICE"`
 	Answer      []string `help:"An answer of the API of a job, where names of metrics come out of data. May be repeated." placeholder:"JOB=FILE" sep:"none"`
-	Ask         bool     `help:"Where names of metrics come out of data and there is no --answer, send the request, run the command or read the file of the job once. Variables of secrets have to be set."`
+	Ask         bool     `help:"Where names of metrics come out of data and there is no --answer, send the request or the query, run the command or read the file of the job once. Variables of secrets have to be set."`
 	Against     []string `name:"check-against" help:"The URL of the old exporter's page: compare its series with what the converted file gives. May be repeated." placeholder:"URL" sep:"none"`
 	RemoteWrite string   `help:"The URL of a remote_write sink, for a file without one." placeholder:"URL"`
 }
@@ -68,7 +68,7 @@ func (c *convertCmd) convert(ctx context.Context, a *App, first string, files []
 	if c.Ask {
 		a.vault.Dir = options.Files.Dir
 		asking := &asker{App: a}
-		options.Ask = func(configuration []byte) ([]byte, error) { return asking.ask(ctx, configuration) }
+		options.Ask = func(configuration []byte, rows bool) ([]byte, error) { return asking.ask(ctx, configuration, rows) }
 	}
 	result, err := convert.Convert(files, options)
 	if err != nil {

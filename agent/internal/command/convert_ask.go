@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,8 +30,8 @@ type asker struct {
 	asked int
 }
 
-// ask runs the job of a configuration once and returns the text of its answer. It delivers nothing.
-func (k *asker) ask(ctx context.Context, text []byte) ([]byte, error) {
+// ask runs the job of a configuration once and returns the text of its answer, or the rows of a query as JSON. It delivers nothing.
+func (k *asker) ask(ctx context.Context, text []byte, rows bool) ([]byte, error) {
 	if k.asked++; k.asked > maxAsked {
 		return nil, fmt.Errorf("%d jobs were asked already: use --answer for the others", maxAsked)
 	}
@@ -55,7 +56,7 @@ func (k *asker) ask(ctx context.Context, text []byte) ([]byte, error) {
 	if _, err = agent.Once(ctx, built, time.Second); err != nil {
 		return nil, err
 	}
-	return taken.result(k.vault)
+	return taken.result(k.vault, rows)
 }
 
 // answerTaker is a fetcher that keeps the answer of a job.
@@ -87,7 +88,7 @@ func (a *answerTaker) Fetch(ctx context.Context, tick sources.Tick, r sources.Re
 // Unwrap returns the fetcher itself.
 func (a *answerTaker) Unwrap() sources.Fetcher { return a.Fetcher }
 
-func (a *answerTaker) result(vault *setting.SecretStore) ([]byte, error) {
+func (a *answerTaker) result(vault *setting.SecretStore, rows bool) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.fetched {
@@ -97,6 +98,10 @@ func (a *answerTaker) result(vault *setting.SecretStore) ([]byte, error) {
 		return nil, errors.New(text.OneLine(vault.Scrub(a.err.Error())))
 	}
 	answer, ok := convert.Answer(a.document)
+	if rows {
+		text, err := json.Marshal(a.document)
+		answer, ok = string(text), err == nil
+	}
 	switch {
 	case !ok:
 		return nil, errors.New("the answer is empty")

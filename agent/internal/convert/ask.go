@@ -27,17 +27,20 @@ func (t *telegraf) ask(n *node, j *job) []byte {
 	if err != nil {
 		return nil
 	}
-	answer, err := t.options.Ask(text)
+	answer, err := t.options.Ask(text, false)
 	if err != nil {
 		t.out.lose(&j.notes, n.line, "--ask", "there is no answer: %v", err)
 	}
 	return answer
 }
 
-// question returns a configuration with one job, whose document is the text of the source's answer.
+// question returns a configuration with one job, whose document is the text of the source's answer, or the rows of a query.
 func question(j *job) ([]byte, error) {
 	q := &job{name: j.name, schedule: j.schedule, timeout: j.timeout, kind: j.kind, metrics: []*metricOut{{name: "asked", kind: "gauge", value: "1"}}}
-	q.settings = withSettings(j.settings, "format", "text", "text", object("pattern", askedPattern))
+	q.settings = j.settings
+	if j.kind != "sql" {
+		q.settings = withSettings(j.settings, "format", "text", "text", object("pattern", askedPattern))
+	}
 	o := output{jobs: []*job{q}}
 	o.defaultSink()
 	return o.YAML()

@@ -36,8 +36,9 @@ type Options struct {
 	Files       Files
 }
 
-// Ask runs the only job of a configuration once and returns the text of its answer.
-type Ask func(configuration []byte) (answer []byte, err error)
+// Ask runs the only job of a configuration once and returns the text of its answer. If rows is true, the answer is the rows of a query, as
+// a JSON list.
+type Ask func(configuration []byte, rows bool) (answer []byte, err error)
 
 // Result is a converted configuration.
 type Result struct {
@@ -69,6 +70,18 @@ func (f Files) Glob(pattern string) ([]string, error) {
 
 // tree returns the content of a YAML or JSON file.
 func (f Files) tree(name string) (*node, error) {
+	text, err := f.text(name)
+	if err != nil {
+		return nil, err
+	}
+	return parseYAML(name, text)
+}
+
+// text returns the content of a file.
+func (f Files) text(name string) ([]byte, error) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(f.Dir, name)
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -76,11 +89,7 @@ func (f Files) tree(name string) (*node, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxFileSize {
 		return nil, errors.New("not a regular file of at most 4 MiB, as a configuration is")
 	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	return parseYAML(name, text)
+	return os.ReadFile(name)
 }
 
 func parseYAML(name string, text []byte) (*node, error) {
@@ -118,6 +127,7 @@ func Convert(files []File, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	c.unread(tool)
 	if o.RemoteWrite != "" {
 		out.flagSink(o.RemoteWrite)
 	}
@@ -165,6 +175,7 @@ type conversion struct {
 	out     *output
 	options Options
 	inputs  []input
+	further []*node // files that the inputs name
 }
 
 // of returns the files of a tool.
@@ -206,6 +217,7 @@ func (c *conversion) run() (string, error) {
 	case "sql_exporter":
 		x := sqlExporter{out: c.out, files: c.options.Files, prom: prom}
 		x.convert(c.of("sql_exporter"))
+		c.further = x.named
 	case "script_exporter":
 		x := scriptExporter{out: c.out, prom: prom}
 		x.convert(c.of("script_exporter"))
@@ -214,6 +226,21 @@ func (c *conversion) run() (string, error) {
 		t.convert(c.of("Telegraf"))
 	}
 	return tools[0], nil
+}
+
+// unread adds notes about the settings that were not read. Of the file of a Prometheus that scrapes sql_exporter or script_exporter, only
+// the interval is used.
+func (c *conversion) unread(tool string) {
+	for _, in := range c.inputs {
+		if in.tool == tool || tool == "json_exporter" {
+			c.out.unread(in.tool, in.root)
+			continue
+		}
+		c.out.lose(&c.out.problems, in.root.get("scrape_configs").at(in.root.line), "scrape_configs", "only the interval of the first scrape is used; convert the file of Prometheus alone for the rest")
+	}
+	for _, root := range c.further {
+		c.out.unread(tool, root)
+	}
 }
 
 func (c *conversion) jsonExporter(prom *prometheus) {
@@ -258,16 +285,16 @@ func (o *output) pages() {
 		return
 	}
 	var pages [][]*job
-	var shown []map[string][]*metricOut // for each page: its metrics by name
+	var shown []map[string][]placed // for each page: its metrics by name
 	for _, j := range o.jobs {
-		i := slices.IndexFunc(shown, func(page map[string][]*metricOut) bool { return fits(page, j) })
+		i := slices.IndexFunc(shown, func(page map[string][]placed) bool { return fits(page, j) })
 		if i < 0 {
 			i = len(pages)
-			pages, shown = append(pages, nil), append(shown, map[string][]*metricOut{})
+			pages, shown = append(pages, nil), append(shown, map[string][]placed{})
 		}
 		pages[i] = append(pages[i], j)
 		for _, m := range j.metrics {
-			shown[i][m.name] = append(shown[i][m.name], m)
+			shown[i][m.name] = append(shown[i][m.name], placed{m, j})
 		}
 	}
 	first := o.sinks[0]
@@ -288,11 +315,18 @@ func (o *output) pages() {
 	}
 }
 
-// fits reports whether the metrics of a job can be on a page together with the metrics that are already on it.
-func fits(page map[string][]*metricOut, j *job) bool {
+// placed is a metric on a page, and its job.
+type placed struct {
+	*metricOut
+	of *job
+}
+
+// fits reports whether the metrics of a job can be on a page together with the metrics that are already on it. The series of a job with
+// targets have the label job.
+func fits(page map[string][]placed, j *job) bool {
 	for _, m := range j.metrics {
 		for _, o := range page[m.name] {
-			if m.kind != o.kind || !apart(m, o) && !apart(o, m) {
+			if m.kind != o.kind || !j.targets && !o.of.targets && !apart(m, o.metricOut) && !apart(o.metricOut, m) {
 				return false
 			}
 		}

@@ -27,6 +27,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/convert"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sources"
+	"github.com/collectington/collectington/sources/targets"
 )
 
 // answers is a network with a file for each method and URL. A first line such as "status 503" is the status.
@@ -141,16 +142,32 @@ func (e example) run(t *testing.T, j config.Job) []string {
 		Job: j.Name, Log: slog.New(slog.DiscardHandler), Dir: e.dir,
 		Web: &httpclient.Host{Secrets: secrets, Transport: e.web, Shared: &httpclient.SharedState{}},
 	}
-	if j.FetcherConfig != nil {
+	var source sources.Source
+	var err error
+	if c, ok := j.FetcherConfig.(sources.Targeter); ok && c.HasTargets() {
+		list, err := c.NewTargets(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, err = targets.New(list, 4, env.Log, func(f sources.Fetcher) (sources.Source, error) {
+			env := env
+			env.Fetch = f
+			return j.SourceConfig.New(env)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	} else if j.FetcherConfig != nil {
 		f, err := j.FetcherConfig.New(env)
 		if err != nil {
 			t.Fatal(err)
 		}
 		env.Fetch = f
 	}
-	source, err := j.SourceConfig.New(env)
-	if err != nil {
-		t.Fatal(err)
+	if source == nil {
+		if source, err = j.SourceConfig.New(env); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -169,11 +186,8 @@ func (e example) run(t *testing.T, j config.Job) []string {
 		}
 		for _, row := range m.Rows {
 			labels := map[string]string{}
-			for _, l := range m.Desc.Const {
+			for l := range m.Desc.LabelSet(row.Labels).All() {
 				labels[l.Name] = l.Value
-			}
-			for i, l := range row.Labels {
-				labels[m.Desc.LabelNames[i]] = l
 			}
 			key := m.Desc.Name + shown(labels)
 			if _, again := last[key]; !again {

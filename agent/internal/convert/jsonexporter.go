@@ -348,22 +348,39 @@ func (x *jsonExporter) convert(root *node, probes []probe, haveProbes bool) {
 			}
 		}
 	}
-	for _, p := range probes {
+	for _, g := range groupProbes(x.out, probes) {
 		for _, m := range mods {
-			if m.name != p.module || len(m.metrics) == 0 {
-				continue
+			if m.name == g[0].module && len(m.metrics) > 0 {
+				x.group(m, g, haveProbes)
 			}
-			j := &job{name: p.job, schedule: p.schedule, timeout: p.timeout, kind: "http"}
-			if !haveProbes {
-				j.schedule = every("1m")
-				x.out.lose(&j.notes, m.node.line, m.name, "replace http://TARGET by the target of the probe, or convert together with the scrape configuration of Prometheus")
-			}
-			j.settings = x.settings(m, j, p.target, p.line)
-			j.metrics = x.metrics(m, &j.notes)
-			p.finish(x.out, j)
-			x.out.add(j)
 		}
 	}
+}
+
+// group adds the job of a group of probes. If the metrics cannot get the labels of the targets, it adds a job for each probe.
+func (x *jsonExporter) group(m module, g probeGroup, isProbe bool) {
+	p, lost := g[0], x.out.lost
+	j := &job{name: x.out.unused(p.job), named: true, schedule: p.schedule, timeout: p.timeout, kind: "http"}
+	if !isProbe {
+		j.schedule = every("1m")
+		x.out.lose(&j.notes, m.node.line, m.name, "replace http://TARGET by the target of the probe, or convert together with the scrape configuration of Prometheus")
+	}
+	j.settings = x.settings(m, j, p.target, p.line)
+	j.metrics = x.metrics(m, &j.notes)
+	if len(g) > 1 && g.apartFrom(j.metrics) {
+		x.out.lost = lost
+		delete(x.out.reserved, j.name)
+		for i := range g {
+			x.group(m, g[i:i+1], isProbe)
+		}
+		return
+	}
+	if len(g) > 1 {
+		g.setTargets(j.settings, j.name)
+		j.targets = true
+	}
+	p.finish(x.out, j)
+	x.out.add(j)
 }
 
 // add adds a job. It leaves out a job without metrics, and a job that exceeds the limits.

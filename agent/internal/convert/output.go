@@ -71,6 +71,7 @@ type job struct {
 	notes    []note
 	sinks    []string
 	named    bool // the name is already reserved
+	targets  bool // the source has several targets, whose labels are those of all series
 }
 
 // metricOut is a metric that is being built.

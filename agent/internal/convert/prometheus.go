@@ -338,27 +338,6 @@ func (p *prometheus) convert() {
 		}
 	}
 	p.sinks(false)
-	p.leftOut()
-}
-
-// leftOut adds notes about the sections of the file that cton does not have.
-func (p *prometheus) leftOut() {
-	for _, m := range p.root.pairs() {
-		switch m.key {
-		case "global", "scrape_configs", "remote_write", "storage", "runtime":
-		default:
-			if !m.value.empty() {
-				p.out.lose(&p.out.problems, m.line, m.key, "there is no counterpart")
-			}
-		}
-	}
-	for _, m := range p.root.pairs("global") {
-		switch m.key {
-		case "scrape_interval", "scrape_timeout", "external_labels", "evaluation_interval", "query_log_file", "rule_query_offset":
-		default:
-			p.out.lose(&p.out.problems, m.line, m.key, "there is no counterpart")
-		}
-	}
 }
 
 // scrape adds the jobs of an entry. Targets with the same labels and different addresses become one job.

@@ -143,11 +143,6 @@ func (p *prometheus) probes(modules map[string]bool) []probe {
 		if len(own) > 0 {
 			own[0].notes = j.notes
 		}
-		if len(own) > 1 {
-			for k := range own {
-				own[k].job += "-" + itoa(k+1)
-			}
-		}
 		all = append(all, own...)
 	}
 	p.others(jobs, modules, exporters)
@@ -171,7 +166,7 @@ func (p *prometheus) others(jobs []scrapeJob, modules, exporters map[string]bool
 	}
 }
 
-// finish adds the labels of the target to a job's metrics, as Prometheus does when it scrapes.
+// finish adds the labels of the target to a job's metrics, as Prometheus does when it scrapes. A job with targets adds them itself.
 func (p probe) finish(o *output, j *job) {
 	j.notes = append(j.notes, p.notes...)
 	for _, m := range j.metrics {
@@ -186,7 +181,9 @@ func (p probe) finish(o *output, j *job) {
 				rename(m.labels, name, "exported_"+name)
 				rename(m.constant, name, "exported_"+name)
 			}
-			m.constant[name] = p.labels[name]
+			if !j.targets {
+				m.constant[name] = p.labels[name]
+			}
 		}
 	}
 	for _, r := range p.rules {

@@ -24,6 +24,7 @@ type sqlExporter struct {
 	files      Files
 	prom       *prometheus
 	collectors []*node
+	named      []*node // collector files that were read
 	schedule   string
 	timeout    string
 }
@@ -108,7 +109,7 @@ func (x *sqlExporter) readCollectors(pattern *node) {
 		}
 		already := slices.ContainsFunc(x.collectors, func(c *node) bool { return c.str("collector_name") == n.str("collector_name") })
 		if !already {
-			x.collectors = append(x.collectors, n)
+			x.collectors, x.named = append(x.collectors, n), append(x.named, n)
 		}
 	}
 }
@@ -230,7 +231,7 @@ func (x *sqlExporter) metric(all []*sqlQuery, c, n *node, t sqlTarget) []*sqlQue
 	}
 	for _, p := range n.pairs() {
 		switch p.key {
-		case "metric_name", "type", "help", "key_labels", "static_labels", "values", "value_label", "static_value", "timestamp_value", "query", "query_ref", "no_prepared_statement":
+		case "metric_name", "type", "help", "key_labels", "static_labels", "values", "value_label", "static_value", "timestamp_value", "query", "query_ref":
 		default:
 			x.out.lose(&m.notes, p.line, p.key, "sql_exporter does not know the key")
 		}

@@ -85,22 +85,10 @@ func (t *telegraf) convert(roots []*node) {
 		t.root = r // files of one Telegraf are converted one after another
 		t.processors = processors(r)
 		t.readOutputs()
-		t.sections()
 		for _, kind := range r.pairs("inputs") {
 			for _, n := range kind.value.list() {
 				t.input(kind.key, n)
 			}
-		}
-	}
-}
-
-// sections adds notes about the sections of the file that cton does not have.
-func (t *telegraf) sections() {
-	for _, m := range t.root.pairs() {
-		switch m.key {
-		case "agent", "inputs", "outputs", "processors", "global_tags", "tags":
-		default:
-			t.out.lose(&t.out.problems, m.line, m.key, "there is no counterpart")
 		}
 	}
 }
@@ -179,7 +167,7 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 		c.variables(m.line, m.key, m.value.str())
 		b.setTag(m.key, m.value.str(), false)
 	}
-	if host := t.root.str("agent", "hostname"); host != "" && !t.root.is("agent", "omit_hostname") && (filter{n}).tag("host") {
+	if omit, host := t.root.is("agent", "omit_hostname"), t.root.str("agent", "hostname"); !omit && host != "" && (filter{n}).tag("host") {
 		b.setTag("host", host, false)
 	}
 	for _, p := range t.processors {

@@ -11,31 +11,6 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// unknown adds notes about the keys of an input that have no counterpart. known are the keys that the conversion of this
-// plugin reads.
-func (t *telegraf) unknown(n *node, j *job, known ...string) {
-	common := []string{
-		"alias", "interval", "precision", "collection_jitter", "collection_offset", "name_override", "name_prefix", "name_suffix", "tags", "namepass", "namedrop",
-		"fieldpass", "fieldinclude", "fielddrop", "fieldexclude", "tagpass", "tagdrop", "taginclude", "tagexclude", "metricpass", "data_format", "log_level", "startup_error_behavior",
-	}
-	for _, m := range n.pairs() {
-		if slices.Contains(common, m.key) || slices.Contains(known, m.key) || t.formatKey(m.key) {
-			continue
-		}
-		t.out.lose(&j.notes, m.line, m.key, "there is no counterpart")
-	}
-}
-
-// formatKey reports whether a key is a setting of a data format.
-func (t *telegraf) formatKey(key string) bool {
-	for _, prefix := range []string{"json_", "csv_", "xpath", "grok_", "value_field_name", "data_type", "tag_keys"} {
-		if strings.HasPrefix(key, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
 // timeout returns the timeout of an input, or "" if it has none.
 func (t *telegraf) timeout(n *node, j *job) string {
 	if !n.has("timeout") {
@@ -61,9 +36,6 @@ func (t *telegraf) http(plugin string, n *node, base job) {
 		j.kind, j.timeout, j.notes = "http", t.timeout(n, &base), nil
 		set, tag := t.request(n, u, &j)
 		j.settings = set
-		t.unknown(n, &j, "urls", "servers", "name", "method", "headers", "body", "username", "password", "token", "token_file", "bearer_token", "timeout", "response_timeout",
-			"tls_ca", "tls_cert", "tls_key", "tls_server_name", "insecure_skip_verify", "success_status_codes", "http_proxy_url", "use_system_proxy", "parameters",
-			"tls_min_version", "client_id", "client_secret", "token_url", "scopes", "tls_enable", "idle_conn_timeout", "max_idle_conn", "max_idle_conn_per_host")
 		t.finish(plugin, n, j, tag)
 	}
 }
@@ -155,11 +127,10 @@ func (t *telegraf) exec(n *node, base job) {
 		var env []member
 		for _, e := range n.get("environment").asList() {
 			name, value, _ := strings.Cut(e.str(), "=")
-			env = append(env, member{name, e.line, &node{kind: scalarString, text: value}})
+			env = append(env, member{key: name, line: e.line, value: &node{kind: scalarString, text: value}})
 		}
 		put(set, "env", variables(t.out, &j.notes, j.name, env))
 		j.settings = set
-		t.unknown(n, &j, "commands", "command", "timeout", "environment", "ignore_error")
 		t.finish("exec", n, j, nil)
 	}
 }
@@ -243,88 +214,7 @@ func (t *telegraf) oneFile(n *node, base job, name string) {
 			tags = append(tags, tagOut{name: tag, value: abs, constant: true})
 		}
 	}
-	t.unknown(n, &j, "files", "file_tag", "file_path_tag", "character_encoding")
 	t.finish("file", n, j, tags)
-}
-
-// sql adds a job for each query.
-func (t *telegraf) sql(n *node, base job) {
-	driver := map[string]string{"pgx": "postgres", "postgres": "postgres", "postgresql": "postgres", "mysql": "mysql", "sqlite": "sqlite"}[n.str("driver")]
-	if driver == "" {
-		t.out.lose(&t.out.problems, n.line, "driver", "cton has postgres, mysql and sqlite")
-		return
-	}
-	for _, q := range n.list("query") {
-		j := base
-		j.kind = "sql"
-		if m := q.str("measurement"); m != "" && !n.has("name_override") {
-			j.name = m
-		}
-		dsn := n.str("dsn")
-		if driver != "sqlite" {
-			dsn = reference("DSN", j.name)
-			say(&j.notes, n.get("dsn").at(n.line), "dsn", "the address is not copied, since it can hold a password: set %s", strings.TrimPrefix(dsn, "env:"))
-		} else {
-			dsn = strings.TrimPrefix(strings.TrimPrefix(dsn, "file:"), "//")
-			dsn, _, _ = strings.Cut(dsn, "?")
-		}
-		j.settings = object("driver", driver, "dsn", dsn, "query", strings.TrimRight(strings.TrimSpace(q.str("query")), "; \n"))
-		job := &j
-		job.name, job.named = t.out.unused(job.name), true
-		b := t.columns(q, job)
-		t.block("sql", n, job, b, nil)
-		t.out.add(job)
-	}
-}
-
-// columns returns the block for a query.
-func (t *telegraf) columns(q *node, j *job) *block {
-	b := &block{measurement: cmp.Or(q.str("measurement"), "sql"), items: ".[]", many: true, line: q.line}
-	tags := globs(q.strs("tag_columns_include"))
-	var columns []string
-	for _, key := range []string{"field_columns_int", "field_columns_uint", "field_columns_float", "field_columns_bool", "field_columns_include"} {
-		for _, c := range q.strs(key) {
-			if !slices.Contains(columns, c) && !strings.ContainsAny(c, "*?[") {
-				columns = append(columns, c)
-			}
-		}
-	}
-	if answer, ok := t.options.Answers[j.name]; ok {
-		if doc, err := decodeJSON(answer); err == nil {
-			rows, _ := doc.([]any)
-			for _, row := range rows {
-				r, _ := row.(map[string]any)
-				for _, c := range sortedKeys(r) {
-					if !slices.Contains(columns, c) {
-						columns = append(columns, c)
-					}
-				}
-			}
-		}
-	}
-	for _, c := range columns {
-		if tags.match(c) {
-			continue
-		}
-		if (len(q.strs("field_columns_include")) == 0 || globs(q.strs("field_columns_include")).match(c)) && !globs(q.strs("field_columns_exclude")).match(c) {
-			b.fields = append(b.fields, fieldOut{name: c, path: field(c), kind: fieldTyped})
-		}
-	}
-	for _, c := range tags {
-		if !strings.ContainsAny(c, "*?[") {
-			b.tags = append(b.tags, tagOut{name: c, value: present(field(c))})
-		}
-	}
-	if c := q.str("time_column"); c != "" {
-		b.time = field(c)
-	}
-	if len(b.fields) == 0 {
-		t.out.lose(&j.notes, q.line, "query", "the names of the columns are those of the data: add --answer %s=FILE with rows as a JSON list, or field_columns_include", word(j.name))
-	}
-	if q.has("measurement_column") {
-		t.out.lose(&j.notes, q.get("measurement_column").line, "measurement_column", "the name is data, which has no counterpart")
-	}
-	return b
 }
 
 // readOutputs adds the sinks for the outputs.

@@ -41,6 +41,7 @@ type member struct {
 	key   string
 	line  int
 	value *node
+	read  bool // the conversion has read the value
 }
 
 // get returns the value at a path of keys. It returns nil if there is none.
@@ -53,6 +54,7 @@ func (n *node) get(path ...string) *node {
 		if !ok {
 			return nil
 		}
+		n.members[i].read = true
 		n = n.members[i].value
 	}
 	return n
@@ -104,6 +106,9 @@ func (n *node) pairs(path ...string) []member {
 	if n = n.get(path...); n == nil {
 		return nil
 	}
+	for i := range n.members {
+		n.members[i].read = true
+	}
 	return n.members
 }
 
@@ -122,7 +127,7 @@ func (n *node) set(key string, line int, value *node) {
 		n.index = map[string]int{}
 	}
 	n.index[key] = len(n.members)
-	n.members = append(n.members, member{key, line, value})
+	n.members = append(n.members, member{key: key, line: line, value: value})
 }
 
 // yamlReader builds the tree of a YAML document. Aliases and merge keys are written out.
