@@ -3,7 +3,6 @@ package convert
 import (
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -66,7 +65,9 @@ type block struct {
 	time        string
 	timeFormat  string
 	timeZone    string
-	needs       string // why the fields are not known; "" if they are
+	needs       string   // why the fields are not known; "" if they are
+	bare        string   // items before whole has changed them
+	wholes      []string // jq expressions of values of the whole answer
 	line        int
 }
 
@@ -300,15 +301,4 @@ func piped(path, function string) string {
 		return function
 	}
 	return path + " | " + function
-}
-
-// lastPart returns the last part of a gjson path that is a name.
-func lastPart(path string) string {
-	parts := regexp.MustCompile(`(?:[^.\\]|\\.)+`).FindAllString(path, -1)
-	for i := len(parts) - 1; i >= 0; i-- {
-		if p := parts[i]; p != "#" && !strings.HasPrefix(p, "#(") && !strings.HasPrefix(p, "@") {
-			return unescape(p)
-		}
-	}
-	return ""
 }

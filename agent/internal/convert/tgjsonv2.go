@@ -3,6 +3,7 @@ package convert
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,25 +16,49 @@ func (r *reading) jsonV2(n *node) []*block {
 	if p := n.str("measurement_name_path"); p != "" {
 		r.lose(n.get("measurement_name_path").line, "measurement_name_path", "the name is data, which has no counterpart")
 	}
-	var all []*block
-	if fields := n.list("field"); len(fields) > 0 {
-		all = append(all, r.v2Fields(n, fields)...)
-	}
+	fields := r.v2Fields(n)
+	objects := []*block{}
 	for _, o := range n.list("object") {
 		if b := r.v2Object(n, o); b != nil {
-			all = append(all, b)
+			objects = append(objects, b)
 		}
 	}
+	if len(objects) > 0 {
+		fields = r.v2Beside(n, fields, objects)
+	}
+	all := append(fields, objects...)
 	for _, b := range all {
+		r.v2Tags(n, b)
+		r.v2Time(n, b)
 		b.measurement = measurement
 	}
 	return all
 }
 
+// v2Beside adds the fields of a section to its objects, as Telegraf does: each object has them too. It returns the blocks of the fields
+// that stay for themselves.
+func (r *reading) v2Beside(n *node, fields, objects []*block) []*block {
+	return slices.DeleteFunc(fields, func(b *block) bool {
+		if b.items != "" {
+			r.lose(n.line, "field", "fields of a list beside an object: Telegraf adds each of them to each object; here they stay for themselves")
+			return false
+		}
+		say(&r.job.notes, n.line, "field", "as in Telegraf, each item of the object has the fields of the section too")
+		for _, o := range objects {
+			for _, f := range b.fields {
+				f.path = o.whole("([(" + f.path + ")?] | .[0])")
+				o.fields = append(o.fields, f)
+			}
+		}
+		return true
+	})
+}
+
 // v2Fields returns one block for all fields that are single values, and one block for each list.
-func (r *reading) v2Fields(n *node, fields []*node) []*block {
+func (r *reading) v2Fields(n *node) []*block {
 	var all []*block
-	for _, f := range fields {
+	unknown := false
+	for _, f := range n.list("field") {
 		items, rest, err := gjson(f.str("path"))
 		if err != nil {
 			r.lose(f.line, "path", "the field is left out: %v", err)
@@ -43,20 +68,27 @@ func (r *reading) v2Fields(n *node, fields []*node) []*block {
 		if i < 0 {
 			all = append(all, &block{items: items, many: items != "", line: n.line})
 			i = len(all) - 1
-			r.v2Tags(n, all[i])
-			if p := n.str("timestamp_path"); p != "" && items == "" {
-				if _, at, err := gjson(p); err == nil {
-					r.timeOf(all[i], at, n.str("timestamp_format"), n.str("timestamp_timezone"), n.get("timestamp_path").line)
-				}
+		}
+		kind := v2Kind(f.str("type"))
+		if f.str("type") == "" {
+			found := r.values(jqOr(joined(items, strings.TrimSuffix(rest, map[bool]string{true: "."}[rest == "." && items != ""]))))
+			unknown = unknown || len(found) == 0
+			if slices.ContainsFunc(found, func(v any) bool { _, text := v.(string); return text }) {
+				kind = fieldText
 			}
 		}
-		name := cmp.Or(f.str("rename"), lastPart(f.str("path")))
-		if strings.HasSuffix(f.str("path"), "#") && !f.has("rename") {
-			name = "#"
-		}
-		all[i].fields = append(all[i].fields, fieldOut{name: name, path: rest, kind: v2Kind(f.str("type"))})
+		all[i].fields = append(all[i].fields, fieldOut{name: v2Name(f), path: rest, kind: kind})
+	}
+	if unknown && r.t.strings {
+		say(&r.job.notes, n.line, "field", "if a field without a type is a text, it is a label of all series in Telegraf: --answer or --ask tells")
 	}
 	return all
+}
+
+// v2Name returns the name of a field or tag: as it is renamed, else what stands behind the last dot of its path.
+func v2Name(n *node) string {
+	path := n.str("path")
+	return strings.ReplaceAll(cmp.Or(n.str("rename"), path[strings.LastIndexByte(path, '.')+1:]), " ", "_")
 }
 
 func v2Kind(name string) fieldKind {
@@ -71,22 +103,91 @@ func v2Kind(name string) fieldKind {
 	return fieldNative
 }
 
-// v2Tags adds the tags of a block. A tag that does not come from the same list as the fields is left out.
+// v2Tags adds the tags of a section to a block. A tag that comes from another list than the fields is left out.
 func (r *reading) v2Tags(n *node, b *block) {
 	for _, t := range n.list("tag") {
 		items, rest, err := gjson(t.str("path"))
-		name := cmp.Or(t.str("rename"), lastPart(t.str("path")))
+		name := v2Name(t)
 		switch {
 		case err != nil:
 			r.lose(t.line, "path", "the tag is left out: %v", err)
-		case items == b.items:
+		case items == "" && b.items == "":
 			b.tags = append(b.tags, tagOut{name: name, value: present(rest)})
 		case items == "":
-			r.lose(t.line, "path", "the tag %s is of the whole answer, the fields of a list; it is left out", word(name))
+			b.tags = append(b.tags, tagOut{name: name, value: b.whole("((" + present(rest) + `)? // "")`)})
+		case items == b.items, len(b.wholes) > 0 && items == b.bare:
+			r.lose(t.line, "path", "Telegraf combines each value of the tag %s with each value of the fields; here a series has the tag of its own item", word(name))
+			b.tags = append(b.tags, tagOut{name: name, value: b.inside(present(rest))})
 		default:
 			r.lose(t.line, "path", "the tag %s is of another list than the fields; it is left out", word(name))
 		}
 	}
+}
+
+// v2Time sets the time of a block that has none from the section's timestamp.
+func (r *reading) v2Time(n *node, b *block) {
+	p := n.str("timestamp_path")
+	if p == "" || b.time != "" {
+		return
+	}
+	line := n.get("timestamp_path").line
+	items, at, err := gjson(p)
+	if err != nil || items != "" {
+		r.lose(line, "timestamp_path", "the path has no counterpart: there is no timestamp")
+		return
+	}
+	if b.items != "" {
+		at = b.whole("([(" + at + ")?] | .[0])")
+	}
+	r.timeOf(b, at, n.str("timestamp_format"), n.str("timestamp_timezone"), line)
+}
+
+// whole makes a value of the whole answer, which is the result of a jq expression, a member of each item. It returns the jq expression of
+// the value within an item.
+func (b *block) whole(expression string) string {
+	if len(b.wholes) == 0 {
+		b.bare = b.items
+		for i := range b.fields {
+			b.fields[i].path = within(b.fields[i].path)
+		}
+		for i := range b.tags {
+			if !b.tags[i].constant {
+				b.tags[i].value = within(b.tags[i].value)
+			}
+		}
+		if b.time != "" {
+			b.time = within(b.time)
+		}
+	}
+	b.wholes = append(b.wholes, expression)
+	head, members := "", ""
+	for i, w := range b.wholes {
+		head += w + " as $w" + strconv.Itoa(i) + " | "
+		members += ", w" + strconv.Itoa(i) + ": $w" + strconv.Itoa(i)
+	}
+	b.items, b.many = head+jqOr(b.bare)+" | {item: ."+members+"}", true
+	return ".w" + strconv.Itoa(len(b.wholes)-1)
+}
+
+// inside returns a jq expression that is relative to an item of the list, as one that is relative to an item of the block.
+func (b *block) inside(expression string) string {
+	if len(b.wholes) == 0 {
+		return expression
+	}
+	return within(expression)
+}
+
+// within returns a jq expression of a value in the member item.
+func within(path string) string {
+	switch {
+	case path == ".":
+		return ".item"
+	case strings.HasPrefix(path, ".["):
+		return "(.item" + path[1:] + ")"
+	case plainPath(path):
+		return ".item" + path
+	}
+	return "(.item | " + path + ")"
 }
 
 // v2Object returns the block for an object section.
