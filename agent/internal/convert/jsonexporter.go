@@ -79,7 +79,7 @@ func (x *jsonExporter) metrics(m module, notes *[]note) []*metricOut {
 func (x *jsonExporter) unknown(n *node, notes *[]note) {
 	for _, p := range n.pairs() {
 		switch p.key {
-		case "name", "path", "help", "labels", "type", "valuetype", "values", "allow_missing_key":
+		case "name", "path", "help", "labels", "type", "valuetype", "values", "allow_missing_key", "engine":
 		case "epochTimestamp", "epochtimestamp":
 			if p.key == "epochtimestamp" {
 				continue
@@ -102,6 +102,10 @@ func (x *jsonExporter) entries(m module, n *node, jobNotes *[]note) []entry {
 	base.kind = x.typeOf(n, base)
 	if base.name == "" || !goodName(base.name) {
 		x.out.lose(jobNotes, n.line, "name", "it is missing or not the name of a metric")
+		return nil
+	}
+	if engine := n.str("engine"); engine != "" && engine != "jsonpath" {
+		x.out.lose(jobNotes, n.get("engine").line, "engine", "%s: only JSONPath has a counterpart; the metric is left out: write its expressions in jq", word(base.name))
 		return nil
 	}
 	p, err := parseTemplate(n.str("path"), m.old)
@@ -317,7 +321,7 @@ func (x *jsonExporter) settings(m module, j *job, target string, line int) *yaml
 		switch p.key {
 		case "metrics", "headers", "body", "http_client_config", "valid_status_codes", "modules":
 		default:
-			x.out.lose(&j.notes, p.line, p.key, "json_exporter does not know the key")
+			x.out.lose(&j.notes, p.line, p.key, "json_exporter does not know the key; if your build does, and it changes the answer, put the change before the expressions")
 		}
 	}
 	return s
@@ -386,7 +390,7 @@ func (x *jsonExporter) group(m module, g probeGroup, isProbe bool) {
 // add adds a job. It leaves out a job without metrics, and a job that exceeds the limits.
 func (o *output) add(j *job) {
 	const mostJobs, mostMetrics = 5000, 100_000
-	if len(j.metrics) == 0 && j.kind != "scrape" {
+	if len(j.metrics) == 0 && j.kind != "scrape" && !j.passedOn {
 		for _, n := range j.notes {
 			n.text = fmt.Sprintf("%s (of the job %s, which has no metrics and is left out)", n.text, word(j.name))
 			o.problems = append(o.problems, n)

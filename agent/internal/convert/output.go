@@ -71,6 +71,8 @@ type job struct {
 	notes    []note
 	sinks    []string
 	named    bool // the name is already reserved
+	jitter   string
+	passedOn bool // the source's text is metrics, which are passed on as they are
 	targets  bool // the source has several targets, whose labels are those of all series
 }
 
@@ -85,6 +87,8 @@ type metricOut struct {
 	mapped           map[string]float64
 	fallback         string // value of the setting default, used with mapped
 	names            int    // number of label names, including those with empty values
+	nameFrom         string // jq expression of the name, if the data has it
+	labelsFrom       string // jq expression of an object with further labels
 	notes            []note
 }
 
@@ -236,7 +240,7 @@ func comment(lines []string) string {
 }
 
 func (j *job) yaml() *yaml.Node {
-	n := object("schedule", j.schedule, "timeout", j.timeout)
+	n := object("schedule", j.schedule, "jitter", j.jitter, "timeout", j.timeout)
 	put(n, "sinks", texts(j.sinks))
 	n.Content = append(n.Content, text(j.kind), orEmpty(j.settings))
 	metrics := object()
@@ -245,12 +249,18 @@ func (j *job) yaml() *yaml.Node {
 		remark(metrics, m.notes)
 	}
 	put(n, "metrics", metrics)
+	if j.passedOn {
+		n.Content = append(n.Content, text("exposition"), orEmpty(nil))
+	}
 	return n
 }
 
 func (m *metricOut) yaml() *yaml.Node {
-	n := object("type", m.kind, "help", m.help, "items", m.items, "value", expression(m.value), "labels", flow(m.labels), "const_labels", flow(m.constant),
+	n := object("type", m.kind, "help", m.help, "items", m.items, "name_from", m.nameFrom, "labels_from", m.labelsFrom, "value", expression(m.value), "labels", flow(m.labels), "const_labels", flow(m.constant),
 		"time", m.time, "time_format", m.timeFormat, "time_zone", m.timeZone, "on_duplicate", m.duplicate)
+	if m.nameFrom != "" {
+		put(n, "max_names", plain("1000"))
+	}
 	if len(m.mapped) > 0 {
 		put(n, "map", func() *yaml.Node {
 			all := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}

@@ -3,7 +3,6 @@ package convert
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -340,78 +339,6 @@ func (p *prometheus) convert() {
 	p.sinks(false)
 }
 
-// scrape adds the jobs of an entry. Targets with the same labels and different addresses become one job.
-func (p *prometheus) scrape(s scrapeJob) {
-	type group struct {
-		targets []target
-		hosts   map[string]bool
-		key     string
-	}
-	var groups []*group
-	for _, t := range s.targets {
-		others := maps.Clone(t.labels)
-		delete(others, "instance")
-		key := fmt.Sprint(others)
-		i := slices.IndexFunc(groups, func(g *group) bool { return g.key == key && !g.hosts[t.host] })
-		if i < 0 {
-			groups = append(groups, &group{hosts: map[string]bool{}, key: key})
-			i = len(groups) - 1
-		}
-		groups[i].targets = append(groups[i].targets, t)
-		groups[i].hosts[t.host] = true
-	}
-	if len(groups) == 0 {
-		for _, n := range s.notes {
-			n.text += " (of the job " + word(s.name) + ", which has no targets and is left out)"
-			p.out.problems = append(p.out.problems, n)
-		}
-		if len(s.notes) == 0 {
-			p.out.lose(&p.out.problems, s.node.line, "job_name", "%s has no targets and is left out", word(s.name))
-		}
-		return
-	}
-	if s.node.has("file_sd_configs") {
-		say(&s.notes, s.node.line, "file_sd_configs", "the targets are those that the files list now")
-	}
-	for i, g := range groups {
-		j := &job{name: s.name, schedule: s.interval, timeout: s.timeout, kind: "scrape"}
-		if i == 0 {
-			j.notes = s.notes
-		}
-		j.name, j.named = p.out.unused(j.name), true
-		j.settings = p.scrapeSettings(s, g.targets, j, i == 0)
-		p.out.add(j)
-	}
-}
-
-// scrapeSettings returns the settings of a scrape. Notes are added only if first is true, for the first job of the entry.
-func (p *prometheus) scrapeSettings(s scrapeJob, all []target, j *job, first bool) *yaml.Node {
-	notes := &j.notes
-	if !first {
-		notes = &[]note{} // the first job of the entry has these notes
-	}
-	lost := p.out.lost
-	set := object()
-	var addresses []string
-	for _, t := range all {
-		addresses = append(addresses, p.address(&t, notes))
-	}
-	put(set, "targets", texts(addresses))
-	for _, m := range s.node.pairs() {
-		p.scrapeKey(set, m, notes)
-	}
-	rules := targetRules(all, j.name, s.node.is("honor_labels"))
-	rules.Content = append(rules.Content, ruleNodes(p.out, notes, s.node.list("metric_relabel_configs")).Content...)
-	put(set, "metric_relabel_configs", rules)
-	c := client{p.out, notes, s.name}
-	c.apply(set, s.node)
-	c.single(set, s.node.line)
-	if !first {
-		p.out.lost = lost
-	}
-	return set
-}
-
 // address returns a target in the form of cton's settings. Parameters that may be secrets are left out, with a note.
 func (p *prometheus) address(t *target, notes *[]note) string {
 	for name, values := range t.params {
@@ -447,6 +374,8 @@ func (p *prometheus) scrapeKey(set *yaml.Node, m member, notes *[]note) {
 		put(set, m.key, m.value.str())
 	case "convert_classic_histograms_to_nhcb", "scrape_native_histograms", "always_scrape_classic_histograms":
 		put(set, m.key, m.value.is())
+	case "scrape_classic_histograms": // its name before Prometheus 3
+		put(set, "always_scrape_classic_histograms", m.value.is())
 	case "job_name", "scrape_interval", "scrape_timeout", "metrics_path", "scheme", "params", "static_configs", "file_sd_configs", "relabel_configs",
 		"metric_relabel_configs", "basic_auth", "authorization", "bearer_token", "bearer_token_file", "oauth2", "tls_config", "proxy_url", "no_proxy",
 		"proxy_from_environment", "proxy_connect_header", "follow_redirects", "enable_http2", "http_headers":
@@ -457,33 +386,4 @@ func (p *prometheus) scrapeKey(set *yaml.Node, m member, notes *[]note) {
 			p.out.lose(notes, m.line, m.key, "there is no counterpart")
 		}
 	}
-}
-
-// targetRules returns relabelling rules that add the labels of the targets to all series, as Prometheus does when it
-// scrapes.
-func targetRules(all []target, job string, honor bool) *yaml.Node {
-	list := &yaml.Node{Kind: yaml.SequenceNode}
-	add := func(pairs ...any) { list.Content = append(list.Content, rule(pairs...)) }
-	own := all[0].labels
-	for _, name := range slices.Sorted(maps.Keys(own)) {
-		value := strings.ReplaceAll(own[name], "$", "$$")
-		switch {
-		case name == "instance":
-		case name == "job":
-			if own[name] != job {
-				add("source_labels", []string{"job"}, "regex", quoteMeta(job), "target_label", "job", "replacement", value)
-			}
-		case honor:
-			add("source_labels", []string{name}, "regex", "", "target_label", name, "replacement", value)
-		default:
-			add("source_labels", []string{name}, "regex", "(.+)", "target_label", "exported_"+name)
-			add("target_label", name, "replacement", value)
-		}
-	}
-	for _, t := range all {
-		if instance := t.labels["instance"]; instance != t.host {
-			add("source_labels", []string{"instance"}, "regex", quoteMeta(t.host), "target_label", "instance", "replacement", strings.ReplaceAll(instance, "$", "$$"))
-		}
-	}
-	return list
 }

@@ -20,11 +20,13 @@ func (p *prometheus) sinks(own bool) {
 			p.out.lose(&p.out.problems, m.line, m.key, "it cannot be an external label here")
 			continue
 		}
+		if substituted(m.value.str()) {
+			p.out.lose(&p.out.problems, m.line, m.key, "it refers to a variable, which cton does not replace: the external label is left out")
+			continue
+		}
 		if p.out.external == nil {
 			p.out.external = map[string]string{}
 		}
-		c := client{p.out, &p.out.problems, ""}
-		c.variables(m.line, m.key, m.value.str())
 		p.out.external[m.key] = m.value.str()
 	}
 	for _, n := range p.root.list("remote_write") {

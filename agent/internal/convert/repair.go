@@ -30,7 +30,7 @@ func (o *output) repair(catalogue config.Catalogue) {
 		for _, p := range problems {
 			o.remove(p.Path)
 		}
-		o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return j.kind != "scrape" && len(j.metrics) == 0 })
+		o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return j.kind != "scrape" && !j.passedOn && len(j.metrics) == 0 })
 		if o.lost == before { // the problems concern the whole file
 			o.lose(&o.problems, 0, "", "the result is not valid as a whole and has no jobs")
 			o.jobs = nil

@@ -78,10 +78,23 @@ func (x *scriptExporter) script(n *node, schedule string) {
 			x.out.lose(&j.notes, m.line, m.key, "there is no counterpart")
 		}
 	}
-	if !n.is("ignoreOutput") && !n.is("output", "ignore") && !n.is("ignore_output") {
-		x.out.lose(&j.notes, n.line, "output", "the metrics that the script writes have names that the file does not: declare them in a second job with format: prometheus")
-	}
 	x.out.add(j)
+	if !n.is("ignoreOutput") && !n.is("output", "ignore") && !n.is("ignore_output") {
+		x.output(n, j)
+	}
+}
+
+// output adds a job that passes on the metrics that a script writes.
+func (x *scriptExporter) output(n *node, j *job) {
+	own := &job{name: j.name + "-output", schedule: j.schedule, timeout: j.timeout, kind: "exec", passedOn: true}
+	own.settings = object()
+	for i := 0; i+1 < len(j.settings.Content); i += 2 {
+		if key := j.settings.Content[i].Value; key != "document" {
+			put(own.settings, key, j.settings.Content[i+1])
+		}
+	}
+	say(&own.notes, n.line, "output", "the metrics that the script writes; it runs once for them, and once for its result above")
+	x.out.add(own)
 }
 
 // command sets the command of an exec source. It returns false if the command cannot be copied.

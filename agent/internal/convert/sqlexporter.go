@@ -223,6 +223,11 @@ func (x *sqlExporter) metric(all []*sqlQuery, c, n *node, t sqlTarget) []*sqlQue
 		return all
 	}
 	m := &metricOut{name: name, help: cmp.Or(strings.TrimSpace(n.str("help")), name), items: ".[]", labels: map[string]string{}, constant: maps.Clone(t.constant)}
+	switch kind := n.str("type"); kind {
+	case "", "gauge", "counter", "untyped":
+	default:
+		x.out.lose(&m.notes, n.get("type").line, "type", "sql_exporter has counters and gauges; a gauge is assumed")
+	}
 	m.setType(n.str("type"), n.get("type").at(n.line))
 	x.columns(m, n)
 	if m.value == "" {
@@ -264,6 +269,9 @@ func (x *sqlExporter) columns(m *metricOut, n *node) {
 	switch {
 	case n.has("static_value"):
 		m.value = n.str("static_value")
+		if len(values) > 0 {
+			x.out.lose(&m.notes, n.get("values").line, "values", "static_value is set too: the columns are left out")
+		}
 	case len(values) == 1 && label == "":
 		m.value = field(values[0])
 	case len(values) == 1:
@@ -329,6 +337,11 @@ func (x *sqlExporter) server(driver, raw string, t sqlTarget, j *job) *yaml.Node
 	form := map[string]string{"postgres": "postgres://USER:PASSWORD@HOST:5432/DATABASE", "mysql": "USER:PASSWORD@tcp(HOST:3306)/DATABASE"}[driver]
 	if u, err := url.Parse(raw); err == nil && u.Host != "" && !secretText(u.Path) && !secretText(u.Host) {
 		form = strings.NewReplacer("HOST:5432", u.Host, "HOST:3306", u.Host, "/DATABASE", u.Path).Replace(form)
+		if u.RawQuery != "" && !secretName(u.RawQuery) && !secretText(u.RawQuery) {
+			form += "?" + word(u.RawQuery)
+		} else if u.RawQuery != "" {
+			form += " with its parameters"
+		}
 	}
 	say(&j.notes, t.dsn.line, "data_source_name", "the address is not copied, since it holds a password: set %s to %s", name, form)
 	return object("driver", driver, "dsn", ref)

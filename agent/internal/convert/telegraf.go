@@ -96,7 +96,7 @@ func (t *telegraf) convert(roots []*node) {
 
 // input adds the jobs of an input.
 func (t *telegraf) input(plugin string, n *node) {
-	base := job{schedule: every(t.interval(n)), name: cmp.Or(n.str("name_prefix")+cmp.Or(n.str("name_override"), plugin)+n.str("name_suffix"), plugin)}
+	base := job{schedule: every(t.interval(n)), jitter: t.jitter(n), name: cmp.Or(n.str("name_prefix")+cmp.Or(n.str("name_override"), plugin)+n.str("name_suffix"), plugin)}
 	if !n.has("name_override") {
 		for _, b := range n.list("json_v2") {
 			if m := b.str("measurement_name"); m != "" {
@@ -129,11 +129,24 @@ func (t *telegraf) interval(n *node) string {
 	return short(d)
 }
 
+// jitter returns the maximum delay of a run, "" if there is none.
+func (t *telegraf) jitter(n *node) string {
+	d, err := time.ParseDuration(cmp.Or(n.str("collection_jitter"), t.root.str("agent", "collection_jitter"), "0s"))
+	if err != nil || d <= 0 {
+		return ""
+	}
+	return short(d)
+}
+
 // finish converts the data format of an input, applies filters and processors, and adds the job. tags are constant tags that
 // the plugin adds.
 func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 	job := &j
 	job.name, job.named = t.out.unused(job.name), true
+	if t.asItIs(plugin, n, job, tags) {
+		t.out.add(job)
+		return
+	}
 	r := reading{t: t, n: n, job: job, answer: t.options.Answers[job.name]}
 	if r.answer == nil {
 		r.answer = t.ask(n, job)

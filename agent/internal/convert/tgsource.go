@@ -52,11 +52,8 @@ func (t *telegraf) request(n, u *node, j *job) (*yaml.Node, []tagOut) {
 	c.variables(u.line, "urls", a.url)
 	set := object("url", escapeTemplate(a.url))
 	method := strings.ToUpper(n.str("method"))
-	switch {
-	case method == "POST":
+	if method != "GET" {
 		put(set, "method", method)
-	case method != "" && method != "GET":
-		t.out.lose(&j.notes, n.get("method").line, "method", "cton sends GET and POST")
 	}
 	put(set, "query", a.query)
 	put(set, "headers", c.headers(n.get("headers")))
