@@ -197,3 +197,21 @@ func FuzzConvert(f *testing.F) {
 		}
 	})
 }
+
+// FuzzProbes converts a module of json_exporter together with hostile configurations of the Prometheus that scrapes it: there is no panic,
+// and what comes out passes the check.
+func FuzzProbes(f *testing.F) {
+	for _, name := range []string{"testdata/json_exporter-targets.txtar", "testdata/prometheus-blackbox.txtar"} {
+		for _, c := range load(f, name).configs {
+			f.Add(string(c.Text))
+		}
+	}
+	module := convert.File{Name: "json", Text: []byte("modules: {kiln: {metrics: [{name: kiln, path: '{.heat}', labels: {hall: '{.hall}'}}]}, http_2xx: {metrics: [{name: up, path: '{.a}'}]}}")}
+	o := convert.Options{Catalogue: agent.Catalogue(), Files: convert.Files{Dir: f.TempDir()}}
+	f.Fuzz(func(t *testing.T, text string) {
+		result, err := convert.Convert([]convert.File{module, {Name: "prom", Text: []byte(text)}}, o)
+		if err == nil {
+			valid(t, result.YAML)
+		}
+	})
+}

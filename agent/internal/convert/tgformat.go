@@ -169,7 +169,10 @@ func (r *reading) grok() []*block {
 }
 
 // column is a column of a table.
-type column struct{ name, kind string }
+type column struct {
+	name, kind string
+	skipped    bool // csv_skip_columns leaves it out
+}
 
 // csv converts the data format csv.
 func (r *reading) csv() []*block {
@@ -194,6 +197,7 @@ func (r *reading) csv() []*block {
 			path = "(" + path + " | select(" + strings.Join(parts, " and ") + "))"
 		}
 		switch {
+		case c.skipped:
 		case tags.match(c.name):
 			b.tags = append(b.tags, tagOut{name: c.name, value: path + ` // ""`})
 		case c.name == r.n.str("csv_timestamp_column"):
@@ -219,9 +223,11 @@ func (r *reading) csv() []*block {
 // columns returns the columns of a table, the number of header rows, and the number of rows to skip. ok is false if the
 // names of the columns are not known.
 func (r *reading) columns() (all []column, header, skip int, ok bool) {
+	skipped := 0
 	_, _ = fmt.Sscan(r.n.str("csv_header_row_count"), &header)
 	_, _ = fmt.Sscan(r.n.str("csv_skip_rows"), &skip)
-	header, skip = min(max(header, 0), 100), min(max(skip, 0), 100_000)
+	_, _ = fmt.Sscan(r.n.str("csv_skip_columns"), &skipped)
+	header, skip, skipped = min(max(header, 0), 100), min(max(skip, 0), 100_000), min(max(skipped, 0), 100)
 	names, types := r.n.strs("csv_column_names"), r.n.strs("csv_column_types")
 	rows := bytes.Split(r.answer, []byte("\n"))
 	delimiter := cmp.Or(r.n.str("csv_delimiter"), ",")
@@ -235,13 +241,22 @@ func (r *reading) columns() (all []column, header, skip int, ok bool) {
 		}
 		return all
 	}
-	if len(names) == 0 && header > 0 {
-		names = cells(skip)
-	}
-	if len(names) == 0 && header > 0 {
-		names = r.guessed()
+	switch {
+	case len(names) > 0: // they are of the columns that are not skipped
+		for i := range skipped {
+			all = append(all, column{name: "skipped" + itoa(i+1), skipped: true})
+		}
+	case header > 0:
+		if names = cells(skip); len(names) == 0 {
+			names, skipped = r.guessed(), 0
+		}
+		for i := range min(skipped, len(names)) {
+			all = append(all, column{name: names[i], skipped: true})
+		}
+		names = names[len(all):]
 	}
 	data := cells(skip + header)
+	data = data[min(len(all), len(data)):]
 	for i, n := range names {
 		c := column{name: n}
 		if i < len(types) {
