@@ -39,6 +39,7 @@ type File struct {
 	problems Problems            // problems found while merging
 	moved    map[*yaml.Node]bool // relative paths that are already changed; needed since a File can have several plans
 	origins  []Origin            // origins of the parts
+	unread   []Warning           // files that are not read, although their author probably expects it
 }
 
 // part is one of the files that a File was read from.

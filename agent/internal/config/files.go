@@ -72,7 +72,11 @@ func Read(paths []string, stdin io.Reader) (*File, error) {
 		}
 		return nil, l.problems
 	}
-	return l.merge(), nil
+	out := l.merge()
+	for _, path := range paths {
+		out.unread = append(out.unread, l.unread(path)...)
+	}
+	return out, nil
 }
 
 // loader reads the files of a configuration.
@@ -83,13 +87,14 @@ type loader struct {
 	total    int             // size of the files read, in bytes
 	files    []*File         // one File for each file read
 	problems Problems        // syntax errors in the files
-	wrong    []wrongInclude
+	wrong    []include // problems with entries of include
+	idle     []include // entries of include that match no file
 	empty    Problems // problems of files without settings; they only matter if no file has settings
 	origins  []Origin
 }
 
-// wrongInclude is a problem with an entry of include.
-type wrongInclude struct {
+// include is an entry of include, and what is wrong with it.
+type include struct {
 	file       *File
 	node       *yaml.Node
 	path, text string
@@ -125,10 +130,13 @@ func (l *loader) path(path string) error {
 			return err
 		}
 	}
-	if !found {
-		return fmt.Errorf("the directory %s has no files *.yaml or *.yml", path)
+	if found {
+		return nil
 	}
-	return nil
+	if folders := l.unread(path); len(folders) > 0 {
+		return fmt.Errorf("the directory %s has no files *.yaml or *.yml of its own; name the folder in it that has some: -c %s", path, folders[0].Place)
+	}
+	return fmt.Errorf("the directory %s has no files *.yaml or *.yml", path)
 }
 
 // isRegular reports whether a file is a regular file. Reading another file, such as a pipe, could block forever. If the file
@@ -181,14 +189,13 @@ func (l *loader) include(f *File, path string) error {
 		return nil
 	}
 	if list.Kind != yaml.SequenceNode {
-		l.wrong = append(l.wrong, wrongInclude{f, list, "include", `want a list of files or patterns, such as [jobs/*.yaml]`})
+		l.wrong = append(l.wrong, include{f, list, "include", `want a list of files or patterns, such as [jobs/*.yaml]`})
 		return nil
 	}
 	for i, n := range list.Content {
 		n = resolve(n)
-		bad := func(format string, args ...any) {
-			l.wrong = append(l.wrong, wrongInclude{f, list.Content[i], "include." + strconv.Itoa(i), fmt.Sprintf(format, args...)})
-		}
+		at := func(text string) include { return include{f, list.Content[i], "include." + strconv.Itoa(i), text} }
+		bad := func(format string, args ...any) { l.wrong = append(l.wrong, at(fmt.Sprintf(format, args...))) }
 		if n.Kind != yaml.ScalarNode || n.Value == "" {
 			bad(`want a file or a pattern, such as jobs/*.yaml`)
 			continue
@@ -199,8 +206,11 @@ func (l *loader) include(f *File, path string) error {
 		}
 		l.origins = append(l.origins, patternOrigin(full))
 		found, err := included(n.Value, full)
-		if err != nil {
+		switch {
+		case err != nil:
 			bad("%v", err)
+		case len(found) == 0:
+			l.idle = append(l.idle, at("matches no file"))
 		}
 		for _, file := range found {
 			if !l.isRegular(file) {
@@ -251,6 +261,9 @@ func (l *loader) merge() *File {
 	out.Root = m.root
 	for _, w := range l.wrong {
 		m.bad(w.node, w.path, "%s", w.text)
+	}
+	for _, i := range l.idle {
+		out.unread = append(out.unread, out.warning(out.Problem(i.node, i.path, ""), i.text, "correct the pattern, or remove it"))
 	}
 	return out
 }

@@ -35,6 +35,7 @@ const LookBack = 5 * time.Minute
 // warn collects the warnings of a plan.
 func (r *reader) warn(plan *Plan, root *yaml.Node) {
 	w := &warner{reader: r, plan: plan, root: root}
+	plan.Warnings = slices.Clone(r.unread)
 	w.unused()
 	w.forgotten()
 	for i := range plan.Jobs {
@@ -51,10 +52,14 @@ type warner struct {
 }
 
 func (w *warner) add(job string, path []string, what, remedy string) {
-	place := w.Problem(keyAt(w.root, path...), join(path...), "")
-	w.plan.Warnings = append(w.plan.Warnings, Warning{
-		Place: strings.TrimSuffix(place.Brief(), ": "), Text: text.OneLine(what), Remedy: remedy, Job: job, line: place.at,
-	})
+	warning := w.warning(w.Problem(keyAt(w.root, path...), join(path...), ""), what, remedy)
+	warning.Job = job
+	w.plan.Warnings = append(w.plan.Warnings, warning)
+}
+
+// warning returns a warning with the position of a problem.
+func (f *File) warning(at Problem, what, remedy string) Warning {
+	return Warning{Place: strings.TrimSuffix(at.Brief(), ": "), Text: text.OneLine(what), Remedy: remedy, line: at.at}
 }
 
 // unused warns of logins that no setting names, and of sinks that no job uses.

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/collectington/collectington/agent/text"
+)
+
+// maxLooked is how many files and folders within a directory are looked at for configuration files that are not read.
+const maxLooked = 2000
+
+// unread returns a warning for each folder of a directory of the command line that has configuration files which are not read. The
+// directory stands for its own files only. Folders with a name that begins with a dot are not looked at: they are those of editors and of
+// git, and the links of a ConfigMap.
+func (l *loader) unread(dir string) (all []Warning) {
+	if info, err := os.Stat(dir); dir == "-" || err != nil || !info.IsDir() {
+		return nil
+	}
+	looked := 0
+	var in []string // the folder's files that are not read
+	warn := func(folder string) {
+		if len(in) > 0 {
+			all = append(all, Warning{
+				Place:  text.OneLine(folder),
+				Text:   "has configuration files that are not read (" + text.OneLine(list(in)) + "): -c reads the files of a directory, not those of its folders",
+				Remedy: "add -c " + text.OneLine(folder) + ", include them in a file that is read, or move them elsewhere",
+			})
+		}
+		in = nil
+	}
+	var walk func(folder string)
+	walk = func(folder string) {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return // what cannot be read is not known to be a configuration
+		}
+		var folders []string
+		for _, e := range entries {
+			path := filepath.Join(folder, e.Name())
+			if looked++; looked > maxLooked || strings.HasPrefix(e.Name(), ".") {
+				continue
+			}
+			switch {
+			case e.IsDir() || e.Type()&fs.ModeSymlink != 0 && folder == dir && isDir(path): // a link deeper down could lead back
+				folders = append(folders, path)
+			case folder != dir && l.isUnread(path):
+				in = append(in, e.Name())
+			}
+		}
+		warn(folder)
+		for _, f := range folders {
+			walk(f)
+		}
+	}
+	walk(dir)
+	return all
+}
+
+// isUnread reports whether a file looks like a configuration and is not read.
+func (l *loader) isUnread(path string) bool {
+	if ext := filepath.Ext(path); ext != ".yaml" && ext != ".yml" || !l.isRegular(path) {
+		return false
+	}
+	if real, err := filepath.EvalSymlinks(path); err != nil || l.seen[absolute(real)] {
+		return false
+	}
+	data, err := ReadFile(path, nil)
+	return err == nil && regexp.MustCompile(`(?m)^"?(jobs|sinks|auth|defaults|external_labels|include)"?[ \t]*:`).Match(data)
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// list returns at most three names, and how many more there are.
+func list(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
