@@ -76,7 +76,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 		own, process := self, runtimemetrics.New(others.Labels())
 		self = func(s run.State) metric.Readings { return append(slices.Clone(own(s)), process.Readings()...) }
 	}
-	options.Self = self
+	options.Self, options.Label = self, others.Labels()
 	if b.history != nil {
 		options.Observer = b.history
 	}

@@ -87,9 +87,9 @@ type loader struct {
 	total    int             // size of the files read, in bytes
 	files    []*File         // one File for each file read
 	problems Problems        // syntax errors in the files
-	wrong    []include // problems with entries of include
-	idle     []include // entries of include that match no file
-	empty    Problems // problems of files without settings; they only matter if no file has settings
+	wrong    []include       // problems with entries of include
+	idle     []include       // entries of include that match no file
+	empty    Problems        // problems of files without settings; they only matter if no file has settings
 	origins  []Origin
 }
 

@@ -50,6 +50,7 @@ type Agent struct {
 type Options struct {
 	Log   *slog.Logger
 	Self  func(State) metric.Readings // computes the agent's own metrics
+	Label map[string]string           // labels that all own metrics have
 	State *state.File                 // keeps the jobs' state across restarts; nil = the state is not kept
 	Clock *clock.Clock                // nil = the clock of this machine
 	Lease func() lease.Status         // returns the state of the lease; nil = there is no lease
@@ -70,6 +71,7 @@ func New(o Options) *Agent {
 		drained: make(chan struct{}),
 	}
 	a.own = newOwn(a, o.Self, o.Clock)
+	a.own.totals.agent = o.Label
 	return a
 }
 

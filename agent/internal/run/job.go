@@ -424,6 +424,15 @@ func (j *job) load() error {
 	if records != nil {
 		j.restore(records)
 	}
+	if !j.agent.single {
+		return nil
+	}
+	if records, err = j.agent.state.Records(ownPrefix + j.Name); err != nil {
+		return err
+	}
+	if err := j.agent.own.totals.load(j.Name, records); err != nil {
+		j.Log.Error("the totals about runs of the job cannot be read from the state file; they start from zero", "error", err)
+	}
 	return nil
 }
 

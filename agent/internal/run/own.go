@@ -58,6 +58,7 @@ type own struct {
 	starts  starts        // start timestamps of the own counters
 	due     chan struct{} // holds a token if the metrics should be delivered soon
 	partBy  string        // PartBy of the batches
+	totals  totals        // counters of earlier processes that ran each job once
 }
 
 func newOwn(a *Agent, compute func(State) metric.Readings, c *clock.Clock) *own {
@@ -123,12 +124,19 @@ func (o *own) deliver(all bool) {
 		now = earliest
 	}
 	o.last = now
-	result, err := o.ledger.Apply(now, o.compute(a.State()))
+	state := a.State()
+	readings := o.compute(state)
+	o.totals.add(readings, state.Jobs)
+	result, err := o.ledger.Apply(now, readings)
 	if err != nil {
 		a.log.Error("the agent's own metrics cannot be computed", "error", err)
 		return
 	}
+	o.totals.start(result.Families)
 	o.starts.set(result.Families, now)
+	if a.single && a.state != nil && !a.keepTotals(&o.totals, result.Families) {
+		result.Families = slices.DeleteFunc(result.Families, func(f metric.Family) bool { return f.Desc.Type == metric.Counter })
+	}
 	b := metric.Batch{Job: Self, Time: now, Families: result.Families, PartBy: o.partBy}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -141,13 +141,14 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
-// Prefixes of the names of sinks, logins, shards and leases in the state file. They begin with a zero byte, which no name of a job has.
+// Prefixes of the names of sinks, logins, shards, leases and own counters of jobs in the state file. They begin with a zero byte, which no name of a job has.
 const (
 	sinkPrefix  = "\x00sinks/"
 	loginPrefix = "\x00logins/"
 	shardPrefix = "\x00shards/"
 	leasePrefix = "\x00leases/"
 	trialName   = "\x00trial"
+	ownPrefix   = "\x00own/"
 )
 
 // IsJob reports whether a name in the state file is the name of a job. Only the records of jobs may be shown, since the

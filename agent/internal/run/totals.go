@@ -1,0 +1,171 @@
+package run
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/collectington/collectington/agent/internal/state"
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// total is one of the agent's own counters about a job, as a process that runs each job once has delivered it.
+type total struct {
+	Metric string            `json:"metric"`
+	Labels map[string]string `json:"labels"` // without the labels of the agent itself
+	Value  float64           `json:"value"`
+	Start  int64             `json:"start"` // when the counter was zero, in Unix milliseconds
+}
+
+// maxTotals is how many counters of a job are kept. There is one for each host that the job asks, so that their number can grow.
+const maxTotals = 1000
+
+// totals continues the agent's own counters where the process before has ended: it counts from zero as every process, and there is
+// one process for each run of a job. The state file keeps them.
+type totals struct {
+	agent map[string]string // labels of the agent itself, which can differ from process to process
+
+	mu     sync.Mutex                  // guards before while jobs are loaded
+	before map[string]map[string]total // by job, and by key of the series
+}
+
+// load adds the counters that the state file has for a job.
+func (t *totals) load(job string, records [][]byte) error {
+	if len(records) == 0 {
+		return nil
+	}
+	var all []total
+	if err := json.Unmarshal(records[len(records)-1], &all); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.before == nil {
+		t.before = map[string]map[string]total{}
+	}
+	t.before[job] = map[string]total{}
+	for _, one := range all {
+		t.before[job][t.key(one.Metric, one.Labels)] = one
+	}
+	return nil
+}
+
+// key returns what is equal for the same series in two processes.
+func (t *totals) key(name string, labels map[string]string) string {
+	text := name
+	for _, label := range slices.Sorted(maps.Keys(labels)) {
+		if _, own := t.agent[label]; !own && labels[label] != "" {
+			text += "\x00" + label + "\x00" + labels[label]
+		}
+	}
+	return text
+}
+
+// add adds the values of earlier processes to the counters of some jobs in readings.
+func (t *totals) add(readings metric.Readings, jobs []JobState) {
+	for i := range readings {
+		m := &readings[i]
+		if t.before == nil || m.Desc.Type != metric.Counter {
+			continue
+		}
+		added := map[string]bool{}
+		for k := range m.Rows {
+			labels := map[string]string{}
+			for n, name := range m.Desc.LabelNames {
+				labels[name] = m.Rows[k].Labels[n]
+			}
+			key := t.key(m.Desc.Name, labels)
+			m.Rows[k].Value += t.before[labels[JobLabel]][key].Value
+			added[key] = true
+		}
+		for _, j := range jobs {
+			for _, key := range slices.Sorted(maps.Keys(t.before[j.Name])) {
+				if one := t.before[j.Name][key]; one.Metric == m.Desc.Name && !added[key] {
+					m.Rows = append(m.Rows, metric.Reading{Labels: t.values(m.Desc.LabelNames, one.Labels), Value: one.Value})
+				}
+			}
+		}
+	}
+}
+
+// values returns the values of labels in the order of their names.
+func (t *totals) values(names []string, labels map[string]string) []string {
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = labels[name]
+		if own, is := t.agent[name]; is {
+			values[i] = own
+		}
+	}
+	return values
+}
+
+// start sets the start of the counters that earlier processes have begun.
+func (t *totals) start(families []metric.Family) {
+	for i := range families {
+		if t.before == nil || families[i].Desc.Type != metric.Counter {
+			continue
+		}
+		for k := range families[i].Series {
+			s := &families[i].Series[k]
+			labels := t.labels(s.Labels)
+			if one, known := t.before[labels[JobLabel]][t.key(families[i].Desc.Name, labels)]; known {
+				s.Start = one.Start
+			}
+		}
+	}
+}
+
+// records returns a record for the state file for each job that has counters.
+func (t *totals) records(families []metric.Family) map[string][]byte {
+	all := map[string][]total{}
+	for i := range families {
+		f := &families[i]
+		if f.Desc.Type != metric.Counter {
+			continue
+		}
+		for k := range f.Series {
+			labels := t.labels(f.Series[k].Labels)
+			if job := labels[JobLabel]; len(all[job]) < maxTotals {
+				all[job] = append(all[job], total{f.Desc.Name, labels, f.Series[k].Value, f.Series[k].Start})
+			}
+		}
+	}
+	records := map[string][]byte{}
+	for job, list := range all {
+		records[job], _ = json.Marshal(list) // cannot fail: no value is NaN or infinite
+	}
+	return records
+}
+
+// labels returns the labels of a series without those of the agent itself.
+func (t *totals) labels(set *metric.LabelSet) map[string]string {
+	labels := map[string]string{}
+	for l := range set.All() {
+		if _, own := t.agent[l.Name]; !own {
+			labels[l.Name] = l.Value
+		}
+	}
+	return labels
+}
+
+// keepTotals writes the own counters in families to the state file. It reports whether they are on disk: a counter that was delivered
+// and is not kept would step back with the next process.
+func (a *Agent) keepTotals(t *totals, families []metric.Family) bool {
+	var last *state.Write
+	for job, record := range t.records(families) {
+		last = a.state.Append(ownPrefix+job, record)
+	}
+	if last == nil {
+		return true
+	}
+	a.state.Flush()
+	select {
+	case <-last.Done():
+		return true
+	default:
+		a.log.Error("the totals about runs of jobs are not delivered: they cannot be kept in the state file", "error", a.state.Status().Error)
+		return false
+	}
+}
