@@ -115,6 +115,9 @@ func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...
 		}
 	}
 	for _, j := range plan.Jobs {
+		if j.Unscheduled {
+			add("jobs."+j.Name, []string{"has no schedule: cton once runs it, cton run does not start with it"})
+		}
 		if j.SourceKind.Notes == nil {
 			continue
 		}

@@ -27,7 +27,10 @@ func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
 		if err != nil {
 			return nil, err
 		}
-		return plan, c.keep(plan)
+		if err := c.keep(plan); err != nil {
+			return nil, err
+		}
+		return plan, needSchedules(plan)
 	}
 	plan, err := load()
 	if err != nil {
@@ -38,6 +41,16 @@ func (c *runCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	return s.run(ctx, plan)
+}
+
+// needSchedules returns an error if a job has no schedule.
+func needSchedules(plan *config.Plan) error {
+	for _, j := range plan.Jobs {
+		if j.Unscheduled {
+			return fmt.Errorf(`jobs.%s has no schedule, so that cton run cannot run it: write schedule: "@every 60s", or cron text such as "*/5 * * * *"; cton once runs it without one`, j.Name)
+		}
+	}
+	return nil
 }
 
 // service runs an agent until the context ends.

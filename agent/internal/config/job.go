@@ -21,6 +21,10 @@ import (
 const (
 	defaultTimeout   = setting.Duration(30 * time.Second)
 	defaultMaxSeries = 100_000
+
+	// assumedSchedule is how often a job without a schedule is taken to run. Only the default of valid_for follows from it, and too long
+	// a time is the safer one: a failed run then ends no series that the next run has again.
+	assumedSchedule = "@every 24h"
 )
 
 func (r *reader) jobs(plan *Plan, n *yaml.Node) {
@@ -133,11 +137,17 @@ func (r *reader) jobSettings(job *Job, key, own *yaml.Node, path string) {
 	if s.ScheduleText == "" {
 		s.ScheduleText = job.SourceKind.Schedule
 	}
-	switch {
-	case s.ScheduleText == "":
-		r.missing(at("schedule"), join(path, "schedule"), `"@every 60s", or cron text such as "*/5 * * * *"`)
-	case zone != nil:
-		if job.Schedule, err = schedule.Parse(s.ScheduleText, zone); err != nil {
+	text := s.ScheduleText
+	switch job.Unscheduled = text == ""; {
+	case !job.Unscheduled:
+	case s.WindowSettings != nil || job.Dated():
+		r.missing(at("schedule"), join(path, "schedule"), `"@every 60s", or cron text such as "*/5 * * * *"; for a job of cton once, how often it runs: the window that its first run reads follows from it`)
+		zone = nil
+	default:
+		text = assumedSchedule
+	}
+	if zone != nil {
+		if job.Schedule, err = schedule.Parse(text, zone); err != nil {
 			r.bad(at("schedule"), join(path, "schedule"), "%v", err)
 		}
 	}

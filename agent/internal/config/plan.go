@@ -102,6 +102,7 @@ type Job struct {
 
 	Name          string
 	Schedule      *schedule.Schedule
+	Unscheduled   bool                            // the file has no schedule for it: only cton once runs it, and Schedule is a guess
 	Windows       *schedule.Windows               // nil = each run reads from the end of the last successful run
 	FetcherConfig sources.Config[sources.Fetcher] // nil if the job has no fetcher
 	SourceKind    sources.Kind[sources.Source]

@@ -106,6 +106,9 @@ func namesAuth(n *yaml.Node, used map[string]bool, seen map[*yaml.Node]bool) {
 // job warns of settings in one job that are probably not intended.
 func (w *warner) job(j *Job) {
 	interval := shortest(j.Schedule)
+	if j.Unscheduled {
+		interval = 0 // it is not known
+	}
 	if j.ValidFor > 0 && time.Duration(j.ValidFor) < interval {
 		w.add(j.Name, []string{"jobs", j.Name, "valid_for"}, fmt.Sprintf("is shorter than the time between two runs, %s: each series disappears before the next run", interval),
 			"set it to more than "+interval.String()+", or remove it: the default is two intervals")

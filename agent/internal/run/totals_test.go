@@ -34,7 +34,7 @@ func TestTotals(t *testing.T) {
 		}
 	}
 	for series, want := range map[string]float64{
-		`cton_job_up{cton_job="a",shard="1"}`:                           1,
+		`cton_job_up{cton_job="a",shard="1"}`:                          1,
 		`cton_job_runs_total{cton_job="a",result="success",shard="1"}`: 8,
 		`cton_job_runs_total{cton_job="a",result="error",shard="1"}`:   2,
 		`cton_job_runs_total{cton_job="b",result="success",shard="1"}`: 4,
