@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/collectington/collectington/agent/text"
 	"github.com/collectington/collectington/agent/webserver"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sources"
@@ -93,6 +94,8 @@ func declares(job *Job) []declared {
 
 func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string) {
 	before := map[string]*namesakes{} // by the name of their series
+	var found []*collision
+	first := map[string]*collision{} // by the declared name and the text
 	for i := range plan.Jobs {
 		for _, d := range declares(&plan.Jobs[i]) {
 			same := before[d.series]
@@ -100,13 +103,33 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string)
 				same = &namesakes{byKey: map[string]*alike{}}
 				before[d.series] = same
 			}
-			if text := same.clash(&d, plan.Sinks, merging); text != "" {
-				names := append(append([]string{"jobs", d.job.Name}, strings.Split(d.at, ".")...), d.name)
-				r.bad(keyAt(root, names...), d.path(), "%s", text)
+			if text, remedy := same.clash(&d, plan.Sinks, merging); text != "" {
+				key := d.at + " " + d.name + " " + text
+				c := first[key]
+				if c == nil {
+					c = &collision{declared: d, text: text, remedy: remedy, jobs: map[string]bool{}}
+					found, first[key] = append(found, c), c
+				}
+				c.jobs[d.job.Name] = true
 			}
 			same.add(&d)
 		}
 	}
+	for _, c := range found {
+		names := append(append([]string{"jobs", c.job.Name}, strings.Split(c.at, ".")...), c.name)
+		likewise := ""
+		if more := len(c.jobs) - 1; more > 0 {
+			likewise = fmt.Sprintf(" (the same in %s)", text.Count(more, "more job"))
+		}
+		r.bad(keyAt(root, names...), c.path(), "%s%s: %s", c.text, likewise, c.remedy)
+	}
+}
+
+// collision is a declaration that an earlier one excludes, and the jobs that have the same problem with the same earlier one.
+type collision struct {
+	declared
+	text, remedy string
+	jobs         map[string]bool
 }
 
 // namesakes are the declarations that use the same name for a series. Thousands of jobs can declare the same metric, so groups of
@@ -144,8 +167,8 @@ func (n *namesakes) add(d *declared) {
 	}
 }
 
-// clash returns why a declaration and an earlier one exclude each other, or "".
-func (n *namesakes) clash(d *declared, all []Sink, merging []string) string {
+// clash returns why a declaration and an earlier one exclude each other, and what to do; "" if they do not.
+func (n *namesakes) clash(d *declared, all []Sink, merging []string) (text, remedy string) {
 	key, values := d.key()
 	for _, g := range n.groups {
 		others := g.all
@@ -163,15 +186,15 @@ func (n *namesakes) clash(d *declared, all []Sink, merging []string) string {
 				break // the other declarations of the group have the same sinks
 			}
 			merged := page(d.job, other.job, merging)
-			if text := clash(d, other, merged); text != "" {
-				return text
+			if text, remedy := clash(d, other, merged); text != "" {
+				return text, remedy
 			}
 			if merged == "" {
 				break // constant labels make no difference
 			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // meet reports whether a sink gets the metrics of both jobs.
@@ -189,21 +212,21 @@ func page(a, b *Job, merging []string) string {
 	return ""
 }
 
-// clash returns why two metrics exclude each other, or "".
-func clash(d, other *declared, merged string) string {
+// clash returns why two metrics exclude each other, and what to do; "" if they do not.
+func clash(d, other *declared, merged string) (text, remedy string) {
 	switch where := other.path; {
 	case d.name != other.name:
-		return fmt.Sprintf("the name %s is also used by %s", d.series, where())
+		return fmt.Sprintf("the name %s is also used by %s", d.series, where()), "rename one of them"
 	case d.kind != other.kind:
-		return fmt.Sprintf("is a %s here and a %s in %s: metrics of one name must have the same type", d.kind, other.kind, where())
+		return fmt.Sprintf("is a %s here and a %s in %s", d.kind, other.kind, where()), "metrics of one name must have the same type"
 	case d.unit != other.unit:
-		return fmt.Sprintf("the unit differs from that of %s: metrics of one name must have the same unit", where())
+		return fmt.Sprintf("the unit differs from that of %s", where()), "metrics of one name must have the same unit"
 	case d.help != other.help:
-		return fmt.Sprintf("the help differs from that of %s: metrics of one name must have the same help", where())
+		return fmt.Sprintf("the help differs from that of %s", where()), "metrics of one name must have the same help"
 	case merged != "" && !apart(d, other) && !apart(other, d) && d.job.Targeter() == nil && other.job.Targeter() == nil: // targets have a job label
-		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s: set const_labels that differ, or job_label: job_name in the sink", where(), merged)
+		return fmt.Sprintf("can have the same series as %s on the page of sinks.%s", where(), merged), "set const_labels that differ, or job_label: job_name in the sink"
 	}
-	return ""
+	return "", ""
 }
 
 // apart reports whether a constant label of a makes all series of a different from all series of b.

@@ -188,10 +188,10 @@ func TestApart(t *testing.T) {
 		{one("", "site", "a"), one("site"), true},
 		{one("", "site", "a", "x", "1"), one("site", "x", "2"), false},
 	} {
-		if got := clash(&c.a, &c.b, "page") != ""; got != c.clash {
-			t.Errorf("%+v and %+v clash: %v, want %v", c.a, c.b, got, c.clash)
+		if text, _ := clash(&c.a, &c.b, "page"); (text != "") != c.clash {
+			t.Errorf("%+v and %+v clash: %q, want %v", c.a, c.b, text, c.clash)
 		}
-		if clash(&c.a, &c.b, "") != "" {
+		if text, _ := clash(&c.a, &c.b, ""); text != "" {
 			t.Errorf("%+v and %+v clash on a page with job labels", c.a, c.b)
 		}
 	}
@@ -237,11 +237,12 @@ func TestClashes(t *testing.T) {
 				}
 			}
 			want := slices.ContainsFunc(before, func(other *declared) bool {
-				return (other.job != job || other.name != d.name) && meet(job, other.job, all) && clash(d, other, page(job, other.job, []string{"page"})) != ""
+				text, _ := clash(d, other, page(job, other.job, []string{"page"}))
+				return (other.job != job || other.name != d.name) && meet(job, other.job, all) && text != ""
 			})
-			if got := same.clash(d, all, []string{"page"}) != ""; got != want {
-				t.Fatalf("%+v clashes: %t, want %t", d, got, want)
-			} else if got {
+			if text, _ := same.clash(d, all, []string{"page"}); (text != "") != want {
+				t.Fatalf("%+v clashes: %q, want %t", d, text, want)
+			} else if want {
 				clashes++
 			}
 			before = append(before, d)
