@@ -58,7 +58,7 @@ type Kind[T any] struct {
 	Name     string           // the key in the configuration file
 	Defaults func() Config[T] // returns new settings with the defaults set
 	Example  string           // the text of example.yaml in the kind's folder
-	Schedule string           // schedule of a job that sets none; "" = the job must set a schedule
+	Schedule string           // schedule of a job that sets none; "" = cton run needs a job that sets one
 
 	// Check reads the files that the settings name, for cton check. Validate must not read files. In env, Web and Fetch are nil.
 	Check func(c Config[T], env Env) error

@@ -21,7 +21,7 @@ func (u *URL) UnmarshalText(text []byte) error {
 	case err != nil:
 		return errors.New("not a valid URL: want one such as https://api.example.com/v1")
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
-		return errors.New("want a URL that starts with http:// or https://")
+		return errors.New("want a URL that starts with http:// or https://" + withScheme(string(text)))
 	case parsed.Hostname() == "" || strings.ContainsAny(parsed.Host, " \t"):
 		return errors.New("the URL has no host")
 	case parsed.User != nil:
@@ -29,6 +29,19 @@ func (u *URL) UnmarshalText(text []byte) error {
 	}
 	u.URL = *parsed
 	return nil
+}
+
+// withScheme returns a hint with the URL that was probably meant by a text without a scheme, such as localhost:9091, or "". It has no
+// query, which may contain keys.
+func withScheme(text string) string {
+	if !regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]+)?(/[^?#]*)?([?#].*)?$`).MatchString(text) || !strings.ContainsAny(text, ".:") || strings.HasPrefix(text, "http") {
+		return ""
+	}
+	meant, err := url.Parse("http://" + text)
+	if err != nil || meant.Hostname() == "" {
+		return ""
+	}
+	return ", such as " + Place(meant)
 }
 
 // MarshalText returns the URL as it was written.

@@ -233,6 +233,9 @@ func (a *App) parse(files []string) (*config.File, error) {
 		return nil, err
 	}
 	if missing, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrNotExist) && slices.Contains(files, missing.Path) {
+		if strings.ContainsAny(missing.Path, "*?[") {
+			return nil, fmt.Errorf("read %s: there is no such file, and -c does not read patterns: name the files or their directory, or set include: [%[1]s] in a file", missing.Path)
+		}
 		return nil, fmt.Errorf("read %s: there is no such file; name the configuration with -c FILE, or try an example with: cton demo", missing.Path)
 	}
 	return nil, fmt.Errorf("read configuration: %w", err)

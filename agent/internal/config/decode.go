@@ -51,6 +51,9 @@ func (r *reader) translate(n *yaml.Node, path string, e *yaml.LoadError, into re
 		text, _, _ = strings.Cut(kind, ", got ")
 	case kind != "":
 		text = kind
+		if instead := wantedInstead(path, nodeAt(n, line, col)); instead != "" {
+			text = instead
+		}
 	}
 	r.problems = append(r.problems, r.problem(line, col, path, text))
 }
@@ -120,6 +123,9 @@ func (r *reader) unknownSetting(path, name string, known []string) string {
 	if hint := prometheusKeys()[name]; hint.text != "" && (hint.setting == "" || hint.isOfJob() || slices.Contains(known, hint.setting)) {
 		r.meant[join(path, hint.setting)] = true
 		return text + "; " + hint.text
+	}
+	if hint := r.besideKind(path, name); hint != "" {
+		return hint
 	}
 	if meant := Closest(name, known); meant != "" {
 		r.meant[join(path, meant)] = true

@@ -209,7 +209,7 @@ func (f *File) syntax(err error) Problem {
 	case strings.Contains(text, "no documents"):
 		text = emptyFile
 	case strings.Contains(text, "found multiple"):
-		text = "the file has more than one YAML document: remove the second, from --- on"
+		text, at = "the file has more than one YAML document: remove this line ---, so that they are one, or write each to a file of its own (-c DIR reads all files of a directory)", f.second()
 	case strings.Contains(text, "cannot start any token") && strings.HasPrefix(f.line(at.Line), "\t"):
 		text = "YAML cannot be indented with tabs: use spaces"
 	case strings.Contains(text, "cannot start any token"):
@@ -233,6 +233,19 @@ func (f *File) syntax(err error) Problem {
 	}
 	line, col := f.within(at.Line, at.Column)
 	return f.problem(line, col, "", text)
+}
+
+// second returns the position of the line --- that begins the second YAML document.
+func (f *File) second() yaml.Mark {
+	content := false
+	for i, line := range f.lines {
+		if content && (line == "---" || strings.HasPrefix(line, "--- ")) {
+			return yaml.Mark{Line: i + 1, Column: 1}
+		}
+		line = strings.TrimSpace(line)
+		content = content || line != "" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "%")
+	}
+	return yaml.Mark{}
 }
 
 // within returns the position, or if it is after the end of the file, the end of the last line that is not blank.

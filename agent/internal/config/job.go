@@ -83,6 +83,10 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 			}
 			return
 		}
+		if text := r.inKind(n, path, key.Value); text != "" && prometheusKeys()[key.Value].text == "" {
+			r.bad(key, path, "%s", text)
+			return
+		}
 		r.bad(key, path, "%s", r.unknownSetting(path, key.Value, append(r.jobKinds(), known...)))
 	})
 	switch {

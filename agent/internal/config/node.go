@@ -102,6 +102,23 @@ func pathTo(n *yaml.Node, line, col int) (path, key string, ok bool) {
 	return "", "", n.Line == line && n.Column == col
 }
 
+// nodeAt returns the value at a line and column, or n if there is none.
+func nodeAt(n *yaml.Node, line, col int) *yaml.Node {
+	found := n
+	var look func(n *yaml.Node)
+	look = func(n *yaml.Node) {
+		for i, c := range n.Content {
+			if c.Line == line && c.Column == col && (n.Kind != yaml.MappingNode || i%2 == 1) {
+				found = c
+				return
+			}
+			look(c)
+		}
+	}
+	look(n)
+	return found
+}
+
 // settingPath returns the path of the setting at a line and column, or "" if there is none.
 func settingPath(n *yaml.Node, line, col int) string {
 	path, key, _ := pathTo(n, line, col)

@@ -198,6 +198,10 @@ func (r *reader) sinks(plan *Plan, n *yaml.Node) {
 }
 
 func (r *reader) sink(plan *Plan, key, value *yaml.Node, path string) (Sink, bool) {
+	if text := r.sinkKind(key, value); text != "" {
+		r.bad(key, path, "%s", text)
+		return Sink{}, false
+	}
 	if value.Kind != yaml.MappingNode || len(value.Content) == 0 {
 		r.bad(key, path, "has no kind: want one of %s", strings.Join(r.catalogue.sinkNames(), ", "))
 		return Sink{}, false

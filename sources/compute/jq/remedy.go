@@ -184,13 +184,20 @@ func missingRemedy(expression string, item any) string {
 		return ""
 	}
 	at, whole := "", item
-	for _, name := range path {
+	for i, name := range path {
 		object, ok := item.(map[string]any)
 		if !ok {
 			return ifError(whole)
 		}
 		next, there := object[name]
 		if !there {
+			if within := holder(object, path[i:]); within != "" {
+				meant := memberOf(at, within)
+				for _, next := range path[i:] {
+					meant = memberOf(meant, next)
+				}
+				return fmt.Sprintf("; %s has it: write %s", memberOf(at, within), meant)
+			}
 			if hint := thereAre(at, slices.Sorted(maps.Keys(object))); hint != "" {
 				return hint
 			}
@@ -199,6 +206,25 @@ func missingRemedy(expression string, item any) string {
 		item, at = next, memberOf(at, name)
 	}
 	return ifError(whole)
+}
+
+// holder returns the name of the only member of an object that has a value at a path, "" if there is none or there are several. With
+// for_each, this is body.
+func holder(object map[string]any, path []string) (found string) {
+	for name, member := range object {
+		for _, next := range path {
+			of, _ := member.(map[string]any)
+			member = of[next]
+		}
+		switch {
+		case member == nil:
+		case found != "":
+			return ""
+		default:
+			found = name
+		}
+	}
+	return found
 }
 
 // thereAre returns a hint with the names of the members of the object at a path, "" if there are none.

@@ -114,7 +114,7 @@ func TestFetch(t *testing.T) {
 		`shell: "printf 'a\\nb\\n\\033[1mc\\n' >&2; exit 2"`:                  `run /bin/sh: exit code 2: stderr: "a" … "\x1b[1mc"`,
 		`shell: "kill -9 $$"`:                                                 `run /bin/sh: ended by signal: killed (exit code 137)`,
 		`{shell: "echo 1; kill -9 $$", ok_exit_codes: [137]}`:                 `1`,
-		`shell: "echo about to say >&2; echo no"`:                             `run /bin/sh: want JSON, got text that begins with "no": stderr: "about to say"`,
+		`shell: "echo about to say >&2; echo no"`:                             `run /bin/sh: want JSON, got text that begins with "no"; if it is something else, set format, such as text, keyvalue or csv; document: result gives the output as a text, with the exit code: stderr: "about to say"`,
 		`command: ["true"]`:                                                   `run true: want JSON, got an empty body`,
 		`{shell: 'echo "no $B" >&2; exit 1', env: {B: "env:KEY"}}`:            `run /bin/sh: exit code 1: stderr: "no <secret>"`,
 		`{shell: 'echo "x$B"', env: {B: "env:KEY"}}`:                          `run /bin/sh: want JSON, got text that begins with "x<secret>"`,

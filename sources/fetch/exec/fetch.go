@@ -131,7 +131,11 @@ func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.
 	case f.config.Document == Output && err != nil:
 		return nil, err
 	case f.config.Document == Output:
-		return f.decoder.Decode(ctx, from, "", text)
+		doc, err := f.decoder.Decode(ctx, from, "", text)
+		if err != nil && f.config.Decoding.Format == format.Auto && format.IsOther(text) {
+			err = fmt.Errorf("%w; document: result gives the output as a text, with the exit code", err)
+		}
+		return doc, err
 	case err != nil:
 		text = f.output // bytes that are not UTF-8 are replaced later
 	}

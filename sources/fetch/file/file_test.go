@@ -120,7 +120,7 @@ func TestFetch(t *testing.T) {
 		`path: bad/loose`:                                `read bad/loose: file does not exist`,
 		`paths: ["bad/loos?"]`:                           `[]`,
 		`path: bad/torn.json`:                            `read bad/torn.json: the JSON is cut short: it ends with "{\"n\":" after 6 bytes`,
-		`paths: ["bad/*.json"]`:                          `read bad/key.json: want JSON, got text that begins with "\"<secret>"`,
+		`paths: ["bad/*.json"]`:                          `read bad/key.json: want JSON, got text that begins with "\"<secret>"; if it is something else, set format, such as text, keyvalue or csv`,
 		`{path: one.json, max_bytes: 11}`:                `read one.json: the file exceeds max_bytes (11): raise it`,
 		`{path: one.json, max_bytes: 12}`:                `{"n": 1}`,
 		`{paths: [one.json, link], max_bytes: 90}`:       `read files: together they exceed max_bytes (90): match fewer files, or raise it`,

@@ -61,10 +61,19 @@ func (d *Decoder) decodeAs(ctx context.Context, from, contentType string, text [
 		name, known = detect(contentType)
 	}
 	doc, err := d.decode(ctx, name, from, text)
+	if err != nil && d.set.Format == Auto && contentType == "" && IsOther(text) {
+		return nil, fmt.Errorf("%w; if it is something else, set format, such as text, keyvalue or csv", err)
+	}
 	if said := mediaType(contentType); err != nil && d.set.Format == Auto && said != "" && said != "text/html" && (name != JSON || !known) {
 		return nil, fmt.Errorf("%w; the server's content type is %s, which is read as %s: if it is something else, set format", err, said, name)
 	}
 	return doc, err
+}
+
+// IsOther reports whether a text begins neither as an object or list of JSON nor as markup.
+func IsOther(text []byte) bool {
+	text = bytes.TrimSpace(text)
+	return len(text) > 0 && !bytes.ContainsRune([]byte("{[<"), rune(text[0]))
 }
 
 func (d *Decoder) decode(ctx context.Context, name Name, from string, text []byte) (*sources.Document, error) {

@@ -197,7 +197,7 @@ func TestTextAndLines(t *testing.T) {
 		{"{}", "[NaN]", `the JSON is broken at byte 1, before "NaN]": want a value; json: {lenient: true} allows NaN, Infinity, comments, and a comma after the last item`},
 		{"{}", "[1,]", `the JSON is broken at byte 3, before "]": want a value; json: {lenient: true} allows NaN, Infinity, comments, and a comma after the last item`},
 		{"{}", "{\"a\": 1} {}", `the JSON has a second document at byte 9, "{}": set format: ndjson for a list of them`},
-		{"{}", "x", `want JSON, got text that begins with "x"`},
+		{"{}", "x", `want JSON, got text that begins with "x"; if it is something else, set format, such as text, keyvalue or csv`},
 	})
 }
 
