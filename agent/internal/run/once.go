@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -162,6 +163,7 @@ func (o *once) end() Outcome {
 	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // other jobs run in another process
 	o.Agent.mu.Unlock()
 	o.own.deliver(true)
+	defer time.AfterFunc(patience, o.sayWaiting).Stop()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -179,6 +181,23 @@ func (o *once) end() Outcome {
 		}
 	}
 	return out
+}
+
+// patience is how long end waits for sinks before it says so.
+const patience = 5 * time.Second
+
+// sayWaiting logs which sinks have not delivered everything yet.
+func (o *once) sayWaiting() {
+	var waiting []string
+	for _, s := range o.sinks {
+		if s.isWaiting() || s.Stats.Pending().Samples > 0 {
+			waiting = append(waiting, s.Name)
+		}
+	}
+	if len(waiting) > 0 {
+		o.log.Warn("waiting for sinks that have not delivered everything: cton ends when they have, and after at_most (--deadline)",
+			"sinks", strings.Join(waiting, ", "), "at_most", o.drain.String())
+	}
 }
 
 // release saves the state of the jobs and unlocks them for other processes.

@@ -207,6 +207,38 @@ func TestOnce(t *testing.T) {
 	})
 }
 
+// away is a sink whose receiver refuses connections until a time.
+type away struct{ until time.Time }
+
+func (a away) Write(context.Context, metric.Batch) error {
+	if time.Now().Before(a.until) {
+		return errors.New("connection refused")
+	}
+	return nil
+}
+
+// TestOnceSaysWhatItWaitsFor checks that a run that waits for a sink says so after some seconds, and only then.
+func TestOnceSaysWhatItWaitsFor(t *testing.T) {
+	for delay, want := range map[time.Duration]int{0: 0, 2 * time.Second: 0, time.Hour: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			var log lockedBuffer
+			agent := newAgent()
+			agent.log = slog.New(slog.NewTextHandler(&log, nil))
+			_, err := agent.Once(t.Context(), Plan{
+				Concurrency: 1, Jobs: []Job{planJob(t, "a", "@daily", newScripted(nil))},
+				Sinks: []Sink{planSink("page", &shelf{}), planSink("gateway", away{time.Now().Add(delay)})},
+			}, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			line := `waiting for sinks that have not delivered everything: cton ends when they have, and after at_most (--deadline)" sinks=gateway at_most=1m0s`
+			if n := strings.Count(log.String(), line); n != want {
+				t.Errorf("receiver away for %s: said %d times, want %d: %s", delay, n, want, &log)
+			}
+		})
+	}
+}
+
 // TestOnceStopped holds what is said of a job that another process runs: that its timeout has passed, or that this process was
 // stopped before.
 func TestOnceStopped(t *testing.T) {

@@ -227,6 +227,13 @@ func (d *delivery) hasLost() bool {
 	return d.lost
 }
 
+// isWaiting reports whether a batch waits or is being written.
+func (d *delivery) isWaiting() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.undone > 0
+}
+
 func (d *delivery) wakeUp() {
 	select {
 	case d.wake <- struct{}{}:
