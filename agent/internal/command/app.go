@@ -205,6 +205,32 @@ func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	return a.plan(doc, g, o)
 }
 
+// loadFor is loadAs for a command that concerns one job, o.Service. Errors of other jobs are warnings.
+func (a *App) loadFor(g *globals, o legacy.Options) (*config.Plan, error) {
+	doc, err := a.parse(g.Config)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := a.plan(doc, g, o)
+	problems, ours := errors.AsType[config.Problems](err)
+	if !ours || o.Service == "" || legacy.Is(doc) {
+		return plan, err
+	}
+	plan, failed := a.plan(doc.Only(o.Service), g, o)
+	if failed != nil {
+		return nil, err
+	}
+	for _, p := range problems[:min(len(problems), maxOtherProblems)] {
+		w := p.Warning("correct it: cton run does not start with it, but it does not concern the job " + o.Service)
+		w.Job = o.Service
+		plan.Warnings = append(plan.Warnings, w)
+	}
+	return plan, nil
+}
+
+// maxOtherProblems is how many errors of other jobs are shown.
+const maxOtherProblems = 10
+
 // plan checks a parsed configuration and returns its plan.
 func (a *App) plan(doc *config.File, g *globals, o legacy.Options) (*config.Plan, error) {
 	if legacy.Is(doc) {

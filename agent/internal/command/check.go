@@ -58,7 +58,7 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 			fmt.Fprintf(a.Out, format+"\n", args...)
 		}
 	}
-	plan, err := a.loadAs(g, legacy.Options{Service: c.Service, WithoutSecrets: true})
+	plan, err := a.loadFor(g, legacy.Options{Service: c.Service, WithoutSecrets: true})
 	if err != nil {
 		report.problem("", err)
 		return err

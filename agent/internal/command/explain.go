@@ -8,6 +8,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/auth"
 	"github.com/collectington/collectington/agent/internal/config"
 	"github.com/collectington/collectington/agent/internal/jobtest"
+	"github.com/collectington/collectington/agent/internal/legacy"
 )
 
 type explainCmd struct {
@@ -54,7 +55,7 @@ func (c *explainCmd) Run(a *App, g *globals) error {
 
 // explainJob shows a line for each expression of the job: how it is evaluated, and its text.
 func (c *explainCmd) explainJob(a *App, g *globals) error {
-	plan, err := a.load(g, c.Job)
+	plan, err := a.loadFor(g, legacy.Options{Service: c.Job})
 	if err != nil {
 		return err
 	}

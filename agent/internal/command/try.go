@@ -15,6 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/internal/legacy"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/internal/schedule"
 	"github.com/collectington/collectington/agent/metric"
@@ -89,7 +90,7 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 // loadOne returns a plan with the job that job names. If the name is "", the configuration must have only one job, and loadOne sets
 // the name.
 func (a *App) loadOne(g *globals, job *string) (*config.Plan, error) {
-	plan, err := a.load(g, *job)
+	plan, err := a.loadFor(g, legacy.Options{Service: *job})
 	switch {
 	case err != nil:
 		return nil, err

@@ -39,6 +39,7 @@ type File struct {
 	problems Problems            // problems found while merging
 	moved    map[*yaml.Node]bool // relative paths that are already changed; needed since a File can have several plans
 	origins  []Origin            // origins of the parts
+	broken   Problems            // syntax errors of files that have only jobs, which are not in Root
 	unread   []Warning           // files that are not read, although their author probably expects it
 }
 
@@ -64,7 +65,8 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// Only returns the configuration with only this job. If there is no such job, it returns the whole configuration.
+// Only returns the configuration with only this job: errors of other jobs are not errors of it. If there is no such job, it returns the
+// whole configuration.
 func (f *File) Only(job string) *File {
 	_, jobs := child(f.Root, "jobs")
 	if jobs = resolve(jobs); jobs == nil {
@@ -75,7 +77,7 @@ func (f *File) Only(job string) *File {
 			continue
 		}
 		one, root := *f, *f.Root
-		one.Root, root.Content = &root, slices.Clone(root.Content)
+		one.Root, root.Content, one.broken = &root, slices.Clone(root.Content), nil
 		for i := 0; i+1 < len(root.Content); i += 2 {
 			if root.Content[i].Value == "jobs" {
 				root.Content[i+1] = &yaml.Node{
@@ -148,7 +150,7 @@ func splitLines(text string) []string {
 // Plan returns these problems together with the problems in before. A returned error has the type Problems.
 func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Plan, error) {
 	r := f.reader(catalogue)
-	r.problems = slices.Concat(f.problems, before)
+	r.problems = slices.Concat(f.broken, f.problems, before)
 	known := len(r.problems)
 	plan := r.plan(root)
 	if len(r.problems) == 0 {
@@ -167,7 +169,7 @@ func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Pla
 // has the type Problems.
 func (f *File) Sinks(catalogue Catalogue) (*Plan, error) {
 	r := f.reader(catalogue)
-	r.problems, r.sinksOnly = slices.Clone(f.problems), true
+	r.problems, r.sinksOnly = slices.Concat(f.broken, f.problems), true
 	plan := r.plan(f.Root)
 	if len(r.problems) == 0 {
 		return plan, nil

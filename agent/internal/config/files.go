@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,8 +55,8 @@ func Dir(paths []string) string {
 
 // Read reads and merges the files of a configuration. A path is a file, "-" for standard input, or a directory. A directory
 // stands for its files *.yaml and *.yml, sorted by name. The setting include of a file names further files. Each file is
-// read only once. If two files set something differently, this is a problem that Plan reports. A returned error has the type
-// Problems if it is about the text of a file.
+// read only once. If two files set something differently, this is a problem that Plan reports. So is a syntax error in a file that has
+// only jobs, unless the plan is that of another job: see Only. A returned error has the type Problems if it is about the text of a file.
 func Read(paths []string, stdin io.Reader) (*File, error) {
 	l := &loader{stdin: stdin, dir: Dir(paths), seen: map[string]bool{}}
 	for _, path := range paths {
@@ -66,13 +67,14 @@ func Read(paths []string, stdin io.Reader) (*File, error) {
 	if len(l.files) == 0 {
 		l.problems = append(l.problems, l.empty...)
 	}
-	if len(l.problems) > 0 {
+	if len(l.problems) > 0 && !l.onlyJobsMissing() {
 		for _, w := range l.wrong {
 			l.problems = append(l.problems, w.file.Problem(w.node, w.path, w.text))
 		}
 		return nil, l.problems
 	}
 	out := l.merge()
+	out.broken = l.problems
 	for _, path := range paths {
 		out.unread = append(out.unread, l.unread(path)...)
 	}
@@ -91,6 +93,20 @@ type loader struct {
 	idle     []include       // entries of include that match no file
 	empty    Problems        // problems of files without settings; they only matter if no file has settings
 	origins  []Origin
+
+	broken []string // texts of the files with syntax errors
+}
+
+// onlyJobsMissing reports whether the files with syntax errors have only jobs, so that all that other jobs can need was read.
+func (l *loader) onlyJobsMissing() bool {
+	other := regexp.MustCompile(`(?m)^[^\s#]`)
+	jobs := regexp.MustCompile(`(?m)^(jobs[ \t]*:|---)`)
+	for _, text := range l.broken {
+		if len(other.FindAllString(text, -1)) != len(jobs.FindAllString(text, -1)) {
+			return false
+		}
+	}
+	return len(l.files) > 0 && len(l.wrong) == 0
 }
 
 // include is an entry of include, and what is wrong with it.
@@ -174,7 +190,7 @@ func (l *loader) file(path string) error {
 			l.empty = append(l.empty, problems...)
 			return nil
 		}
-		l.problems = append(l.problems, problems...)
+		l.problems, l.broken = append(l.problems, problems...), append(l.broken, string(data))
 		return nil
 	}
 	l.files = append(l.files, f)

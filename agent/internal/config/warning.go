@@ -57,6 +57,13 @@ func (w *warner) add(job string, path []string, what, remedy string) {
 	w.plan.Warnings = append(w.plan.Warnings, warning)
 }
 
+// Warning returns the problem as a warning.
+func (p Problem) Warning(remedy string) Warning {
+	what := p.Text
+	p.Text = ""
+	return Warning{Place: strings.TrimSuffix(p.Brief(), ": "), Text: what, Remedy: remedy, line: p.at}
+}
+
 // warning returns a warning with the position of a problem.
 func (f *File) warning(at Problem, what, remedy string) Warning {
 	return Warning{Place: strings.TrimSuffix(at.Brief(), ": "), Text: text.OneLine(what), Remedy: remedy, line: at.at}
