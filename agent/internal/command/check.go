@@ -118,6 +118,7 @@ func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...
 		if j.Unscheduled {
 			add("jobs."+j.Name, []string{"has no schedule: cton once runs it, cton run does not start with it"})
 		}
+		add("jobs."+j.Name, ownTimes(plan, &j))
 		if j.SourceKind.Notes == nil {
 			continue
 		}
@@ -133,6 +134,23 @@ func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...
 		}
 	}
 	return nil
+}
+
+// ownTimes returns a note about metrics whose readings have their own time and are shown on a page. How old they are is only known when
+// they are measured.
+func ownTimes(plan *config.Plan, j *config.Job) []string {
+	page, names := plan.Page(j), []string(nil)
+	declared, _ := j.Declares()
+	for _, m := range declared {
+		if m.OwnTimes && page != "" && j.Schedule.Interval(time.Now()) <= config.LookBack { // else a warning says so
+			names = append(names, m.Name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("on the page of sinks.%s, Prometheus shows no reading whose own time (time) is older than 5 minutes; cton try %s says how old they are: %s",
+		page, j.Name, named(names))}
 }
 
 // sayShard shows the jobs of the plan's shard. It shows nothing if the plan has no shard.

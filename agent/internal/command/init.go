@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,6 +146,9 @@ func newInquiry(a *App, g *globals, c *asking, source string) (*inquiry, error) 
 			return nil, fmt.Errorf("--auth: %w", err)
 		}
 	}
+	if isProxied(i.asked.URL) && !strings.Contains(i.asked.Settings, "proxy_") {
+		i.asked.Settings += "proxy_from_environment: true   # HTTP_PROXY, HTTPS_PROXY and NO_PROXY\n"
+	}
 	for _, name := range i.asked.Order {
 		a.vault.Remember(i.asked.Secrets[name])
 	}
@@ -160,6 +164,15 @@ func newInquiry(a *App, g *globals, c *asking, source string) (*inquiry, error) 
 	}
 	i.request = i.asked.Request
 	return i, nil
+}
+
+// isProxied reports whether the environment of this process has a proxy for a URL.
+func isProxied(u *url.URL) bool {
+	if u == nil {
+		return false
+	}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+	return proxy != nil || err != nil // with an error the request fails, and says why
 }
 
 // readSource reads the argument: a URL, a file, or - for standard input.
@@ -226,6 +239,18 @@ func (i *inquiry) login(name string) error {
 	}
 	var all struct {
 		Auth map[string]yaml.Node `yaml:"auth"`
+	}
+	if _, err := doc.Sinks(i.Catalogue); err != nil {
+		var ofLogin config.Problems
+		problems, _ := errors.AsType[config.Problems](err)
+		for _, p := range problems {
+			if strings.HasPrefix(p.Path+".", "auth."+name+".") {
+				ofLogin = append(ofLogin, p)
+			}
+		}
+		if len(ofLogin) > 0 {
+			return ofLogin
+		}
 	}
 	if err := doc.Root.Decode(&all); err != nil {
 		return fmt.Errorf("read %s: its auth is not valid; run: cton check", i.flags.name())

@@ -82,7 +82,7 @@ func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if c.JSON {
 		err = printJSON(a, report)
 	} else if len(report.Untested) > 0 {
-		fmt.Fprintf(a.Out, "without a test: %s\n", strings.Join(report.Untested, ", "))
+		fmt.Fprintf(a.Out, "without a test: %s\n", named(report.Untested))
 	}
 	if err == nil && c.JUnit != "" {
 		err = report.junit().write(a, c.JUnit)
