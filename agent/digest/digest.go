@@ -85,7 +85,8 @@ func Derive(hashName, password, salt string, iterations, length int) (string, er
 // functions returns the functions that a formula can call. A function concatenates the texts that it gets. Hashes are returned as
 // hexadecimal digits. secret returns the secret of a reference. keep returns result; if a text in of contains a secret, it also remembers
 // result as a secret.
-func functions(secret func(reference string) (string, error), keep func(result string, of ...string) string) template.FuncMap {
+// now is the time that the function now returns.
+func functions(secret func(reference string) (string, error), keep func(result string, of ...string) string, now time.Time) template.FuncMap {
 	one := func(f func(string) (string, error)) func(...string) (string, error) {
 		return func(texts ...string) (string, error) {
 			out, err := f(strings.Join(texts, ""))
@@ -94,7 +95,7 @@ func functions(secret func(reference string) (string, error), keep func(result s
 	}
 	all := template.FuncMap{
 		"secret":    secret,
-		"now":       func() string { return strconv.FormatInt(time.Now().Unix(), 10) },
+		"now":       func() string { return strconv.FormatInt(now.Unix(), 10) },
 		"random":    Random,
 		"base64":    one(func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil }),
 		"base64url": one(func(s string) (string, error) { return base64.RawURLEncoding.EncodeToString([]byte(s)), nil }),

@@ -3,6 +3,7 @@ package digest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/collectington/collectington/agent/setting"
 )
@@ -18,7 +19,7 @@ func compute(text string, values map[string]string, v *setting.SecretStore) stri
 	if err := f.UnmarshalText([]byte(text)); err != nil {
 		return err.Error()
 	}
-	out, err := f.Compute(values, v)
+	out, err := f.Compute(values, v, time.Now())
 	if err != nil {
 		return err.Error()
 	}
@@ -88,7 +89,7 @@ func FuzzFormula(f *testing.F) {
 		err := formula.UnmarshalText([]byte(text))
 		if err == nil {
 			var out string
-			if out, err = formula.Compute(map[string]string{"a": value, "b": value}, vault()); len(out) > maxResult {
+			if out, err = formula.Compute(map[string]string{"a": value, "b": value}, vault(), time.Now()); len(out) > maxResult {
 				t.Errorf("%q: %d bytes", text, len(out))
 			}
 		}
@@ -96,4 +97,32 @@ func FuzzFormula(f *testing.F) {
 			t.Errorf("%q: %d bytes of error", text, len(err.Error()))
 		}
 	})
+}
+
+// TestMistakesAreFoundAtOnce checks that a mistake which no value can heal is an error of the text, not of the first request.
+func TestMistakesAreFoundAtOnce(t *testing.T) {
+	for text, want := range map[string]string{
+		`{{ unhex "zz" }}`:                `unhex: `,
+		`{{ "%%%" | unbase64 }}`:          `unbase64: `,
+		`{{ hmac "sha256" (unhex "0") }}`: `unhex: `,
+		`{{ random 100000 }}`:             `random: want 1 to `,
+		`{{ hmac }}`:                      `wrong number of args for hmac: want at least 2 got 0`,
+		`{{ hmac "sha256" }}`:             `wrong number of args for hmac: want at least 2 got 1`,
+		`{{ random 8 .a }}`:               `wrong number of args for random: want 1 got 2`,
+		`{{ now .a }}`:                    `wrong number of args for now: want 0 got 1`,
+		`{{ .a | now }}`:                  `wrong number of args for now: want 0 got 1`,
+		`{{ pbkdf2 "sha256" .a }}`:        `wrong number of args for pbkdf2: want at least 4 got 2`,
+		`{{ hmca "sha256" .a }}`:          `function "hmca" not defined: there are `,
+	} {
+		var f Formula
+		if err := f.UnmarshalText([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s…", text, err, want)
+		}
+	}
+	for _, text := range []string{`{{ hmac "sha256" .a }}`, `{{ .a | hmac "sha256" "key" }}`, `{{ unhex .a }}`, `{{ base64 }}`, `{{ now }}`, `{{ random 8 }}`, `{{ "00" | unhex | base64 }}`} {
+		var f Formula
+		if err := f.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

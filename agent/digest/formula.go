@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"text/template"
 	"text/template/parse"
+	"time"
 
 	"github.com/collectington/collectington/agent/setting"
 )
@@ -68,7 +70,7 @@ func ParseFormula(text string, more template.FuncMap, known func(name []string) 
 		return nil, fmt.Errorf("want at most %d KiB", maxFormula>>10)
 	}
 	f := &Formula{text: text, more: more}
-	none := functions(func(string) (string, error) { return "", nil }, func(s string, _ ...string) string { return s })
+	none := functions(func(string) (string, error) { return "", nil }, func(s string, _ ...string) string { return s }, time.Time{})
 	t, err := template.New("").Funcs(none).Funcs(more).Parse(text)
 	if err != nil {
 		return nil, f.explain(err)
@@ -93,7 +95,7 @@ func (f *Formula) explain(err error) error {
 	}
 	text = strings.TrimPrefix(text, "error calling ")
 	if strings.HasPrefix(text, "function ") {
-		all := functions(nil, nil)
+		all := functions(nil, nil, time.Time{})
 		maps.Copy(all, f.more)
 		text += ": there are " + strings.Join(slices.Sorted(maps.Keys(all)), ", ")
 	}
@@ -126,12 +128,12 @@ func (w *walk) node(node parse.Node) error {
 		if len(n.Decl) > 0 {
 			return errors.New("variables are not allowed")
 		}
-		for _, c := range n.Cmds {
-			if err := w.command(c); err != nil {
+		for i, c := range n.Cmds {
+			if err := w.command(c, min(i, 1)); err != nil {
 				return err
 			}
 		}
-		return nil
+		return w.tryConstant(n)
 	case *parse.FieldNode:
 		name := strings.Join(n.Ident, ".")
 		if err := w.known(n.Ident); err != nil {
@@ -152,9 +154,12 @@ func (w *walk) node(node parse.Node) error {
 }
 
 // command checks the call of a function. The argument of secret must be a constant, so that the references are known before the
-// formula is computed.
-func (w *walk) command(c *parse.CommandNode) error {
+// formula is computed. piped is the number of arguments that the call gets from the call before it in a pipeline.
+func (w *walk) command(c *parse.CommandNode, piped int) error {
 	if name, ok := c.Args[0].(*parse.IdentifierNode); ok {
+		if err := w.countArguments(name.Ident, len(c.Args)-1+piped); err != nil && name.Ident != "secret" {
+			return err
+		}
 		switch name.Ident {
 		case "secret":
 			if len(c.Args) != 2 {
@@ -180,6 +185,51 @@ func (w *walk) command(c *parse.CommandNode) error {
 	return w.nodes(c.Args)
 }
 
+// countArguments returns an error if a function cannot be called with n arguments.
+func (w *walk) countArguments(name string, n int) error {
+	f := w.functions[name]
+	if f == nil {
+		return nil // node returns the error
+	}
+	t := reflect.TypeOf(f)
+	switch least := t.NumIn() - 1; {
+	case t.IsVariadic() && n < least:
+		return fmt.Errorf("wrong number of args for %s: want at least %d got %d", name, least, n)
+	case !t.IsVariadic() && n != t.NumIn():
+		return fmt.Errorf("wrong number of args for %s: want %d got %d", name, t.NumIn(), n)
+	}
+	return nil
+}
+
+// tryConstant computes a pipeline whose arguments are all constants, and returns its error.
+func (w *walk) tryConstant(n *parse.PipeNode) error {
+	if !isConstant(n) {
+		return nil
+	}
+	t, err := template.New("").Funcs(w.functions).Parse("{{" + n.String() + "}}")
+	if err == nil {
+		err = t.Execute(&bounded{}, nil)
+	}
+	if err != nil {
+		return w.formula.explain(err)
+	}
+	return nil
+}
+
+// isConstant reports whether the value of a node is known without secrets and times, and quickly.
+func isConstant(node parse.Node) bool {
+	all := func(nodes []parse.Node) bool { return !slices.ContainsFunc(nodes, func(n parse.Node) bool { return !isConstant(n) }) }
+	switch n := node.(type) {
+	case *parse.PipeNode:
+		return !slices.ContainsFunc(n.Cmds, func(c *parse.CommandNode) bool { return !all(c.Args) })
+	case *parse.IdentifierNode:
+		return n.Ident != "secret" && n.Ident != "pbkdf2"
+	case *parse.StringNode, *parse.NumberNode:
+		return true
+	}
+	return false
+}
+
 // checkHash checks the name of the hash function that a call has as its first argument, if it is a constant.
 func checkHash(c *parse.CommandNode) error {
 	if len(c.Args) < 2 {
@@ -198,9 +248,10 @@ var errSecret = errors.New(`want (secret "env:NAME"), (secret "file:/path") or (
 // ErrDerives is the error for a text that calls pbkdf2 too often.
 var ErrDerives = fmt.Errorf("more than %d calls of pbkdf2", MaxDerives)
 
-// Compute evaluates the formula with values, a map by name. Each result that is computed from a secret is remembered as a secret.
+// Compute evaluates the formula with values, a map by name, and the time of its function now. Formulas that are sent together need the same
+// time. Each result that is computed from a secret is remembered as a secret.
 // Errors do not show secrets.
-func (f Formula) Compute(values any, vault *setting.SecretStore) (string, error) {
+func (f Formula) Compute(values any, vault *setting.SecretStore, now time.Time) (string, error) {
 	keep := func(result string, of ...string) string {
 		for _, text := range of {
 			if result != "" && vault.Scrub(text) != text {
@@ -211,7 +262,7 @@ func (f Formula) Compute(values any, vault *setting.SecretStore) (string, error)
 		return result
 	}
 	read := func(reference string) (string, error) { return vault.Secret(setting.Secret(reference)) }
-	t, err := template.New("").Funcs(functions(read, keep)).Funcs(f.more).Option("missingkey=error").AddParseTree("", f.tree)
+	t, err := template.New("").Funcs(functions(read, keep, now)).Funcs(f.more).Option("missingkey=error").AddParseTree("", f.tree)
 	if err != nil {
 		return "", err
 	}

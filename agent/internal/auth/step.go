@@ -235,8 +235,9 @@ const minTaken = 8
 
 // compute sets the values that a step computes.
 func (s *session) compute(step *Step) error {
+	now := time.Now()
 	for _, name := range slices.Sorted(maps.Keys(step.Compute)) {
-		value, err := step.Compute[name].Compute(s.values, s.host.Secrets)
+		value, err := step.Compute[name].Compute(s.values, s.host.Secrets, now)
 		if err != nil {
 			return httpclient.Refused(fmt.Errorf("compute.%s: %w", name, err))
 		}

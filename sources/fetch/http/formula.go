@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"text/template/parse"
+	"time"
 
 	"github.com/collectington/collectington/agent/digest"
 	"github.com/collectington/collectington/agent/setting"
@@ -108,7 +109,7 @@ func newFormula(action string, items bool) (*formula, error) {
 	for name := range f.fields {
 		times[name] = "1"
 	}
-	if _, err := f.Compute(times, anySecrets()); err != nil && strings.Contains(err.Error(), "wrong ") {
+	if _, err := f.Compute(times, anySecrets(), time.Now()); err != nil && strings.Contains(err.Error(), "wrong ") {
 		return nil, explainType(err)
 	}
 	return f, nil
@@ -136,7 +137,7 @@ func (f *formula) hasTime() bool {
 }
 
 // compute returns the value. The item may be nil if the formula has no item field.
-func (f *formula) compute(tick sources.Tick, i *item, vault *setting.SecretStore) (string, error) {
+func (f *formula) compute(tick sources.Tick, i *item, vault *setting.SecretStore, now time.Time) (string, error) {
 	values := template.Values(tick)
 	for name, path := range f.fields {
 		value, err := i.field(path)
@@ -145,7 +146,7 @@ func (f *formula) compute(tick sources.Tick, i *item, vault *setting.SecretStore
 		}
 		values[name] = value
 	}
-	return f.Compute(values, vault)
+	return f.Compute(values, vault, now)
 }
 
 // checkCost returns an error if the text calls slow functions too often.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -101,5 +102,22 @@ func TestDatedFormulas(t *testing.T) {
 		if c := config(t, address+text); c.Dated() != want {
 			t.Errorf("%s: dated %t", text, !want)
 		}
+	}
+}
+
+// TestOneTimePerRequest checks that all parts of a request have the time that it is made with.
+func TestOneTimePerRequest(t *testing.T) {
+	f := newPlace(t).fetcher(t, address+`query: {at: "{{ now }}"}`+"\n"+`headers: {X-At: "{{ now }}"}`+"\n"+`body: '{"at": {{ now }}}'`)
+	b := f.at(time.Unix(1782900000, 0))
+	query, err := b.queryOf(tickAt(), false)
+	if err != nil || query.Get("at") != "1782900000" {
+		t.Errorf("query %v, %v", query, err)
+	}
+	req := &http.Request{Header: http.Header{}}
+	if err := b.setHeaders(req, tickAt()); err != nil || req.Header.Get("X-At") != "1782900000" {
+		t.Errorf("headers %v, %v", req.Header, err)
+	}
+	if body, err := b.bodyFor(tickAt(), nil); err != nil || body.text != `{"at": 1782900000}` {
+		t.Errorf("body %v, %v", body, err)
 	}
 }

@@ -125,7 +125,7 @@ func (p PageParameter) validate(c *Config, way string) error {
 		return nil
 	}
 	tick := sources.Tick{Time: time.Unix(0, 0), Start: time.Unix(0, 0), End: time.Unix(0, 0)}
-	text, err := templates.body.execute(tick, nil, anySecrets(), templates.escape)
+	text, err := templates.body.execute(tick, nil, anySecrets(), time.Now(), templates.escape)
 	if err == nil {
 		_, err = p.Body.set(text, "0")
 	}

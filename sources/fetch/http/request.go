@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/collectington/collectington/agent/httpclient"
 	"github.com/collectington/collectington/agent/setting"
@@ -20,6 +21,7 @@ type requestBuilder struct {
 	host      *httpclient.Host
 	templates *templates
 	literals  url.Values // see Config.literals
+	now       time.Time  // of the request that is made; see at
 }
 
 // plannedRequest is a request whose templates and secrets are not yet filled in.
@@ -34,7 +36,7 @@ type plannedRequest struct {
 
 // plan returns the request that r describes. Errors name the field of r.
 func (b *requestBuilder) plan(tick sources.Tick, r sources.Request) (*plannedRequest, error) {
-	base, err := b.url(tick, nil)
+	base, err := b.at(time.Now()).url(tick, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +68,7 @@ func (b *requestBuilder) plan(tick sources.Tick, r sources.Request) (*plannedReq
 
 // build returns the request of a tick, with the current secrets.
 func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *plannedRequest) (*http.Request, error) {
+	b = b.at(time.Now())
 	query := url.Values{}
 	if plan.own {
 		var err error
@@ -102,6 +105,13 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 		}
 	}
 	return req, addHeaders(req, plan.Headers)
+}
+
+// at returns a builder of requests with this time, so that {{ now }} is the same everywhere in one.
+func (b *requestBuilder) at(now time.Time) *requestBuilder {
+	same := *b
+	same.now = now
+	return &same
 }
 
 // content is the body of a request. If mediaType is empty, contentType determines the media type.
@@ -163,6 +173,7 @@ func contentType(body []byte) string {
 
 // forItem returns the settings' request for an item of for_each. The query, headers and body of r replace those of the settings.
 func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) (sources.Request, error) {
+	b = b.at(time.Now())
 	address, err := b.url(tick, i)
 	if err != nil {
 		return r, err
@@ -174,7 +185,7 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 			if p.text == nil || p.text.hasSecret() && !p.text.namesItem() {
 				continue // queryOf adds it
 			}
-			value, err := p.text.execute(tick, i, b.host.Secrets, noEscape)
+			value, err := p.text.execute(tick, i, b.host.Secrets, b.now, noEscape)
 			if err != nil {
 				return r, fmt.Errorf("query.%s: %w", p.name, err)
 			}
@@ -186,7 +197,7 @@ func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) 
 		if !h.text.namesItem() {
 			continue
 		}
-		value, err := h.text.execute(tick, i, b.host.Secrets, noEscape)
+		value, err := h.text.execute(tick, i, b.host.Secrets, b.now, noEscape)
 		if err != nil {
 			return r, fmt.Errorf("headers.%s: %w", h.name, err)
 		}
@@ -213,7 +224,7 @@ func (b *requestBuilder) url(tick sources.Tick, i *item) (*url.URL, error) {
 	if b.templates.path == nil || i == nil && b.templates.path.namesItem() {
 		return &base, nil
 	}
-	path, err := b.templates.path.execute(tick, i, b.host.Secrets, escapePath)
+	path, err := b.templates.path.execute(tick, i, b.host.Secrets, b.now, escapePath)
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
@@ -236,7 +247,7 @@ func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (content, error) {
 		text, err := b.host.Secrets.Text(whole)
 		return content{text: text}, err
 	}
-	text, err := b.templates.body.execute(tick, i, b.host.Secrets, b.templates.escape)
+	text, err := b.templates.body.execute(tick, i, b.host.Secrets, b.now, b.templates.escape)
 	if err != nil {
 		return content{}, fmt.Errorf("body: %w", err)
 	}
@@ -296,7 +307,7 @@ func (b *requestBuilder) valueOf(p parameter, tick sources.Tick, i *item) (strin
 	if p.text == nil {
 		return b.host.Secrets.Text(setting.Text(p.value))
 	}
-	return p.text.execute(tick, i, b.host.Secrets, noEscape)
+	return p.text.execute(tick, i, b.host.Secrets, b.now, noEscape)
 }
 
 // maxShown is how much of a response an error shows, in bytes.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/setting"
@@ -182,9 +183,9 @@ func (t itemTemplate) varies() bool {
 }
 
 // execute returns the text with everything filled in. The item may be nil if the text has no item field. Escape is applied to the value of
-// each field, secret and formula.
+// each field, secret and formula. Now is the time of the request.
 func (t itemTemplate) execute(
-	tick sources.Tick, i *item, vault *setting.SecretStore, escape func(string) (string, error),
+	tick sources.Tick, i *item, vault *setting.SecretStore, now time.Time, escape func(string) (string, error),
 ) (string, error) {
 	var out strings.Builder
 	for _, part := range t {
@@ -200,7 +201,7 @@ func (t itemTemplate) execute(
 		case part.secret != "":
 			value, err = vault.Secret(part.secret)
 		case part.formula != nil:
-			value, err = part.formula.compute(tick, i, vault)
+			value, err = part.formula.compute(tick, i, vault, now)
 		default:
 			continue
 		}
