@@ -108,7 +108,7 @@ func TestDatedFormulas(t *testing.T) {
 // TestOneTimePerRequest checks that all parts of a request have the time that it is made with.
 func TestOneTimePerRequest(t *testing.T) {
 	f := newPlace(t).fetcher(t, address+`query: {at: "{{ now }}"}`+"\n"+`headers: {X-At: "{{ now }}"}`+"\n"+`body: '{"at": {{ now }}}'`)
-	b := f.at(time.Unix(1782900000, 0))
+	b := f.requestBuilder.at(time.Unix(1782900000, 0))
 	query, err := b.queryOf(tickAt(), false)
 	if err != nil || query.Get("at") != "1782900000" {
 		t.Errorf("query %v, %v", query, err)
