@@ -218,7 +218,9 @@ func (w *walk) tryConstant(n *parse.PipeNode) error {
 
 // isConstant reports whether the value of a node is known without secrets and times, and quickly.
 func isConstant(node parse.Node) bool {
-	all := func(nodes []parse.Node) bool { return !slices.ContainsFunc(nodes, func(n parse.Node) bool { return !isConstant(n) }) }
+	all := func(nodes []parse.Node) bool {
+		return !slices.ContainsFunc(nodes, func(n parse.Node) bool { return !isConstant(n) })
+	}
 	switch n := node.(type) {
 	case *parse.PipeNode:
 		return !slices.ContainsFunc(n.Cmds, func(c *parse.CommandNode) bool { return !all(c.Args) })
