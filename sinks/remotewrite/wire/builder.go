@@ -145,11 +145,7 @@ func (b *Builder) openSeries(s *Series) {
 	b.symbols.grow()
 	dst, at := beginMessage(b.body, series2)
 	dst, list := beginMessage(dst, seriesLabels)
-	for rest := s.refs; rest != ""; {
-		var slot uint32
-		slot, rest = rest.cut()
-		dst = appendVarint(dst, uint64(b.symbols.ref(slot)))
-	}
+	dst = b.symbols.appendRefs(dst, s.refs)
 	b.body, b.start = endMessage(dst, list), at
 }
 
@@ -184,6 +180,11 @@ type symbols struct {
 	bySlot []uint32          // references of the table's strings; 0 = none
 	used   []uint32          // slots that have a reference
 	texts  map[string]uint32 // references of strings that are not in the table
+
+	// The labels after the first one of the series that was written last, and their encoded references. Metrics of one record differ only
+	// in their names, so the next series often has the same.
+	tail        refs
+	encodedTail []byte
 }
 
 func (y *symbols) reset() {
@@ -194,6 +195,7 @@ func (y *symbols) reset() {
 	}
 	y.used = y.used[:0]
 	clear(y.texts)
+	y.tail = ""
 }
 
 // grow makes bySlot at least as long as the list of the table's strings.
@@ -201,6 +203,29 @@ func (y *symbols) grow() {
 	if missing := len(y.table.strings) - len(y.bySlot); missing > 0 {
 		y.bySlot = append(y.bySlot, make([]uint32, missing)...)
 	}
+}
+
+// appendRefs appends the references of the slots of a series.
+func (y *symbols) appendRefs(dst []byte, slots refs) []byte {
+	tail := slots.afterLabel()
+	dst = y.appendAll(dst, slots[:len(slots)-len(tail)])
+	if tail != y.tail {
+		y.tail, y.encodedTail = tail, y.appendAll(y.encodedTail[:0], tail)
+	}
+	if tail == "" {
+		return dst
+	}
+	return append(dst, y.encodedTail...)
+}
+
+// appendAll appends the references of a list of slots, one after another.
+func (y *symbols) appendAll(dst []byte, slots refs) []byte {
+	for slots != "" {
+		var slot uint32
+		slot, slots = slots.cut()
+		dst = appendVarint(dst, uint64(y.ref(slot)))
+	}
+	return dst
 }
 
 // ref returns the reference of the string in a slot.
@@ -245,6 +270,7 @@ func (y *symbols) addText(text string) uint32 {
 
 // forget moves the reference of a slot to texts, since another string will be put into the slot.
 func (y *symbols) forget(slot uint32) {
+	y.tail = ""
 	if int(slot) < len(y.bySlot) && y.bySlot[slot] != 0 {
 		y.texts[y.table.strings[slot].text] = y.bySlot[slot]
 		y.bySlot[slot] = 0

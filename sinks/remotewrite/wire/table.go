@@ -63,6 +63,16 @@ func (r refs) cut() (slot uint32, rest refs) {
 	}
 }
 
+// afterLabel returns the list without its first label.
+func (r refs) afterLabel() refs {
+	if r == "" {
+		return r
+	}
+	_, r = r.cut()
+	_, r = r.cut()
+	return r
+}
+
 // Series returns a series with these labels, and with the type, help and unit of its family. labels are sorted by name and include
 // the metric name as __name__. Call [Series.Forget] when the series is no longer used.
 func (t *Table) Series(labels []metric.Label, family *metric.Desc) Series {

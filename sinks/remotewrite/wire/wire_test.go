@@ -109,6 +109,34 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// The labels of a series whose slots were those of a forgotten series are its own.
+func TestForgottenLabels(t *testing.T) {
+	table := NewTable()
+	b := table.NewBuilder()
+	family := &metric.Desc{Name: "x", Type: metric.Gauge}
+	room := func(value string) *Series {
+		return new(table.Series([]metric.Label{{Name: "__name__", Value: "x"}, {Name: "room", Value: value}}, family))
+	}
+	room("kept") // so that only the slot of the value is released
+	b.Begin(V2)
+	a := room("a")
+	b.Add(a, 1, 2, 0)
+	slots := a.refs
+	a.Forget()
+	again := room("b")
+	if again.refs != slots {
+		t.Fatal("the slots differ")
+	}
+	b.Add(again, 1, 2, 0)
+	var q writev2.Request
+	unmarshal(t, b.End().Raw, &q)
+	for i, want := range []string{"a", "b"} {
+		if refs := q.Timeseries[i].LabelsRefs; q.Symbols[refs[3]] != want {
+			t.Errorf("series %d is of room %s, want %s", i, q.Symbols[refs[3]], want)
+		}
+	}
+}
+
 // A forgotten series releases its strings. New strings in their slots have their own references, even in the same request.
 func TestForget(t *testing.T) {
 	table := NewTable()
