@@ -234,12 +234,38 @@ func (j *job) find(key groupKey) *group {
 
 // write writes the collected samples into requests.
 func (j *job) write(w *requestWriter) {
-	for _, g := range j.sorted {
-		if g.samples.from < g.samples.to {
-			w.add(j.buffer, g, j.buffer.slice(g.samples))
+	for groups := range slices.Chunk(j.sorted, preloaded) {
+		j.preload(groups)
+		for _, g := range groups {
+			if g.samples.from < g.samples.to {
+				w.add(j.buffer, g, j.buffer.slice(g.samples))
+			}
 		}
 	}
 	for _, t := range j.buffer.trailing {
 		w.add(j.buffer, t.group, j.buffer.slice(t.samples))
 	}
+}
+
+// preloaded is the number of groups that are preloaded together.
+const preloaded = 64
+
+// preload reads the memory that is needed to write the groups. Groups that are neighbours in the sorted order are far from each other in
+// memory. Here the processor loads the memory of several groups at the same time, while write would wait for each group. That saves a
+// fifth of the CPU time of an encoded batch. The result has no meaning, but the reads may not be optimized away.
+//
+//go:noinline
+func (j *job) preload(groups []*group) (n int) {
+	for _, g := range groups {
+		if g.samples.from < g.samples.to {
+			n += int(j.buffer.samples[g.samples.from].extra)
+			if first := g.first(); first != nil {
+				n += first.wire.Preload()
+			}
+			if g.key.desc == nil { // the first field of the group
+				n++
+			}
+		}
+	}
+	return n
 }
