@@ -24,6 +24,7 @@ type encoder struct {
 	escape  escaper
 	packer  packer
 	created createdLines
+	plain   plainWriter
 	begun   bool         // a chunk of the family was encoded
 	text    bytes.Buffer // the text of the current chunk
 	message []byte       // the message of the family; only for protobuf

@@ -123,14 +123,7 @@ func (s *sink) render(f *family, renderings []*rendering) {
 		p := &f.shown[i]
 		s.job = p.job
 		for series := range slices.Chunk(p.Series, chunk) {
-			s.converter.Reset()
-			message := s.converter.Family(&metric.Family{Desc: p.Desc, Series: series})
-			toValidUTF8(message)
-			for _, r := range renderings {
-				if err := r.encoder.add(message, f.isLegacy); err != nil {
-					s.env.Log.Error(err.Error())
-				}
-			}
+			s.renderChunk(f.isLegacy, p.Desc, series, renderings)
 		}
 	}
 	for _, r := range renderings {
@@ -139,6 +132,42 @@ func (s *sink) render(f *family, renderings []*rendering) {
 		} else {
 			r.pieces[f] = piece
 		}
+	}
+}
+
+// renderChunk renders some series of a family.
+func (s *sink) renderChunk(isLegacy bool, d *metric.Desc, series []metric.Series, renderings []*rendering) {
+	s.converter.Reset()
+	isPlain := isLegacy && isPlain(d, series)
+	var message *dto.MetricFamily // nil = not needed yet
+	for _, r := range renderings {
+		if isPlain && r.encoder.writesPlain(d) {
+			rest := series
+			if !r.encoder.begun {
+				s.encode(r, s.message(d, series[:1]), isLegacy)
+				rest = series[1:]
+			}
+			r.encoder.addPlain(d.Name, rest, s.converter.Labels)
+			continue
+		}
+		if message == nil {
+			message = s.message(d, series)
+		}
+		s.encode(r, message, isLegacy)
+	}
+}
+
+// message returns the message for some series of a family.
+func (s *sink) message(d *metric.Desc, series []metric.Series) *dto.MetricFamily {
+	m := s.converter.Family(&metric.Family{Desc: d, Series: series})
+	toValidUTF8(m)
+	return m
+}
+
+// encode adds a message to a rendering.
+func (s *sink) encode(r *rendering, message *dto.MetricFamily, isLegacy bool) {
+	if err := r.encoder.add(message, isLegacy); err != nil {
+		s.env.Log.Error(err.Error())
 	}
 }
 
