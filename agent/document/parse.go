@@ -138,7 +138,14 @@ func (p *Parser) want(what string) error {
 	return &SyntaxError{p.at, what}
 }
 
+// space skips white space, and comments if the parser is lenient.
 func (p *Parser) space() {
+	if c := p.peek(); c <= ' ' || c == '/' { // otherwise there is nothing to skip, and no call
+		p.skipSpace()
+	}
+}
+
+func (p *Parser) skipSpace() {
 	for p.at < len(p.tree.text) {
 		switch p.tree.text[p.at] {
 		case ' ', '\t', '\n', '\r':
@@ -283,17 +290,27 @@ func (p *Parser) key() error {
 
 // string parses a string. It does not decode the escapes.
 func (p *Parser) string() error {
+	start := p.at + 1
+	end := special(p.tree.text, start)
+	if end < len(p.tree.text) && p.tree.text[end] == '"' {
+		p.tree.add(String, start, end, false)
+		p.at = end + 1
+		return nil
+	}
+	return p.escapedString(start, end)
+}
+
+// escapedString parses a string that begins at start. The first character that ends the string or begins an escape is at i.
+func (p *Parser) escapedString(start, i int) error {
 	text := p.tree.text
-	start, escaped := p.at+1, false
-	for i := start; ; {
-		i = special(text, i)
+	for ; ; i = special(text, i) {
 		if i >= len(text) {
 			p.at = i
 			return ErrShort
 		}
 		switch c := text[i]; {
 		case c == '"':
-			p.tree.add(String, start, i, escaped)
+			p.tree.add(String, start, i, true)
 			p.at = i + 1
 			return nil
 		case c == '\\':
@@ -305,7 +322,6 @@ func (p *Parser) string() error {
 				}
 				return p.want(`an escape such as \n or \u00e9`)
 			}
-			escaped = true
 			i += n
 		default:
 			p.at = i
@@ -352,10 +368,13 @@ func (p *Parser) number() error {
 // to the square of its length.
 const maxNumber = 4096
 
+// digits skips digits, and reports whether there are any.
 func (p *Parser) digits() bool {
-	start := p.at
-	for c := p.peek(); c >= '0' && c <= '9'; c = p.peek() {
-		p.at++
+	text, end := p.tree.text, p.at
+	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+		end++
 	}
-	return p.at > start
+	start := p.at
+	p.at = end
+	return end > start
 }
