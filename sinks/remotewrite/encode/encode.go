@@ -84,7 +84,7 @@ func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Rec
 	for reason, n := range j.collect(batch, resend, e.bounds(now)) {
 		e.options.Dropped(reason, n)
 	}
-	e.requests.begin(f, now)
+	e.requests.begin(f, j.layout, now)
 	j.write(e.requests)
 	e.registry.forget(batch.Time.UnixMilli())
 	if len(j.groups) == 0 {
@@ -104,7 +104,7 @@ func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
 	j.known, e.registry.floor = batch.Known, 0
 	j.collect(batch, false, e.bounds(now)) // the result is ignored: dropped samples were counted before the restart
 	j.known, e.registry.floor = nil, floor
-	e.requests.begin(f, now)
+	e.requests.begin(f, j.layout, now)
 	j.write(e.requests)
 	return e.requests.finish()
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
 // Forward returns the requests with the samples of another sender. The samples keep their order and their values, including staleness
@@ -13,7 +14,7 @@ import (
 func (e *Encoder) Forward(stream metric.Stream, f Format) []spool.Record {
 	now := e.options.Clock.Read().Wall
 	j := &job{options: &e.options, registry: e.registry, buffer: &e.samples, bounds: e.bounds(now)}
-	e.requests.begin(f, now)
+	e.requests.begin(f, wire.LabelsFirst, now)
 	opened := make([]*series, 0, len(stream))
 	for i := range stream {
 		if x := j.forward(&stream[i], e.requests); x != nil {

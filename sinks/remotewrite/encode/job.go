@@ -6,6 +6,7 @@ import (
 
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
+	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
 // job collects the samples of one job's batches. It keeps the groups of the last batch.
@@ -29,7 +30,8 @@ type job struct {
 	searched         bool                // byKey was needed for this batch
 	sorted           []*group            // groups in the order that compresses best
 	order            order               // the order of sorted; nil = not determined yet
-	trial            trial               // the batch for which order was determined
+	layout           wire.Layout         // the layout that compresses best with order
+	trial            trial               // the batch for which order and layout were determined
 
 	// Memory that is reused.
 	values              []float64

@@ -39,21 +39,27 @@ func (j *job) sort() {
 	t := trial{groups: len(j.groups), protocol: j.buffer.protocol}
 	s := sorter{table: j.registry.table, rows: make([]row, len(j.groups))}
 	if j.order == nil || t.groups > 2*j.trial.groups || t.protocol != j.trial.protocol {
-		j.order, j.trial = j.bestOrder(&s), t
+		j.order, j.layout = j.bestOrder(&s)
+		j.trial = t
 	}
 	j.sorted = s.sort(j.order, j.sorted, j.groups)
 }
 
-// bestOrder returns the order that needs the fewest bytes for a part of the batch.
-func (j *job) bestOrder(s *sorter) (best order) {
+// bestOrder returns the order and the layout that need the fewest bytes for a part of the batch.
+func (j *job) bestOrder(s *sorter) (best order, layout wire.Layout) {
 	least := math.MaxInt
 	for _, o := range j.orders() {
 		j.sorted = s.sort(o, j.sorted, j.groups)
-		if size := j.trialSize(j.sorted); size < least {
-			best, least = o, size
+		for _, l := range []wire.Layout{wire.LabelsFirst, wire.SamplesFirst} {
+			if size := j.trialSize(j.sorted, l); size < least {
+				best, layout, least = o, l, size
+			}
+			if j.buffer.protocol == wire.V1 {
+				break // 1.0 has one layout
+			}
 		}
 	}
-	return best
+	return best, layout
 }
 
 // orders returns the orders to try. The metric name is either the last label to sort by, or the first one. The other labels are sorted by
@@ -94,10 +100,11 @@ func (j *job) labelValues() map[string]map[wire.Symbol]bool {
 	return values
 }
 
-// trialSize returns the compressed size of some samples in this order, in bytes. The samples are from several sections of the batch.
-func (j *job) trialSize(sorted []*group) int {
+// trialSize returns the compressed size of some samples in this order and layout, in bytes. The samples are from several sections of the batch.
+func (j *job) trialSize(sorted []*group, l wire.Layout) int {
 	b := j.buffer.trial
 	b.Begin(j.buffer.protocol)
+	b.SetLayout(l)
 	for i := range trialStretches {
 		for _, g := range sorted[i*len(sorted)/trialStretches:] {
 			if b.Counts().Total() >= (i+1)*trialSamples/trialStretches {

@@ -48,7 +48,7 @@ func TestOrder(t *testing.T) {
 				return []float64{float64(r.IntN(500)), float64(i%997 + r.IntN(7)), float64(r.IntN(3_000_000)) / 1e6}[k]
 			}),
 			[]string{"instance", "job", "stack", "region", "team", "id", "__name__"},
-			13,
+			12,
 		},
 		"gauges of records in 1.0": {
 			wire.V1, records(10_000, metric.Gauge, inRecords, services, func(i, k int) float64 {
@@ -60,12 +60,19 @@ func TestOrder(t *testing.T) {
 		"counters of records": {
 			wire.V2, records(10_000, metric.Counter, inRecords, services, integers),
 			[]string{"instance", "job", "stack", "region", "team", "id", "__name__"},
-			12.5,
+			11.5,
 		},
 		"counters of records in 1.0": {
 			wire.V1, records(10_000, metric.Counter, inRecords, services, integers),
 			[]string{"__name__", "instance", "job", "stack", "region", "team", "id"},
 			14,
+		},
+		"counters of hosts": {
+			wire.V2, records(10_000, metric.Counter, []string{"env", "host", "team"}, func(i int) []string {
+				return []string{[]string{"prod", "test"}[i/100%2], fmt.Sprintf("web-%03d.example.com", i%100), fmt.Sprintf("team-%02d", i/100)}
+			}, func(i, k int) float64 { return float64(r.IntN(1000)) }),
+			[]string{"instance", "job", "env", "host", "team", "__name__"},
+			8.6,
 		},
 		"no labels": {
 			wire.V2, records(1, metric.Gauge, nil, func(int) []string { return nil }, integers),
@@ -91,7 +98,7 @@ func TestOrder(t *testing.T) {
 			if got := float64(size) / float64(samples); got > c.bytes {
 				t.Errorf("%.2f bytes a sample, want at most %g", got, c.bytes)
 			} else {
-				t.Logf("%.2f bytes a sample", got)
+				t.Logf("%.2f bytes a sample in layout %d", got, e.jobs["api"].layout)
 			}
 		})
 	}

@@ -33,11 +33,12 @@ func newRequestWriter(table *wire.Table, shards, maxSamples int) *requestWriter 
 }
 
 // begin begins the requests of a batch.
-func (w *requestWriter) begin(f Format, now time.Time) {
+func (w *requestWriter) begin(f Format, layout wire.Layout, now time.Time) {
 	// The size of a group is known only after the group is added. An eighth of the limit is left free for it.
 	w.protocol, w.now, w.size = f.Protocol, now, f.MaxBytes/8*7
 	for _, b := range w.builders {
 		b.Begin(f.Protocol)
+		b.SetLayout(layout)
 	}
 }
 

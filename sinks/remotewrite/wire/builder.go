@@ -13,12 +13,14 @@ import (
 // they must be in order of time.
 type Builder struct {
 	protocol Protocol
+	layout   Layout
 	counts   Counts
 	out      []byte
 
 	body     []byte  // the messages of series
 	open     *Series // the series whose message is open; nil = none
 	start    int     // where the contents of the open message start in body
+	labels   []byte  // 2.0, SamplesFirst: the encoded references of the open message, which closeSeries adds
 	metadata []byte  // 1.0 only: the metadata messages
 
 	symbols symbols // 2.0 only
@@ -31,10 +33,28 @@ func (t *Table) NewBuilder() *Builder {
 	return b
 }
 
+// Layout is the order of the fields in the messages of series and samples in 2.0. Protobuf allows any order. Compression finds a repetition
+// from one byte that differs between neighbouring series to the next, so which layout is shorter depends on the series and their order.
+type Layout uint8
+
+const (
+	// LabelsFirst is the order of the field numbers: labels, samples with the value first, metadata.
+	LabelsFirst Layout = iota
+	// SamplesFirst is samples with the value last, labels, metadata. The value and the name, which is the first label, are close together.
+	// The metadata comes after the labels, since Mimir decodes a message in one pass and needs the name for the metadata.
+	SamplesFirst
+)
+
+// SetLayout sets the layout of the series that are begun after it.
+func (b *Builder) SetLayout(l Layout) {
+	b.closeSeries()
+	b.layout = l
+}
+
 // Begin begins a request. After it, the bytes of the previous request are invalid.
 func (b *Builder) Begin(p Protocol) {
 	b.protocol, b.counts, b.open = p, Counts{}, nil
-	b.body, b.metadata = b.body[:0], b.metadata[:0]
+	b.body, b.labels, b.metadata = b.body[:0], b.labels[:0], b.metadata[:0]
 	b.symbols.reset()
 }
 
@@ -53,7 +73,9 @@ func (b *Builder) End() Request {
 func (b *Builder) Counts() Counts { return b.counts }
 
 // Size returns the size of the request in bytes, without the metadata of a series whose message is open.
-func (b *Builder) Size() int { return len(b.symbols.body) + len(b.body) + len(b.metadata) }
+func (b *Builder) Size() int {
+	return len(b.symbols.body) + len(b.body) + len(b.labels) + len(b.metadata)
+}
 
 // Add adds a sample. Timestamps are in Unix milliseconds. start = 0 means no start timestamp; in 1.0 start is ignored.
 func (b *Builder) Add(s *Series, time int64, value float64, start int64) {
@@ -61,10 +83,16 @@ func (b *Builder) Add(s *Series, time int64, value float64, start int64) {
 	b.counts.addTime(time)
 	b.counts.Samples++
 	dst, at := beginMessage(b.body, seriesSample)
-	dst = appendDouble(dst, sampleValue, value)
+	valueLast := b.protocol == V2 && b.layout == SamplesFirst
+	if !valueLast {
+		dst = appendDouble(dst, sampleValue, value)
+	}
 	dst = appendInt(dst, sampleTime, time)
 	if start != 0 && b.protocol == V2 {
 		dst = appendInt(dst, sampleStart, start)
+	}
+	if valueLast {
+		dst = appendDouble(dst, sampleValue, value)
 	}
 	b.body = endMessage(dst, at)
 }
@@ -143,10 +171,13 @@ func (b *Builder) openSeries(s *Series) {
 		return
 	}
 	b.symbols.grow()
-	dst, at := beginMessage(b.body, series2)
-	dst, list := beginMessage(dst, seriesLabels)
-	dst = b.symbols.appendRefs(dst, s.refs)
-	b.body, b.start = endMessage(dst, list), at
+	b.body, b.start = beginMessage(b.body, series2)
+	if b.layout == SamplesFirst {
+		b.labels = b.symbols.appendRefs(b.labels[:0], s.refs)
+		return
+	}
+	dst, list := beginMessage(b.body, seriesLabels)
+	b.body = endMessage(b.symbols.appendRefs(dst, s.refs), list)
 }
 
 // closeSeries ends the open message, if any. It puts the metadata at the end of the message. The metadata and the start of the next message
@@ -157,6 +188,10 @@ func (b *Builder) closeSeries() {
 		return
 	}
 	b.open = nil
+	if b.protocol == V2 && b.layout == SamplesFirst {
+		dst, list := beginMessage(b.body, seriesLabels)
+		b.body, b.labels = endMessage(append(dst, b.labels...), list), b.labels[:0]
+	}
 	if f := s.family.familyKey; b.protocol == V2 && f != (familyKey{}) {
 		dst, at := beginMessage(b.body, metadata2)
 		dst = appendUint(dst, metadataType, typeNumber(f.metricType))

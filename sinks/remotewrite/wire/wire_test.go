@@ -25,6 +25,7 @@ func FuzzEncode(f *testing.F) {
 	b := NewTable().NewBuilder() // its memory is used again: nothing of one request may be left in the next
 	f.Fuzz(func(t *testing.T, seed uint64, name, text string) {
 		items := randomItems(rand.New(rand.NewPCG(seed, 3)), name, text)
+		b.SetLayout(Layout(seed % 2))
 
 		var ours1, theirs1Read prompb.WriteRequest
 		q := build(b, V1, items)
