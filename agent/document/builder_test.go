@@ -148,22 +148,24 @@ func TestParseLines(t *testing.T) {
 
 // FuzzParseLines compares the documents with those of encoding/json, which allows a string right after a number too.
 func FuzzParseLines(f *testing.F) {
-	for _, s := range []string{"{\"a\":1}\n[2]\n", "\x1e1\n", "1 2\n", "\"\n\"", "\r\n\r", "null\n\n{", "[1,\n2]{}", "1\"a\""} {
+	for _, s := range []string{"{\"a\":1}\n[2]\n", "\x1e1\n", "[\x1e]", "1\x1e2", "1 2\n", "\"\n\"", "\r\n\r", "null\n\n{", "[1,\n2]{}", "1\"a\""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		var want []any
-		d := json.NewDecoder(strings.NewReader(strings.ReplaceAll(text, "\x1e", "\n")))
-		d.UseNumber()
 		broken := false
-		for !broken {
-			var v any
-			err := d.Decode(&v)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if broken = err != nil; !broken {
-				want = append(want, v)
+		for part := range strings.SplitSeq(text, "\x1e") { // a record separator may only stand between documents
+			d := json.NewDecoder(strings.NewReader(part))
+			d.UseNumber()
+			for !broken {
+				var v any
+				err := d.Decode(&v)
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if broken = err != nil; !broken {
+					want = append(want, v)
+				}
 			}
 		}
 		v, err := new(Parser).ParseLines([]byte(text))
