@@ -39,7 +39,7 @@ func arrows() map[string][]string {
 
 		// Sources.
 		"sources":                          kit,
-		"sources/fetch/*":                  source("sources/discovery", "sources/fetch/format", "sources/fetch/template"),
+		"sources/fetch/*":                  source("sources/discovery", "sources/fetch/format", "sources/fetch/template", "sources/targets"),
 		"sources/fetch/format":             {"sources", "agent/document", "agent/pattern", "agent/setting", "agent/text"},
 		"sources/fetch/template":           {"sources", "agent/setting"},
 		"sources/fetch/http/fakeapi":       {}, // for tests
@@ -54,7 +54,7 @@ func arrows() map[string][]string {
 		"sources/receive/protobuf":         {},
 		"sources/discovery":                {"agent/httpclient", "agent/setting", "agent/text", "sources"},
 		"sources/scrape":                   source("sources/discovery", "sources/scrape/exposition", "sources/targets"),
-		"sources/targets":                  {"agent/metric", "sources"},
+		"sources/targets":                  {"agent/httpclient", "agent/metric", "sources"},
 		"sources/scrape/exposition":        {"agent/metric", "agent/text", "sources/native"},
 		"sources/scrape/scrapetest":        {},                                // for tests
 		"sources/sourcetest":               source("agent/httpclient/memnet"), // for tests
@@ -73,7 +73,7 @@ func arrows() map[string][]string {
 		// The program.
 		"agent":                          {"agent/internal/command", "agent/internal/config", "agent/process", "sources", "sinks", "sources/fetch/*", "sources/compute/*", "sources/*", "sinks/*"},
 		"agent/cton":                     {"agent"},
-		"agent/internal/auth":            {"agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/pattern", "agent/setting", "sources", "sources/fetch/format"},
+		"agent/internal/auth":            {"agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/pattern", "agent/setting", "sources", "sources/fetch/format", "sources/targets"},
 		"agent/internal/backfill":        {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":         slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "sources/fetch/format", "sources/targets", "deploy/examples"}),
 		"agent/internal/config":          {"agent/webserver", "agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/internal/shard", "agent/metric", "agent/setting", "agent/text", "sinks", "sources", "sources/targets"},
@@ -87,7 +87,7 @@ func arrows() map[string][]string {
 		"agent/internal/legacy":          {"agent/internal/config", "agent/setting"},
 		"agent/internal/mutants":         {},
 		"agent/internal/notify":          {},
-		"agent/internal/run":             {"agent/clock", "agent/internal/config", "agent/internal/lease", "agent/internal/ledger", "agent/internal/schedule", "agent/internal/shard", "agent/internal/state", "agent/metric", "agent/text", "sinks", "sources"},
+		"agent/internal/run":             {"agent/clock", "agent/httpclient", "agent/internal/config", "agent/internal/lease", "agent/internal/ledger", "agent/internal/schedule", "agent/internal/shard", "agent/internal/state", "agent/metric", "agent/text", "sinks", "sources"},
 		"agent/internal/runtimemetrics":  {"agent/metric"},
 		"agent/internal/schedule":        {},
 		"agent/internal/selfmetrics":     {"agent/internal/run", "agent/internal/shard", "agent/metric"},

@@ -235,16 +235,17 @@ func (s *service) giveBack(t *lease.Term, why error) {
 
 // unusable logs that the state file cannot be used, and sets when to look again.
 func (s *service) unusable(why error) {
-	const message = "the jobs cannot run in this process, since it cannot read and write its state file: the lease is left to other processes until it can"
-	n := &s.tenure
+	n, about := &s.tenure, []any{"lease", s.lease.Server.Name, "error", why}
 	n.again = time.After(termRetry)
 	switch {
 	case n.fault != why.Error():
 		n.fault, n.since = why.Error(), clock.NewReminder()
-		s.log.Error(message, "lease", s.lease.Server.Name, "error", why)
 	case n.since.Due():
-		s.log.Error(message, "lease", s.lease.Server.Name, "error", why, "since", n.since.Since())
+		about = append(about, "since", n.since.Since())
+	default:
+		return
 	}
+	s.log.Error("the jobs cannot run in this process, since it cannot read and write its state file: the lease is left to other processes until it can", about...)
 }
 
 // lookAgain lets this process compete for the lease again, if it can read and write the state file.

@@ -483,16 +483,20 @@ func (l *Lease) failed(err error) (pause time.Duration) {
 	if e, ok := errors.AsType[*httpclient.Error](err); ok {
 		why = e.Err // without method and URL, so that an error that both reads and writes have is logged once
 	}
-	message := "the lease cannot be read or taken, so the jobs do not run here"
-	if held {
-		message = "the lease cannot be renewed: if that does not succeed soon, the jobs stop here"
-	}
+	log, about := true, []any{"lease", l.Server.Name, "error", text}
 	switch key := fmt.Sprint(held, why); {
 	case l.logged != key:
 		l.logged, l.lasting = key, clock.NewReminder()
-		l.Log.Error(message, "lease", l.Server.Name, "error", text)
 	case l.lasting.Due():
-		l.Log.Error(message, "lease", l.Server.Name, "error", text, "since", l.lasting.Since())
+		about = append(about, "since", l.lasting.Since())
+	default:
+		log = false
+	}
+	switch {
+	case log && held:
+		l.Log.Error("the lease cannot be renewed: if that does not succeed soon, the jobs stop here", about...)
+	case log:
+		l.Log.Error("the lease cannot be read or taken, so the jobs do not run here", about...)
 	}
 	l.setStatus(func(s *Status) { s.Error = text })
 	return pause
