@@ -40,9 +40,11 @@ type Fetcher interface {
 
 // Tick describes one run of a job.
 type Tick struct {
-	Time  time.Time // when the tick began; its samples have this time
-	Start time.Time // start of the window [Start, End), which begins at the last successful tick
-	End   time.Time // end of the window: this tick, or, if the job sets window, the end of a closed window, with overlap
+	Time time.Time // when the tick began; its samples have this time
+
+	// The tick reads [Start, End). If the job sets window, this is a closed window, and Start is earlier by overlap. Otherwise, it is the
+	// time from the last successful tick until this tick, or one interval if there is none.
+	Start, End time.Time
 
 	Zone *time.Location // time zone of dates, if windows are whole days; nil = UTC
 

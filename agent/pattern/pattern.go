@@ -197,7 +197,8 @@ func looksBack(tree *syntax.Regexp) bool {
 	return false
 }
 
-// canBeEmpty reports whether the pattern may match the empty string. It may be true although the pattern does not.
+// canBeEmpty returns false only if the pattern cannot match the empty string. It also returns true for some patterns that never match the
+// empty string.
 func canBeEmpty(tree *syntax.Regexp) bool {
 	switch tree.Op {
 	case syntax.OpNoMatch, syntax.OpLiteral, syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:

@@ -203,7 +203,7 @@ func (p *Process) stop(grace time.Duration) {
 	}
 }
 
-// awaitOutput waits until all output is copied, at most for linger.
+// awaitOutput waits until all output is copied, but at most for the duration linger.
 func (p *Process) awaitOutput() {
 	for _, r := range p.outputs {
 		_ = r.SetReadDeadline(time.Now().Add(linger)) // an error means that the pipe is closed

@@ -190,7 +190,7 @@ func (l *Lookalike) WholeURL() string {
 	return fmt.Sprintf("%s would be sent as these letters: put the whole URL into a variable and write env:NAME, or write %s for the letters", l.Letters, l.escaped())
 }
 
-// escaped returns the text in Letters, in which characters that would make it a reference again are written as %24, %3A, %7B and %7D.
+// escaped returns Letters with the characters that would make it a reference again written as %24, %3A, %7B and %7D.
 func (l *Lookalike) escaped() string {
 	return strings.NewReplacer("$", "%24", ":", "%3A", "{", "%7B", "}", "%7D").Replace(l.Letters)
 }

@@ -110,7 +110,7 @@ func (t *telegraf) rows(q *node, j *job) []sqlColumn {
 	return all
 }
 
-// typedColumns are the settings that name columns of a type.
+// typedColumns are the settings that list the columns of one type.
 var typedColumns = []string{"field_columns_int", "field_columns_uint", "field_columns_float", "field_columns_bool"}
 
 // columns returns the block for a query.

@@ -264,7 +264,7 @@ func (l *listing) eventID() *column {
 	return found
 }
 
-// lasting returns the columns of the begin and the end of an event, or nil if there are none.
+// lasting returns the columns of the start and the end of an event, or nil if there are none.
 func (l *listing) lasting() (from, to *column) {
 	begins := []string{"started", "start", "begin", "begins", "began", "triggered", "created", "opened", "queued", "submitted", "received", "from"}
 	ends := []string{"resolved", "closed", "finished", "completed", "completion", "ended", "end", "stopped", "merged", "done"}

@@ -219,7 +219,7 @@ func (l *listing) lasted() []pick {
 	return l.labels(still...)
 }
 
-// duration proposes the time between the begin and the end of events.
+// duration proposes the time between the start and the end of events.
 func (l *listing) duration() {
 	var seconds []float64
 	for i, end := range l.to.times {

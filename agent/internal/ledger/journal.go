@@ -144,7 +144,7 @@ func (l *Ledger) Keeps() bool {
 		}
 		for i := range t.entries {
 			e := &t.entries[i]
-			if e.time != 0 || e.changed && t.saved.ids[i] != 0 { // a changed entry that is in the journal already is a reset
+			if e.time != 0 || e.changed && t.saved.ids[i] != 0 { // if an entry is already in the journal and has changed, it was reset
 				return true
 			}
 		}

@@ -130,9 +130,9 @@ func (s *Schedule) nextReal(after int64) (int64, bool) {
 	return 0, false
 }
 
-// nextWall returns the first time after the given time at which local time reaches a matching time. Local time reaches, for
-// example, 02:30 when it is 02:30 or later for the first time. So a local time that is skipped is reached at the jump, and a
-// local time that is repeated is reached once.
+// nextWall returns the first moment after the given one at which the local clock reaches a time of the schedule. The clock reaches 02:30,
+// for example, at the first moment at which it shows 02:30 or later. So a local time that is skipped is reached at the jump, and a local
+// time that is repeated is reached once.
 func (s *Schedule) nextWall(after int64) (int64, bool) {
 	due, ok := s.match(reached(s.loc, after))
 	if !ok {

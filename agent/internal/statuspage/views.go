@@ -70,19 +70,19 @@ func (l *listener) page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// viewOf returns the view of the page whose URL is shown, made from a status that is not older than since. It returns nil if there is no
-// such page or the request may not see it.
-func (l *listener) viewOf(r *http.Request, shown *url.URL, since time.Time) *view {
-	v := &view{Path: shown.RequestURI(), Status: l.limited(r, l.status(since))}
-	kind, escaped, named := strings.Cut(strings.TrimPrefix(shown.EscapedPath(), "/"), "/")
+// viewOf returns the view of the page with the given URL, made from a status of the time since or later. It returns nil if there is no
+// such page, or if the request may not see it.
+func (l *listener) viewOf(r *http.Request, page *url.URL, since time.Time) *view {
+	v := &view{Path: page.RequestURI(), Status: l.limited(r, l.status(since))}
+	kind, escaped, named := strings.Cut(strings.TrimPrefix(page.EscapedPath(), "/"), "/")
 	name, err := url.PathUnescape(escaped)
 	switch {
 	case err != nil || named && v.Status.Summary:
 		return nil
 	case !named && kind == "":
-		l.overview(v, shown.Query().Get("q"))
+		l.overview(v, page.Query().Get("q"))
 	case kind == "jobs":
-		if v.Job = l.job(name, queryOf(shown.Query())); v.Job == nil {
+		if v.Job = l.job(name, queryOf(page.Query())); v.Job == nil {
 			return nil
 		}
 		v.Title = v.Job.Name

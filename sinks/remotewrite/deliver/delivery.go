@@ -211,12 +211,12 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	return settled
 }
 
-// maxWaits is the number of responses not from a receiver after which a chunk is suspected. For example, a firewall may block one request
-// because of its contents; later requests must not wait for it.
+// maxWaits is the number of responses that do not come from a receiver, after which a request without samples is sent: if that is accepted,
+// the chunk is the cause. For example, a firewall may block one request because of its contents. Later requests must not wait for it.
 const maxWaits = 16
 
-// waitsOut reports whether a response does not come from a receiver, and counts such a response. If the receiver has meanwhile accepted a
-// request without samples, a 4xx is a refusal of the chunk.
+// waitsOut reports whether a response does not come from a receiver, and counts such a response. If the request without samples
+// was accepted, waitsOut returns false for a 4xx: it is a refusal of the chunk.
 func (d *delivery) waitsOut(r response) bool {
 	if !r.isAboutAccess() && !r.isForeign() || d.blamed && r.code/100 == 4 {
 		return false

@@ -124,7 +124,7 @@ func newRegistry(now time.Time) *registry {
 		seed:   maphash.MakeSeed(),
 		table:  wire.NewTable(),
 		closed: map[uint64]int64{},
-		floor:  now.UnixMilli() - 2, // the first batch may be of the same millisecond, and its zeros one millisecond earlier
+		floor:  now.UnixMilli() - 2, // less than the first batch can have: now, and now − 1 ms for its zero samples
 	}
 }
 

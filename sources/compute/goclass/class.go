@@ -60,16 +60,17 @@ type Method struct {
 	// Measure returns the readings of a tick. In each tick, the methods of a job are called once, one after another.
 	Measure func(ctx context.Context, t *Tick) ([]Reading, error)
 
-	// Delta says that Measure returns a running total of the API, and the metric measures the change of the total. It is the same
-	// as from: total for a counter, and as delta: true for a gauge (its value is the change) and for a histogram or summary (it
-	// observes the change).
+	// Delta says that Measure returns a running total of the API, and the metric measures the change of the total. In the
+	// configuration, this is "from: total" of a counter, and "delta: true" of a gauge (its value is the change) and of a histogram or
+	// summary (it observes the change).
 	Delta bool
 
-	// Increment says that Measure returns changes, which are added up. It is the same as from: increment for a counter or a gauge.
+	// Increment says that Measure returns changes, which are added up. In the configuration of a counter or a gauge, this is
+	// "from: increment".
 	Increment bool
 
 	// Once says that each reading has the ID of an event, and that an event is counted only once, even if the API returns it in
-	// several ticks. It is the same as once_by in the configuration.
+	// several ticks. In the configuration, this is "once_by".
 	Once bool
 }
 

@@ -227,7 +227,7 @@ func (f *fetcher) isOK(code int) bool {
 	return slices.Contains(f.config.OKExitCodes, code)
 }
 
-// shown passes the command, how it has ended, and its standard error to show.
+// shown calls f.show with the command, how it has ended, and its standard error.
 func (f *fetcher) shown(c *command, e *ending, said said, err error) {
 	if f.show == nil {
 		return

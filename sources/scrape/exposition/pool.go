@@ -38,8 +38,8 @@ type Options struct {
 	LabelNameLengthLimit  int
 	LabelValueLengthLimit int
 
-	// Gauges are the metrics about each scrape. The readings of the first gauge also have the problems and the drops. If there are
-	// no gauges, a metric without series has them, whose name is Subject.
+	// Gauges are the metrics about each scrape. Problems and dropped samples are reported with the readings of the first gauge. If there
+	// are no gauges, they are reported with a metric that has no series. Its name is Subject.
 	Gauges  []Gauge
 	Subject string
 
@@ -65,7 +65,7 @@ type Pool struct {
 	series   map[uint64]*series
 	drops    []metric.Drop
 	index    lineIndex    // lines of the target whose page is being parsed
-	desc     *description // last result of share
+	desc     *description // last result of share()
 
 	// Memory that is reused.
 	builder      *labels.Builder
