@@ -85,13 +85,16 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	for {
 		if len(into) == cap(into) {
 			// The caller may keep the memory for the next body. So it grows only by a quarter, to a little more than the
-			// Content-Length, and at most to one byte more than the limit: that byte shows that the limit is exceeded.
+			// Content-Length, and at most to one byte more than the limit: that byte shows that the limit is exceeded. A filter may
+			// hold many bytes when few are left to the limit, so with a filter the limit is no measure.
 			held := int64(len(into) - begin)
 			more := max(held/4, minRead)
-			if rest := r.ContentLength - held; rest >= 0 {
+			if rest := r.ContentLength - held; rest >= 0 && rest < more {
 				more = min(more, rest+r.ContentLength/spareBody+1)
 			}
-			more = max(min(more, r.bounded.left+1), 1)
+			if r.filter == nil {
+				more = max(min(more, r.bounded.left+1), 1)
+			}
 			into = append(make([]byte, 0, int64(len(into))+more), into...) // slices.Grow would grow it by more
 		}
 		n, err := body.Read(into[len(into):cap(into)])

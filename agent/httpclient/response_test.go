@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"compress/gzip"
@@ -87,6 +88,40 @@ func TestReadBodyMemory(t *testing.T) {
 	if got, err := resp.ReadBody(nil, Limit{Bytes: math.MaxInt64}); err != nil || string(got) != "short" || cap(got) > 2*readAhead {
 		t.Errorf("%d bytes held, %v", cap(got), err)
 	}
+}
+
+// A filter that still holds the body when the limit is reached does not make the memory grow byte by byte, and neither does the largest
+// Content-Length.
+func TestReadBodyGrowsInFewSteps(t *testing.T) {
+	const window = 64 << 10
+	for name, c := range map[string]struct {
+		size   int
+		length int64
+		limit  Limit
+		window int // size of the buffer of a filter
+	}{
+		"filter":         {window, -1, maxBody(window), window},
+		"Content-Length": {window, math.MaxInt64, Limit{Bytes: math.MaxInt64}, 0},
+	} {
+		want := strings.Repeat("x", c.size)
+		resp, _ := response(strings.NewReader(want), c.length)
+		steps := 0
+		resp.Filter(func(body io.Reader) io.Reader { return countedReads{bufio.NewReaderSize(body, c.window), &steps} })
+		got, err := resp.ReadBody(nil, c.limit)
+		if err != nil || string(got) != want || steps > 50 {
+			t.Errorf("%s: %d bytes in %d reads, %v", name, len(got), steps, err)
+		}
+	}
+}
+
+type countedReads struct {
+	io.Reader
+	n *int
+}
+
+func (c countedReads) Read(p []byte) (int, error) {
+	*c.n++
+	return c.Reader.Read(p)
 }
 
 func TestReadBodyReusesMemory(t *testing.T) {
