@@ -136,6 +136,7 @@ func TestYAML(t *testing.T) {
 		{"format: yaml", `{"a": [1, "é\u00e9"]}`, `{"a":[1,"éé"]}`},
 		{"format: yaml", "!!str 5", `5`},
 		{"format: yaml", "[!!int '7', !!str 7, ! 6, ! true, '8', \"9\", .inf, .iNF, Infinity, +.nan]", `[7,"7","6","true","8","9","+Inf",".iNF","Infinity","+.nan"]`},
+		{"format: yaml", "[!!bool 'true', !!bool False, !!bool yes, !!bool 1, yes, off]", `[true,false,"yes","1","yes","off"]`},
 		{"format: yaml", "# nothing\n", `null`},
 		{"format: yaml", " ", `null`},
 		{"format: yaml", "a: 1\nb: 2\na: 3\n", `invalid YAML: line 3: duplicate key "a"`},

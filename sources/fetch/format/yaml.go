@@ -142,12 +142,14 @@ func (t *tree) scalar(n *yaml.Node) {
 		t.built.Literal(document.Null)
 		return
 	case "!!bool":
-		if strings.EqualFold(n.Value, "true") {
+		switch { // any other value with this tag stays a string: it is not a boolean of YAML 1.2
+		case strings.EqualFold(n.Value, "true"):
 			t.built.Literal(document.True)
-		} else {
+			return
+		case strings.EqualFold(n.Value, "false"):
 			t.built.Literal(document.False)
+			return
 		}
-		return
 	}
 	if t.isNumber(n) && t.number(n.Value) {
 		return
