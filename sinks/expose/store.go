@@ -135,7 +135,11 @@ func (f *family) resolveConflicts(hasJobLabel bool) {
 			all := len(p.Series)
 			p.Series = seen.unseen(&p, hasJobLabel)
 			if n := all - len(p.Series); n > 0 {
-				f.drop(p, sinks.Collision, n, "job "+f.shown[0].job+" has the same series")
+				text := "the job has the same series twice"
+				if len(f.shown) > 0 {
+					text = "job " + f.shown[0].job + " has the same series"
+				}
+				f.drop(p, sinks.Collision, n, text)
 			}
 		}
 		if len(p.Series) > 0 {

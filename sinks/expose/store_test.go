@@ -95,6 +95,17 @@ func TestDuplicateSeries(t *testing.T) {
 	}
 }
 
+// TestTwiceInOneJob checks that a source which breaks its contract, and returns one series twice, does not harm the page of other jobs.
+func TestTwiceInOneJob(t *testing.T) {
+	b := open(t, Config{})
+	b.write(t, "b", gauge("load", "z"))
+	b.write(t, "a", gauge("load", "x", "x"))
+	wantValues(t, b, map[string]float64{`{__name__="load", room="x"}`: 1, `{__name__="load", room="z"}`: 1})
+	if got := b.logged(); !strings.Contains(got, `job=a series=1 first="load: the job has the same series twice"`) {
+		t.Errorf("logged:\n%s", got)
+	}
+}
+
 // TestSimilarSeries holds that series are different if only the concatenation of names and values is equal.
 func TestSimilarSeries(t *testing.T) {
 	b := open(t, Config{})
