@@ -53,7 +53,7 @@ func (x *scriptExporter) script(n *node, schedule string) {
 		}
 	}
 	words := n.strs("command")
-	if len(words) == 1 || len(words) == 0 {
+	if n.get("command") == nil || n.get("command").kind != list {
 		words = strings.Fields(n.str("command") + n.str("script"))
 	}
 	words = append(words, n.strs("args")...)
