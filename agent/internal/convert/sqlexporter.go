@@ -266,6 +266,9 @@ func (x *sqlExporter) columns(m *metricOut, n *node) {
 		}
 		m.labels[k] = orNull(row + field(k))
 	}
+	if n.has("timestamp_value") {
+		m.time = row + field(n.str("timestamp_value"))
+	}
 	switch {
 	case n.has("static_value"):
 		m.value = n.str("static_value")
@@ -279,9 +282,6 @@ func (x *sqlExporter) columns(m *metricOut, n *node) {
 	case len(values) > 1:
 		several(m, values, label)
 	}
-	if n.has("timestamp_value") {
-		m.time = field(n.str("timestamp_value"))
-	}
 }
 
 // several sets the items and the value of a metric so that each value column of a row is one reading.
@@ -294,6 +294,10 @@ func several(m *metricOut, values []string, label string) {
 	for i, k := range slices.Sorted(maps.Keys(m.labels)) {
 		b += ", " + slot(i+1, k) + ": (" + m.labels[k] + ")"
 		m.labels[k] = "." + slot(i+1, k)
+	}
+	if m.time != "" {
+		b += `, "@time": (` + m.time + ")" // no label has this name
+		m.time = field("@time")
 	}
 	m.items, m.value = b+"}", ".v"
 	m.labels[label] = "." + slot(0, label)
