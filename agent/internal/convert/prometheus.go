@@ -3,6 +3,7 @@ package convert
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -122,6 +123,13 @@ func (p *prometheus) targets(j *scrapeJob) {
 			j.urls = j.urls || strings.Contains(address, "/")
 			t, keep := p.relabelled(j, address, static, rules)
 			t.line = g.get("targets").at(g.line)
+			for _, name := range slices.Sorted(maps.Keys(t.labels)) {
+				public, changed := publicValue(t.labels[name])
+				if changed {
+					p.out.lose(&j.notes, t.line, name, "the label has the address without the parts that can be secret")
+				}
+				t.labels[name] = public
+			}
 			if t.message != "" {
 				p.out.lose(&j.notes, t.line, "targets", "%s", t.message)
 				continue
@@ -342,7 +350,7 @@ func (p *prometheus) convert() {
 // address returns a target in the form of cton's settings. Parameters that may be secrets are left out, with a note.
 func (p *prometheus) address(t *target, notes *[]note) string {
 	for name, values := range t.params {
-		if secretName(name) || slices.ContainsFunc(values, secretText) {
+		if secretName(name) || slices.ContainsFunc(values, secretParameter) {
 			p.out.lose(notes, t.line, "params", "a parameter can be a secret and is not copied")
 			delete(t.params, name)
 		}
@@ -351,6 +359,12 @@ func (p *prometheus) address(t *target, notes *[]note) string {
 		return t.host
 	}
 	return t.url()
+}
+
+// secretParameter reports whether the value of a parameter can be a secret, or is an address that has one.
+func secretParameter(value string) bool {
+	_, changed := publicValue(value)
+	return changed || secretText(value)
 }
 
 // scrapeKey converts a key of an entry if a scrape of cton has this key too. For other keys it adds a note.

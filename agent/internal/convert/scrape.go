@@ -50,7 +50,7 @@ func (p *prometheus) liveSettings(s scrapeJob, g *node, j *job, first bool) *yam
 	put(set, "targets", texts(addresses))
 	labels := map[string]string{}
 	for _, l := range g.pairs("labels") {
-		labels[l.key] = l.value.str()
+		labels[l.key], _ = publicValue(l.value.str())
 	}
 	put(set, "labels", flow(labels))
 	if first {
@@ -90,7 +90,7 @@ func (p *prometheus) params(s scrapeJob, j *job) *yaml.Node {
 	all := object()
 	for _, m := range s.node.pairs("params") {
 		values := s.node.strs("params", m.key)
-		if secretName(m.key) || slices.ContainsFunc(values, secretText) {
+		if secretName(m.key) || slices.ContainsFunc(values, secretParameter) {
 			if secretText(m.key) || len(values) != 1 {
 				p.out.lose(&j.notes, m.line, "params", "a parameter can be a secret and is not copied")
 				continue

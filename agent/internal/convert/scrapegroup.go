@@ -84,12 +84,12 @@ func (p *prometheus) scrapeSettings(s scrapeJob, g *scrapeGroup, j *job, first b
 	if !first {
 		notes = &[]note{} // the first job of the entry has these notes
 	}
-	lost := p.out.lost
 	set := object()
 	var addresses []string
 	for _, t := range g.targets {
-		addresses = append(addresses, p.address(&t, notes))
+		addresses = append(addresses, p.address(&t, &j.notes))
 	}
+	lost := p.out.lost
 	put(set, "targets", texts(addresses))
 	for _, m := range s.node.pairs() {
 		p.scrapeKey(set, m, notes)

@@ -128,6 +128,32 @@ func splitQuery(u *url.URL, a *address, job string, line int) *yaml.Node {
 	return query
 }
 
+// publicValue returns the value of a label without the password and the secret parameters of an address that it has. It returns "" if an
+// address cannot be read. changed reports whether something is left out.
+func publicValue(value string) (public string, changed bool) {
+	if !strings.ContainsAny(value, "?@") {
+		return value, false
+	}
+	whole := withScheme(value)
+	u, err := url.Parse(whole)
+	if err != nil {
+		return "", true
+	}
+	_, password := u.User.Password()
+	login := password || u.User != nil && whole == value // a@b.example is an address of mail
+	if u.Host == "" || !login && !secretName(u.RawQuery) && !secretText(u.RawQuery) {
+		return value, false
+	}
+	a, ok := split(whole, "", 0)
+	if !ok {
+		return "", true
+	}
+	if whole != value {
+		return strings.TrimPrefix(a.url, "http://"), true
+	}
+	return a.url, a.url != value
+}
+
 // escapeTemplate escapes a text for a setting that is a template.
 func escapeTemplate(s string) string { return strings.ReplaceAll(s, "{{", `{{ "{{" }}`) }
 
