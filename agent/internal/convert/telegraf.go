@@ -161,29 +161,24 @@ func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 	t.out.add(job)
 }
 
-// block applies all settings that change a measurement, and adds its metrics.
+// block applies all settings that change a measurement, and adds its metrics. As in Telegraf, the name and the tags of the data choose the
+// measurements of an input, and the fields and tags are chosen after the settings have renamed the measurement and added tags.
 func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut) {
-	b.measurement = cmp.Or(n.str("name_override"), b.measurement, plugin)
-	b.measurement = n.str("name_prefix") + b.measurement + n.str("name_suffix")
+	b.measurement = cmp.Or(b.measurement, plugin)
 	for _, x := range tags {
 		b.setTag(x.name, x.value, false)
 	}
-	for _, m := range n.pairs("tags") {
-		b.setTag(m.key, m.value.str(), false)
-	}
 	b.fields = unique(b.fields)
-	if len(b.fields) == 0 || !(filter{n}).apply(t, b, &j.notes) {
+	own := filter{n}
+	if len(b.fields) == 0 || !own.selects(t, b, &j.notes) {
 		return
 	}
-	globals := t.root.pairs("global_tags")
-	for _, m := range append(globals, t.root.pairs("tags")...) {
-		c := client{t.out, &j.notes, j.name}
-		c.variables(m.line, m.key, m.value.str())
-		b.setTag(m.key, m.value.str(), false)
+	b.measurement = n.str("name_prefix") + cmp.Or(n.str("name_override"), b.measurement) + n.str("name_suffix")
+	t.tags(n, j, b, true, true)
+	if !own.trims(b) {
+		return
 	}
-	if omit, host := t.root.is("agent", "omit_hostname"), t.root.str("agent", "hostname"); !omit && host != "" && (filter{n}).tag("host") {
-		b.setTag("host", host, false)
-	}
+	t.tags(n, j, b, n.is("always_include_local_tags"), n.is("always_include_global_tags"))
 	for _, p := range t.processors {
 		t.process(p, b, &j.notes)
 	}
@@ -193,6 +188,26 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 		}
 	}
 	t.metrics(j, b)
+}
+
+// tags adds the tags of an input, and those of all inputs, that a block does not have.
+func (t *telegraf) tags(n *node, j *job, b *block, local, global bool) {
+	if local {
+		for _, m := range n.pairs("tags") {
+			b.setTag(m.key, m.value.str(), false)
+		}
+	}
+	if !global {
+		return
+	}
+	if omit, host := t.root.is("agent", "omit_hostname"), t.root.str("agent", "hostname"); !omit && host != "" { // it precedes a global tag
+		b.setTag("host", host, false)
+	}
+	for _, m := range append(t.root.pairs("global_tags"), t.root.pairs("tags")...) {
+		c := client{t.out, &j.notes, j.name}
+		c.variables(m.line, m.key, m.value.str())
+		b.setTag(m.key, m.value.str(), false)
+	}
 }
 
 // unique removes fields that have the same name as a later field.

@@ -101,6 +101,11 @@ func (f filter) tag(name string) bool { return keeps(name, f.of("taginclude"), f
 
 // apply filters a block, and reports whether any fields are left.
 func (f filter) apply(t *telegraf, b *block, notes *[]note) bool {
+	return f.selects(t, b, notes) && f.trims(b)
+}
+
+// selects reports whether a block is kept by its name and tags. It restricts its items to those that are kept.
+func (f filter) selects(t *telegraf, b *block, notes *[]note) bool {
 	if !f.measurement(b.measurement) {
 		return false
 	}
@@ -127,6 +132,11 @@ func (f filter) apply(t *telegraf, b *block, notes *[]note) bool {
 	if f.n.has("metricpass") {
 		t.out.lose(notes, f.n.get("metricpass").line, "metricpass", "there is no counterpart")
 	}
+	return true
+}
+
+// trims removes fields and tags of a block, and reports whether any fields are left.
+func (f filter) trims(b *block) bool {
 	b.fields = slices.DeleteFunc(b.fields, func(x fieldOut) bool { return !f.field(x.name) })
 	b.tags = slices.DeleteFunc(b.tags, func(x tagOut) bool { return !f.tag(x.name) })
 	return len(b.fields) > 0

@@ -66,19 +66,18 @@ func (t *telegraf) influx(plugin string, n *node, j *job, tags []tagOut) {
 		}
 	}
 	b := &block{tags: tags}
-	for _, list := range [][]member{n.pairs("tags"), t.root.pairs("global_tags"), t.root.pairs("tags")} {
-		for _, m := range list {
-			b.setTag(m.key, m.value.str(), false)
-		}
-	}
+	t.tags(n, j, b, true, true)
 	var constant []string
 	for _, x := range b.tags {
 		constant = append(constant, quote(x.name)+": "+quote(x.value))
 	}
 	labels := "{" + strings.Join(constant, ", ") + "} + $t"
-	items, fields := ".[] | ("+measurement+") as $m | .tags as $t | .fields as $f", ""
-	for _, f := range append([]filter{{n}}, t.filters()...) {
-		items += f.test("$m", "namepass", "namedrop")
+	own := filter{n}
+	items, fields := ".[]"+own.test(".measurement", "namepass", "namedrop")+" | ("+measurement+") as $m | .tags as $t | .fields as $f", ""
+	for _, f := range append([]filter{own}, t.filters()...) {
+		if f != own { // the input's choice is by the name in the data
+			items += f.test("$m", "namepass", "namedrop")
+		}
 		fields += f.test(".key", "fieldpass fieldinclude", "fielddrop fieldexclude")
 		if keep := f.test(".key", "taginclude", "tagexclude"); keep != "" {
 			labels = "(" + labels + " | with_entries(" + strings.TrimPrefix(keep, " | ") + "))"
