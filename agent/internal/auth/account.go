@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -218,8 +217,8 @@ func (l *loginAuthenticator) Forget(ctx context.Context, token string) error {
 	l.provider.mu.Lock()
 	a := l.provider.accounts[server]
 	l.provider.mu.Unlock()
-	if a == nil {
-		return errors.New("the server has left")
+	if a == nil { // another job has left the server while this request was under way: the session has ended, and a new one is needed
+		return nil
 	}
 	return a.cache.Forget(ctx, token)
 }

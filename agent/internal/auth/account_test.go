@@ -174,6 +174,31 @@ func TestEachServerHasItsLogout(t *testing.T) {
 	}
 }
 
+// TestLeftDuringARequest holds that a request whose session another job ends gets a new session.
+func TestLeftDuringARequest(t *testing.T) {
+	w, a, _ := fleet(t)
+	client, other := w.client(t), w.client(t)
+	leave := false
+	w.Serve(t, "10.0.0.3:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if leave && r.URL.Path == "/data" {
+			leave = false
+			if err := other.Leave(t.Context(), &url.URL{Scheme: "http", Host: "10.0.0.3"}); err != nil {
+				t.Error(err)
+			}
+		}
+		a.ServeHTTP(rw, r)
+	}))
+	for range 2 {
+		if got := ask(t, client, "http://10.0.0.3/data"); got != "a" {
+			t.Errorf("got %s", got)
+		}
+		leave = !leave
+	}
+	if a.logins != 2 || len(a.byes) != 1 {
+		t.Errorf("%d logins, logouts %v", a.logins, a.byes)
+	}
+}
+
 // TestLogoutOfManyServers holds that a server which refuses its logout does not keep the others from theirs.
 func TestLogoutOfManyServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
