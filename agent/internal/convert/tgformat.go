@@ -200,9 +200,9 @@ func (r *reading) csv() []*block {
 		case c.skipped:
 		case tags.match(c.name):
 			b.tags = append(b.tags, tagOut{name: c.name, value: path + ` // ""`})
-		case c.name == r.n.str("csv_timestamp_column"):
+		case r.n.has("csv_timestamp_column") && c.name == r.n.str("csv_timestamp_column"):
 			r.timeOf(b, path, r.n.str("csv_timestamp_format"), r.n.str("csv_timezone"), line)
-		case c.name == r.n.str("csv_measurement_column"):
+		case r.n.has("csv_measurement_column") && c.name == r.n.str("csv_measurement_column"):
 			if !r.n.has("name_override") {
 				r.lose(r.n.get("csv_measurement_column").line, "csv_measurement_column", "the name is data, which has no counterpart")
 			}

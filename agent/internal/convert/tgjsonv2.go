@@ -241,7 +241,7 @@ func (r *reading) v2Leaves(b *block, o *node, all []leaf) {
 		if _, text := l.value.(string); text {
 			kind = fieldText
 		}
-		r.v2Member(b, o, l.name, l.last, l.path, kind)
+		r.v2Member(b, o, l.name, l.last, cmp.Or(l.path, "."), kind) // an item that is a number has no path
 	}
 }
 
@@ -290,7 +290,7 @@ func (r *reading) v2Member(b *block, o *node, name, last, path string, kind fiel
 		kind = v2Kind(typed)
 	}
 	switch {
-	case name == o.str("timestamp_key"):
+	case o.has("timestamp_key") && name == o.str("timestamp_key"):
 		r.timeOf(b, path, o.str("timestamp_format"), o.str("timestamp_timezone"), o.get("timestamp_key").line)
 	case slices.Contains(o.strs("tags"), name):
 		if !slices.ContainsFunc(b.tags, func(x tagOut) bool { return x.name == shown }) {

@@ -169,7 +169,7 @@ func (t *telegraf) column(b *block, q *node, j *job, c sqlColumn, tag bool) {
 	case typed:
 	case asText:
 		f.kind = fieldText
-	case c.name == q.str("time_column"):
+	case q.has("time_column") && c.name == q.str("time_column"):
 		t.out.lose(&j.notes, q.get("time_column").line, "time_column", "Telegraf makes a metric of the time too, in nanoseconds; it is left out")
 		return
 	case tag && (isText || c.value == nil):
