@@ -300,6 +300,10 @@ func ruleNodes(o *output, notes *[]note, all []*node) *yaml.Node {
 			o.lose(notes, n.line, "relabel_configs", "the rule is not valid and left out")
 			continue
 		}
+		if secretRule(n) {
+			o.lose(notes, n.line, "relabel_configs", "the rule can hold a secret and is left out")
+			continue
+		}
 		r := object("source_labels", texts(n.strs("source_labels")))
 		for _, key := range []string{"separator", "regex", "target_label", "replacement"} {
 			if n.has(key) {
@@ -318,6 +322,16 @@ func ruleNodes(o *output, notes *[]note, all []*node) *yaml.Node {
 		list.Content = append(list.Content, r)
 	}
 	return list
+}
+
+// secretRule reports whether a relabelling rule has an address with a password or a secret parameter, or sets a secret parameter.
+func secretRule(n *node) bool {
+	replacement, regex := n.str("replacement"), n.str("regex")
+	if _, changed := publicValue(replacement); changed && !strings.Contains(replacement, "$") {
+		return true
+	}
+	parameter, ok := strings.CutPrefix(n.str("target_label"), model.ParamLabelPrefix)
+	return ok && secretName(parameter) && replacement != "" && !strings.Contains(replacement, "$") || secretText(replacement) || secretText(regex)
 }
 
 // rule returns a relabelling rule as a setting. pairs has keys and values alternately.

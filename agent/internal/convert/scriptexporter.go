@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -104,7 +105,7 @@ func command(o *output, notes *[]note, set *yaml.Node, line int, words []string)
 	case len(words) == 0:
 		o.lose(notes, line, "command", "there is none")
 		return false
-	case secretText(all) || secretName(all) && secretFlag(all):
+	case secretText(all), secretName(all) && secretFlag(all), slices.ContainsFunc(words, addressWithLogin), loginFlag(words):
 		o.lose(notes, line, "command", "it can hold a secret and is not copied: put it into a script, with the secret in env")
 		return false
 	}
@@ -114,6 +115,29 @@ func command(o *output, notes *[]note, set *yaml.Node, line int, words []string)
 	}
 	put(set, "command", texts(escaped))
 	return true
+}
+
+// addressWithLogin reports whether a word of a command has an address with a password or a secret parameter.
+func addressWithLogin(word string) bool {
+	return slices.ContainsFunc(strings.Fields(word), func(w string) bool {
+		_, changed := publicValue(strings.Trim(w, `"'`))
+		return changed
+	})
+}
+
+// loginFlag reports whether a command has a user and a password as curl gets them: -u USER:PASSWORD.
+func loginFlag(words []string) bool {
+	fields := strings.Fields(strings.Join(words, " "))
+	for i, w := range fields {
+		name, value, given := strings.Cut(w, "=")
+		if !given && i+1 < len(fields) {
+			value = fields[i+1]
+		}
+		if (name == "-u" || name == "--user" || name == "--proxy-user") && strings.Contains(value, ":") {
+			return true
+		}
+	}
+	return false
 }
 
 // secretFlag reports whether a command sets a flag or variable that can be a secret.

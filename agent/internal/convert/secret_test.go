@@ -58,6 +58,21 @@ remote_write:
 alerting: {alertmanagers: [{basic_auth: {password: M}}]}
 remote_read: [{url: "https://u:M@x.example/"}]
 `,
+		"Prometheus labels": `scrape_configs:
+- job_name: a
+  metrics_path: /probe
+  relabel_configs:
+  - {source_labels: [__address__], target_label: __param_target}
+  - {source_labels: [__address__], target_label: instance}
+  - {target_label: __address__, replacement: bb.example}
+  static_configs: [{targets: ["https://u:M@a.example/", "https://b.example/?token=M"], labels: {page: "https://u:M@c.example"}}]
+- job_name: b
+  relabel_configs:
+  - {target_label: __param_token, replacement: M}
+  - {target_label: __metrics_path__, replacement: "/x?token=M"}
+  metric_relabel_configs: [{target_label: url, replacement: "https://u:M@d.example/"}]
+  static_configs: [{targets: ["b.example:1"], labels: {page: "https://u:M@c.example"}}]
+`,
 		"sql_exporter": `target: {data_source_name: "postgres://u:M@db.example/x?password=M", collectors: [a], name: one}
 jobs:
 - {job_name: j, collectors: [a], static_configs: [{targets: {two: "mysql://u:M@tcp(h:3306)/d", three: "sqlserver://u:M@h/d", four: "M"}}]}
@@ -101,9 +116,14 @@ bearerAuth: {signingKey: M}
   token_url = "https://t.example/"
   data_format = "value"
 [[inputs.exec]]
-  commands = ["curl -H 'X-Api-Key: M' https://x.example", "x --password=M", "x --secret M", "true"]
+  commands = ["curl -H 'X-Api-Key: M' https://x.example", "x --password=M", "x --secret M", "curl -u u:M x.example", "curl --user=u:M x", "sh -c 'curl https://u:M@x.example'", "true"]
   environment = ["PASSWORD=M", "OTHER=M"]
   data_format = "value"
+[[inputs.file]]
+  files = ["/x"]
+  data_format = "influx"
+  [inputs.file.tags]
+    page = "https://u:M@x.example/"
 [[inputs.sql]]
   driver = "pgx"
   dsn = "postgres://u:M@h/d"
@@ -127,7 +147,7 @@ bearerAuth: {signingKey: M}
 	}
 	for name, text := range all {
 		all[name] = strings.NewReplacer(`"M1M2M3M4M5M6M7M8M9"`, `"M"`, "M1M2M3M4M5M6M7M8M9", marker, "M@", marker+"@", `"M"`, `"`+marker+`"`, "=M", "="+marker, ": M", ": "+marker,
-			" M", " "+marker, "[M", "["+marker, ".M}", "."+marker+"}").Replace(text)
+			" M", " "+marker, ":M ", ":"+marker+" ", "[M", "["+marker, ".M}", "."+marker+"}").Replace(text)
 	}
 	return all
 }
