@@ -424,11 +424,14 @@ func (j *job) load() error {
 	if records != nil {
 		j.restore(records)
 	}
-	if !j.agent.single {
-		return nil
-	}
 	if records, err = j.agent.state.Records(ownPrefix + j.Name); err != nil {
 		return err
+	}
+	if !j.agent.single {
+		if len(records) > 0 { // this process delivers the same counters from zero: the next cton once must not continue older ones
+			j.agent.state.Append(ownPrefix+j.Name, nil)
+		}
+		return nil
 	}
 	if err := j.agent.own.totals.load(j.Name, records); err != nil {
 		j.Log.Error("the totals about runs of the job cannot be read from the state file; they start from zero", "error", err)

@@ -132,7 +132,7 @@ func (o *own) deliver(all bool) {
 		a.log.Error("the agent's own metrics cannot be computed", "error", err)
 		return
 	}
-	o.totals.start(result.Families)
+	o.totals.start(result.Families, now)
 	o.starts.set(result.Families, now)
 	if a.single && a.state != nil && !a.keepTotals(&o.totals, result.Families) {
 		result.Families = slices.DeleteFunc(result.Families, func(f metric.Family) bool { return f.Desc.Type == metric.Counter })

@@ -379,6 +379,9 @@ func FoldSaved(name string, records [][]byte) ([]byte, error) {
 		if strings.HasPrefix(name, loginPrefix) && bytes.IndexByte(last, '\n') == len(last)-1 {
 			return nil, nil // only the mark: the token was forgotten
 		}
+		if strings.HasPrefix(name, ownPrefix) && len(last) == 0 {
+			return nil, nil // cton run has begun other counters
+		}
 		return last, nil
 	}
 	s, err := ReadSaved(records)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
@@ -13,7 +14,7 @@ import (
 // total is one of the agent's own counters about a job, as a process that runs each job once has delivered it.
 type total struct {
 	Metric string            `json:"metric"`
-	Labels map[string]string `json:"labels"` // without the labels of the agent itself
+	Labels map[string]string `json:"labels"`
 	Value  float64           `json:"value"`
 	Start  int64             `json:"start"` // when the counter was zero, in Unix milliseconds
 }
@@ -24,7 +25,7 @@ const maxTotals = 1000
 // totals continues the agent's own counters where the process before has ended: it counts from zero as every process, and there is
 // one process for each run of a job. The state file keeps them.
 type totals struct {
-	agent map[string]string // labels of the agent itself, which can differ from process to process
+	agent map[string]string // labels of the agent itself: another shard has other series, which this process keeps and does not deliver
 
 	mu     sync.Mutex                  // guards before while jobs are loaded
 	before map[string]map[string]total // by job, and by key of the series
@@ -32,7 +33,7 @@ type totals struct {
 
 // load adds the counters that the state file has for a job.
 func (t *totals) load(job string, records [][]byte) error {
-	if len(records) == 0 {
+	if len(records) == 0 || len(records[len(records)-1]) == 0 {
 		return nil
 	}
 	var all []total
@@ -46,16 +47,16 @@ func (t *totals) load(job string, records [][]byte) error {
 	}
 	t.before[job] = map[string]total{}
 	for _, one := range all {
-		t.before[job][t.key(one.Metric, one.Labels)] = one
+		t.before[job][key(one.Metric, one.Labels)] = one
 	}
 	return nil
 }
 
 // key returns what is equal for the same series in two processes.
-func (t *totals) key(name string, labels map[string]string) string {
+func key(name string, labels map[string]string) string {
 	text := name
 	for _, label := range slices.Sorted(maps.Keys(labels)) {
-		if _, own := t.agent[label]; !own && labels[label] != "" {
+		if labels[label] != "" {
 			text += "\x00" + label + "\x00" + labels[label]
 		}
 	}
@@ -75,77 +76,99 @@ func (t *totals) add(readings metric.Readings, jobs []JobState) {
 			for n, name := range m.Desc.LabelNames {
 				labels[name] = m.Rows[k].Labels[n]
 			}
-			key := t.key(m.Desc.Name, labels)
-			m.Rows[k].Value += t.before[labels[JobLabel]][key].Value
-			added[key] = true
+			series := key(m.Desc.Name, labels)
+			m.Rows[k].Value += t.before[labels[JobLabel]][series].Value
+			added[series] = true
 		}
 		for _, j := range jobs {
-			for _, key := range slices.Sorted(maps.Keys(t.before[j.Name])) {
-				if one := t.before[j.Name][key]; one.Metric == m.Desc.Name && !added[key] {
-					m.Rows = append(m.Rows, metric.Reading{Labels: t.values(m.Desc.LabelNames, one.Labels), Value: one.Value})
+			for _, series := range slices.Sorted(maps.Keys(t.before[j.Name])) {
+				if one := t.before[j.Name][series]; !added[series] && t.isOf(m.Desc, &one) {
+					m.Rows = append(m.Rows, metric.Reading{Labels: valuesOf(m.Desc.LabelNames, one.Labels), Value: one.Value})
 				}
 			}
 		}
 	}
 }
 
-// values returns the values of labels in the order of their names.
-func (t *totals) values(names []string, labels map[string]string) []string {
+// isOf reports whether a counter is a series of a metric that this process delivers.
+func (t *totals) isOf(d *metric.Desc, one *total) bool {
+	for name, value := range t.agent {
+		if one.Labels[name] != value {
+			return false
+		}
+	}
+	for name := range one.Labels {
+		if !slices.Contains(d.LabelNames, name) {
+			return false
+		}
+	}
+	return one.Metric == d.Name
+}
+
+// valuesOf returns the values of labels in the order of their names.
+func valuesOf(names []string, labels map[string]string) []string {
 	values := make([]string, len(names))
 	for i, name := range names {
 		values[i] = labels[name]
-		if own, is := t.agent[name]; is {
-			values[i] = own
-		}
 	}
 	return values
 }
 
-// start sets the start of the counters that earlier processes have begun.
-func (t *totals) start(families []metric.Family) {
+// start sets the start of the counters that earlier processes have begun. It is before now, also if the clock was set back.
+func (t *totals) start(families []metric.Family, now time.Time) {
 	for i := range families {
 		if t.before == nil || families[i].Desc.Type != metric.Counter {
 			continue
 		}
 		for k := range families[i].Series {
 			s := &families[i].Series[k]
-			labels := t.labels(s.Labels)
-			if one, known := t.before[labels[JobLabel]][t.key(families[i].Desc.Name, labels)]; known {
-				s.Start = one.Start
+			labels := labelsOf(s.Labels)
+			if one, known := t.before[labels[JobLabel]][key(families[i].Desc.Name, labels)]; known {
+				s.Start = min(one.Start, now.UnixMilli()-1)
 			}
 		}
 	}
 }
 
-// records returns a record for the state file for each job that has counters.
+// records returns a record for the state file for each job that has counters. It also has the counters of the job that other shards
+// have delivered.
 func (t *totals) records(families []metric.Family) map[string][]byte {
-	all := map[string][]total{}
+	all, kept := map[string][]total{}, map[string]bool{}
+	keep := func(job string, one total) {
+		if len(all[job]) < maxTotals {
+			all[job] = append(all[job], one)
+		}
+	}
 	for i := range families {
 		f := &families[i]
 		if f.Desc.Type != metric.Counter {
 			continue
 		}
 		for k := range f.Series {
-			labels := t.labels(f.Series[k].Labels)
-			if job := labels[JobLabel]; len(all[job]) < maxTotals {
-				all[job] = append(all[job], total{f.Desc.Name, labels, f.Series[k].Value, f.Series[k].Start})
+			labels := labelsOf(f.Series[k].Labels)
+			if job := labels[JobLabel]; job != "" {
+				keep(job, total{f.Desc.Name, labels, f.Series[k].Value, f.Series[k].Start})
+				kept[key(f.Desc.Name, labels)] = true
 			}
 		}
 	}
 	records := map[string][]byte{}
-	for job, list := range all {
-		records[job], _ = json.Marshal(list) // cannot fail: no value is NaN or infinite
+	for job := range all {
+		for _, series := range slices.Sorted(maps.Keys(t.before[job])) {
+			if !kept[series] {
+				keep(job, t.before[job][series])
+			}
+		}
+		records[job], _ = json.Marshal(all[job]) // cannot fail: no value is NaN or infinite
 	}
 	return records
 }
 
-// labels returns the labels of a series without those of the agent itself.
-func (t *totals) labels(set *metric.LabelSet) map[string]string {
+// labelsOf returns the labels of a series as a map.
+func labelsOf(set *metric.LabelSet) map[string]string {
 	labels := map[string]string{}
 	for l := range set.All() {
-		if _, own := t.agent[l.Name]; !own {
-			labels[l.Name] = l.Value
-		}
+		labels[l.Name] = l.Value
 	}
 	return labels
 }

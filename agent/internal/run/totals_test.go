@@ -1,13 +1,17 @@
 package run
 
 import (
+	"log/slog"
+	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/collectington/collectington/agent/metric"
 )
 
 // TestTotals checks that a process continues the counters of the one before: their values, their starts, and those that it does not
-// count itself, also if another shard ran the job.
+// count itself. Those of another shard are other series: they are kept for it, and not counted here too.
 func TestTotals(t *testing.T) {
 	runs := &metric.Desc{Name: "cton_job_runs_total", Type: metric.Counter, LabelNames: []string{JobLabel, "result", "shard"}}
 	up := &metric.Desc{Name: "cton_job_up", Type: metric.Gauge, LabelNames: []string{JobLabel, "shard"}}
@@ -18,13 +22,13 @@ func TestTotals(t *testing.T) {
 	records := before.records(family(
 		metric.Series{Labels: set("success", "0"), Value: 7, Start: 1000}, metric.Series{Labels: set("error", "0"), Value: 2, Start: 2000}))
 
-	after := totals{agent: map[string]string{"shard": "1"}}
+	after := totals{agent: map[string]string{"shard": "0"}}
 	if err := after.load("a", [][]byte{[]byte("old"), records["a"]}); err != nil {
 		t.Fatal(err)
 	}
 	readings := metric.Readings{
-		{Desc: up, Rows: []metric.Reading{{Labels: []string{"a", "1"}, Value: 1}}},
-		{Desc: runs, Rows: []metric.Reading{{Labels: []string{"a", "success", "1"}, Value: 1}, {Labels: []string{"b", "success", "1"}, Value: 4}}},
+		{Desc: up, Rows: []metric.Reading{{Labels: []string{"a", "0"}, Value: 1}}},
+		{Desc: runs, Rows: []metric.Reading{{Labels: []string{"a", "success", "0"}, Value: 1}, {Labels: []string{"b", "success", "0"}, Value: 4}}},
 	}
 	after.add(readings, []JobState{{Name: "a"}, {Name: "b"}})
 	got := map[string]float64{}
@@ -34,21 +38,95 @@ func TestTotals(t *testing.T) {
 		}
 	}
 	for series, want := range map[string]float64{
-		`cton_job_up{cton_job="a",shard="1"}`:                          1,
-		`cton_job_runs_total{cton_job="a",result="success",shard="1"}`: 8,
-		`cton_job_runs_total{cton_job="a",result="error",shard="1"}`:   2,
-		`cton_job_runs_total{cton_job="b",result="success",shard="1"}`: 4,
+		`cton_job_up{cton_job="a",shard="0"}`:                          1,
+		`cton_job_runs_total{cton_job="a",result="success",shard="0"}`: 8,
+		`cton_job_runs_total{cton_job="a",result="error",shard="0"}`:   2,
+		`cton_job_runs_total{cton_job="b",result="success",shard="0"}`: 4,
 	} {
 		if got[series] != want {
 			t.Errorf("%s is %v, want %v (all: %v)", series, got[series], want, got)
 		}
 	}
-	next := family(metric.Series{Labels: set("success", "1"), Value: 8, Start: 0}, metric.Series{Labels: set("partial", "1"), Value: 1})
-	after.start(next)
+	next := family(metric.Series{Labels: set("success", "0"), Value: 8, Start: 0}, metric.Series{Labels: set("partial", "0"), Value: 1})
+	after.start(next, time.UnixMilli(5000))
 	if s := next[0].Series; s[0].Start != 1000 || s[1].Start != 0 {
 		t.Errorf("the counters start at %d and %d, want 1000 and 0", s[0].Start, s[1].Start)
+	}
+	after.start(next, time.UnixMilli(700)) // the clock was set back
+	if s := next[0].Series; s[0].Start != 699 {
+		t.Errorf("the counter starts at %d, want 699: before its sample", s[0].Start)
+	}
+
+	other := totals{agent: map[string]string{"shard": "1"}}
+	if err := other.load("a", [][]byte{records["a"]}); err != nil {
+		t.Fatal(err)
+	}
+	moved := metric.Readings{{Desc: runs, Rows: []metric.Reading{{Labels: []string{"a", "success", "1"}, Value: 1}}}}
+	other.add(moved, []JobState{{Name: "a"}})
+	if rows := moved[0].Rows; len(rows) != 1 || rows[0].Value != 1 {
+		t.Errorf("after the job has moved to another shard: %v, want one row of 1", rows)
+	}
+	back := totals{agent: map[string]string{"shard": "0"}}
+	if err := back.load("a", [][]byte{other.records(family(metric.Series{Labels: set("success", "1"), Value: 1, Start: 3000}))["a"]}); err != nil {
+		t.Fatal(err)
+	}
+	again := metric.Readings{{Desc: runs, Rows: []metric.Reading{{Labels: []string{"a", "success", "0"}, Value: 1}}}}
+	back.add(again, []JobState{{Name: "a"}})
+	if rows := again[0].Rows; len(rows) != 2 || rows[0].Value != 8 || rows[1].Value != 2 {
+		t.Errorf("after the job has moved back: %v, want 8 and 2", rows)
 	}
 	if err := after.load("a", [][]byte{[]byte("{")}); err == nil {
 		t.Error("a record that is not valid has no error")
 	}
+}
+
+// TestTotalsAfterRun checks that a single run does not continue counters from before a cton run, which has delivered the same series from
+// zero: a receiver would count them twice.
+func TestTotalsAfterRun(t *testing.T) {
+	if folded, err := FoldSaved(ownPrefix+"a", [][]byte{[]byte("[]"), nil}); folded != nil || err != nil {
+		t.Errorf("the mark is folded to %q, %v, want nothing", folded, err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "state")
+		runs := &metric.Desc{Name: "cton_job_runs_total", Type: metric.Counter, LabelNames: []string{JobLabel}}
+		process := func(single bool) float64 {
+			file, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))
+			defer file.Close()
+			agent := New(Options{Log: slog.New(slog.DiscardHandler), State: file, Self: func(s State) metric.Readings {
+				rows := []metric.Reading{}
+				for _, j := range s.Jobs {
+					rows = append(rows, metric.Reading{Labels: []string{j.Name}, Value: float64(j.Ticks[Succeeded])})
+				}
+				return metric.Readings{{Desc: runs, Rows: rows}}
+			}})
+			last := 0.0
+			out := &shelf{judge: func(b metric.Batch) error {
+				if b.Job == Self {
+					last = b.Families[0].Series[0].Value
+				}
+				return nil
+			}}
+			plan := Plan{Concurrency: 1, Jobs: []Job{planJob(t, "a", "@every 10s", newScripted(nil))}, Sinks: []Sink{planSink("out", out)}}
+			if single {
+				if _, err := agent.Once(t.Context(), plan, Drain); err != nil {
+					t.Error(err)
+				}
+			} else {
+				stop := start(t, agent, plan, nil)
+				time.Sleep(15 * time.Second)
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			}
+			return last
+		}
+		for i, want := range []struct {
+			single bool
+			runs   float64
+		}{{true, 1}, {true, 2}, {false, 2}, {true, 1}, {true, 2}} {
+			if got := process(want.single); got != want.runs {
+				t.Errorf("process %d delivers %v runs, want %v", i+1, got, want.runs)
+			}
+		}
+	})
 }
