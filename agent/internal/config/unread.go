@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/collectington/collectington/agent/text"
@@ -70,7 +72,24 @@ func (l *loader) isUnread(path string) bool {
 		return false
 	}
 	data, err := ReadFile(path, nil)
-	return err == nil && regexp.MustCompile(`(?m)^"?(jobs|sinks|auth|defaults|external_labels|include)"?[ \t]*:`).Match(data)
+	return err == nil && isOurs(data)
+}
+
+// isOurs reports whether all keys at the top level of a text are settings of ours, and some have what a file of several has. Files of other
+// programs, such as compose.yaml and values.yaml, have some of these keys and others.
+func isOurs(data []byte) bool {
+	known, typical := settingsAt(reflect.TypeFor[topLevel](), ""), false
+	for _, key := range regexp.MustCompile(`(?m)^"?([\w.-]+)"?[ \t]*:`).FindAllSubmatch(data, -1) {
+		switch name := string(key[1]); name {
+		case "jobs", "sinks", "auth", "defaults", "external_labels", "include":
+			typical = true
+		default:
+			if !slices.Contains(known, name) && !isExtension(name) {
+				return false
+			}
+		}
+	}
+	return typical
 }
 
 func isDir(path string) bool {
