@@ -36,7 +36,9 @@ const LookBack = 5 * time.Minute
 func (r *reader) warn(plan *Plan, root *yaml.Node) {
 	w := &warner{reader: r, plan: plan, root: root}
 	plan.Warnings = slices.Clone(r.unread)
-	w.unused()
+	if !r.one { // else jobs that were left out may use them
+		w.unused()
+	}
 	w.forgotten()
 	for i := range plan.Jobs {
 		w.job(&plan.Jobs[i])
