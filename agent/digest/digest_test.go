@@ -119,7 +119,7 @@ func TestMistakesAreFoundAtOnce(t *testing.T) {
 			t.Errorf("%s: got %v, want %s…", text, err, want)
 		}
 	}
-	for _, text := range []string{`{{ hmac "sha256" .a }}`, `{{ .a | hmac "sha256" "key" }}`, `{{ unhex .a }}`, `{{ base64 }}`, `{{ now }}`, `{{ random 8 }}`, `{{ "00" | unhex | base64 }}`} {
+	for _, text := range []string{`{{ hmac "sha256" .a }}`, `{{ .a | hmac "sha256" "key" }}`, `{{ unhex .a }}`, `{{ base64 }}`, `{{ now }}`, `{{ random 8 }}`, `{{ "00" | unhex | base64 }}`, `{{ now | unhex | base64 }}`} {
 		var f Formula
 		if err := f.UnmarshalText([]byte(text)); err != nil {
 			t.Errorf("%s: %v", text, err)

@@ -225,7 +225,7 @@ func isConstant(node parse.Node) bool {
 	case *parse.PipeNode:
 		return !slices.ContainsFunc(n.Cmds, func(c *parse.CommandNode) bool { return !all(c.Args) })
 	case *parse.IdentifierNode:
-		return n.Ident != "secret" && n.Ident != "pbkdf2"
+		return n.Ident != "secret" && n.Ident != "now" && n.Ident != "pbkdf2"
 	case *parse.StringNode, *parse.NumberNode:
 		return true
 	}

@@ -35,6 +35,9 @@ type fetcher struct {
 	header http.Header
 	whole  []byte   // the response as JSON, for document: response
 	at     *url.URL // URL of the request that was answered
+	// remake returns the request of the item again, with the time now, for the next page; nil = there is no item
+	remake func() (sources.Request, error)
+
 	// For joined pages, joined items and whole responses.
 	pageText []byte
 	joined   sources.Parser
@@ -74,6 +77,9 @@ func (f *fetcher) fetchOne(ctx context.Context, tick sources.Tick, r sources.Req
 			f.host.RememberNamed(name, value)
 		}
 	}
+	if f.now.IsZero() {
+		defer f.begin()()
+	}
 	plan, err := f.plan(tick, r)
 	if err != nil {
 		return nil, err
@@ -89,6 +95,13 @@ func (f *fetcher) fetchOne(ctx context.Context, tick sources.Tick, r sources.Req
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	return f.send(client, from, req)
+}
+
+// begin sets the time of the next request, which all its parts have. The function end removes it.
+func (f *fetcher) begin() (end func()) {
+	builder := f.requestBuilder
+	f.requestBuilder = builder.at(time.Now())
+	return func() { f.requestBuilder = builder }
 }
 
 // clientFor returns the client for the request's origin. The credentials and the TLS settings are only for the origin of the

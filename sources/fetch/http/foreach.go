@@ -289,9 +289,19 @@ func (f *fetcher) itemBody(ctx context.Context, tick sources.Tick, r sources.Req
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %s (for_each.timeout)", timeout))
 		defer cancel()
 	}
-	request, err := f.forItem(tick, i, r)
+	defer f.begin()()
+	f.remake = func() (sources.Request, error) {
+		f.requestBuilder = f.requestBuilder.at(time.Now())
+		request, err := f.forItem(tick, i, r)
+		if err != nil {
+			return request, fmt.Errorf("for_each, %s: %s", f.excerpt(string(i.json)), f.host.Secrets.Scrub(err.Error()))
+		}
+		return request, nil
+	}
+	defer func() { f.remake = nil }()
+	request, err := f.remake()
 	if err != nil {
-		return nil, fmt.Errorf("for_each, %s: %s", f.excerpt(string(i.json)), f.host.Secrets.Scrub(err.Error()))
+		return nil, err
 	}
 	doc, err := f.fetchPaged(ctx, tick, request, f.set.Paginate)
 	if err != nil {

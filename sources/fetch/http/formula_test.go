@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -120,4 +122,31 @@ func TestOneTimePerRequest(t *testing.T) {
 	if body, err := b.bodyFor(tickAt(), nil); err != nil || body.text != `{"at": 1782900000}` {
 		t.Errorf("body %v, %v", body, err)
 	}
+}
+
+// TestOneTimePerItem checks that the parts of a request which name the item, and those which do not, have the same time on each page.
+func TestOneTimePerItem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		var got []string
+		p.Serve(t, "a.example:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			got = append(got, r.URL.Query().Get("at")+" "+r.Header.Get("X-At"))
+			time.Sleep(1500 * time.Millisecond)
+			fmt.Fprint(w, map[string]string{"1": "[1]", "2": "[2]", "3": "[]"}[r.URL.Query().Get("page")])
+		}))
+		began := time.Now()
+		f := p.fetcher(t, `url: http://a.example/{{ .Item }}`+"\n"+`query: {at: "{{ now }}"}`+"\n"+`headers: {X-At: "{{ now }}"}`+"\n"+
+			`paginate: {page: {param: page}}`+"\n"+`for_each: {items: '7'}`)
+		if _, err := f.Fetch(t.Context(), tickAt(), sources.Request{}); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, after := range []time.Duration{0, 1500 * time.Millisecond, 3 * time.Second} {
+			at := fmt.Sprint(began.Add(after).Unix())
+			want = append(want, at+" "+at)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the query and the header have the times %v, want %v", got, want)
+		}
+	})
 }

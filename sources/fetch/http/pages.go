@@ -19,6 +19,12 @@ func (f *fetcher) fetchPages(ctx context.Context, tick sources.Tick, r sources.R
 	p := newPager(f, by)
 	at := p.begin()
 	for n := 1; n <= by.maxPages(); n++ {
+		if n > 1 && f.remake != nil {
+			var err error
+			if r, err = f.remake(); err != nil {
+				return nil, onPage(n, err)
+			}
+		}
 		request := r
 		if at.url != "" {
 			request = sources.Request{URL: at.url, Headers: r.Headers} // the URL includes the query

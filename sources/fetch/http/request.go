@@ -21,7 +21,7 @@ type requestBuilder struct {
 	host      *httpclient.Host
 	templates *templates
 	literals  url.Values // see Config.literals
-	now       time.Time  // of the request that is made; see at
+	now       time.Time  // of the request that is made; zero = none is made, see at and timed
 }
 
 // plannedRequest is a request whose templates and secrets are not yet filled in.
@@ -36,7 +36,7 @@ type plannedRequest struct {
 
 // plan returns the request that r describes. Errors name the field of r.
 func (b *requestBuilder) plan(tick sources.Tick, r sources.Request) (*plannedRequest, error) {
-	base, err := b.at(time.Now()).url(tick, nil)
+	base, err := b.timed().url(tick, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (b *requestBuilder) plan(tick sources.Tick, r sources.Request) (*plannedReq
 
 // build returns the request of a tick, with the current secrets.
 func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *plannedRequest) (*http.Request, error) {
-	b = b.at(time.Now())
+	b = b.timed()
 	query := url.Values{}
 	if plan.own {
 		var err error
@@ -112,6 +112,14 @@ func (b *requestBuilder) at(now time.Time) *requestBuilder {
 	same := *b
 	same.now = now
 	return &same
+}
+
+// timed returns a builder of requests with the time of b, or with the time now if b has none.
+func (b *requestBuilder) timed() *requestBuilder {
+	if b.now.IsZero() {
+		return b.at(time.Now())
+	}
+	return b
 }
 
 // content is the body of a request. If mediaType is empty, contentType determines the media type.
@@ -173,7 +181,7 @@ func contentType(body []byte) string {
 
 // forItem returns the settings' request for an item of for_each. The query, headers and body of r replace those of the settings.
 func (b *requestBuilder) forItem(tick sources.Tick, i *item, r sources.Request) (sources.Request, error) {
-	b = b.at(time.Now())
+	b = b.timed()
 	address, err := b.url(tick, i)
 	if err != nil {
 		return r, err
