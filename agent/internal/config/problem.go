@@ -108,14 +108,18 @@ func hideSecrets(line string) string {
 	return hideInURLs(line)
 }
 
-// hideInURLs replaces user names, passwords and query values in URLs by asterisks.
+// hideInURLs replaces user names, passwords and query values in URLs by asterisks, also where the URL has no scheme.
 func hideInURLs(line string) string {
-	if !strings.Contains(line, "://") && !strings.ContainsAny(line, "?&") {
+	if !strings.Contains(line, "://") && !strings.ContainsAny(line, "?&@") {
 		return line // true for most lines; compiling the expressions below would be the slowest part for such a line
 	}
-	login := regexp.MustCompile(`(://)([^/\s"'@]+)(@)`)
+	login := regexp.MustCompile(`(://|^|[\s"'])([^/\s"'@]+)(@)`)
+	withPassword := regexp.MustCompile(`^[\w.+-]+:[^|{}(),]+$`)
 	line = login.ReplaceAllStringFunc(line, func(match string) string {
 		parts := login.FindStringSubmatch(match)
+		if parts[1] != "://" && !withPassword.MatchString(parts[2]) {
+			return match // such as an expression with @base64
+		}
 		return parts[1] + stars(parts[2]) + parts[3]
 	})
 	query := regexp.MustCompile(`([?&][\w.-]+=)((?:\{\{[^}]*\}\}|[^&\s"',}])+)`)
