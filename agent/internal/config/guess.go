@@ -31,6 +31,11 @@ func (r *reader) inKind(n *yaml.Node, path, name string) string {
 	if len(all) == 0 {
 		return ""
 	}
+	for _, kind := range names(r.catalogue.Fetchers) {
+		if key, _ := child(n, kind); key != nil {
+			return fmt.Sprintf("%q is a setting of %s, and %s has no such setting", name, strings.Join(all, ", "), kind)
+		}
+	}
 	return fmt.Sprintf("%q is a setting of %s: write such as %s: {%[1]s: …}", name, strings.Join(all, ", "), all[0])
 }
 
