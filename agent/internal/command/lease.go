@@ -250,22 +250,25 @@ func (s *service) unusable(why error) {
 
 // lookAgain lets this process compete for the lease again, if it can read and write the state file.
 func (s *service) lookAgain(ctx context.Context, file *state.File) {
-	ctx, end := context.WithTimeout(ctx, termWait)
+	limit, end := context.WithTimeout(ctx, termWait)
 	defer end()
-	err := s.onDisk(ctx, func() error {
+	err := s.onDisk(limit, func() error {
 		if err := file.Reread(); err != nil {
 			return err
 		}
 		if s.tenure.trial == nil {
 			s.tenure.trial = run.StoreTrial(file)
 		}
-		err := awaitRecord(ctx, file, s.tenure.trial)
+		err := awaitRecord(limit, file, s.tenure.trial)
 		if err == nil {
 			s.tenure.trial = nil
 		}
 		return err
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return // the process stops
+	case err != nil:
 		s.unusable(err)
 		return
 	}

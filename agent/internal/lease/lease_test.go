@@ -60,6 +60,22 @@ type process struct {
 	begun   string      // the last term in which the jobs have run
 }
 
+// newHolder starts a cluster with a process that holds the lease.
+func newHolder(t *testing.T) (*cluster, *process) {
+	t.Helper()
+	c := newCluster(t)
+	a := c.start("a", 0)
+	c.until("a", Duration+time.Second)
+	return c, a
+}
+
+// newPair starts a cluster with a process that holds the lease, and one that stands by.
+func newPair(t *testing.T) (c *cluster, a, b *process) {
+	t.Helper()
+	c, a = newHolder(t)
+	return c, a, c.start("b", 0)
+}
+
 // start starts a process whose clock is wrong by some time.
 func (c *cluster) start(name string, wrong time.Duration) *process {
 	p := &process{c: c, clock: clocktest.New()}
@@ -338,10 +354,7 @@ func TestHandOver(t *testing.T) {
 // process goes on afterwards: its state is still the last one.
 func TestServerDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
-		b := c.start("b", 0)
+		c, a, b := newPair(t)
 		time.Sleep(time.Minute)
 
 		c.down.Store(true)
@@ -382,10 +395,7 @@ func TestServerDown(t *testing.T) {
 // TestShortOutage checks that an outage of some seconds changes nothing.
 func TestShortOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
-		b := c.start("b", 0)
+		c, a, b := newPair(t)
 		for range 20 {
 			time.Sleep(5*time.Second + time.Duration(rand.Int64N(int64(20*time.Second))))
 			c.down.Store(true)
@@ -406,10 +416,7 @@ func TestShortOutage(t *testing.T) {
 // TestTerms checks the numbers of terms: each term names the one before it, of whichever process that was.
 func TestTerms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
-		b := c.start("b", 0)
+		c, a, b := newPair(t)
 		time.Sleep(5 * time.Second)
 		a.apart.Store(true)
 		time.Sleep(9 * time.Second) // a has lost the lease, but b has not taken it
@@ -442,9 +449,7 @@ func TestTerms(t *testing.T) {
 // finds out that it holds the lease, and its term follows that of the holder before.
 func TestUnknownOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
+		c, a := newHolder(t)
 		a.stop()
 		b := c.start("b", 0)
 		b.slow.Store(int64(timeout) - 1)
@@ -461,9 +466,7 @@ func TestUnknownOutcome(t *testing.T) {
 // TestSlowResponse checks that the holder counts from the moment at which it has sent a renewal, not from the response.
 func TestSlowResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
+		c, a := newHolder(t)
 		a.back.Store(int64(3 * time.Second))
 		time.Sleep(time.Minute)
 		for before := c.api.Requests()["PATCH"]; c.api.Requests()["PATCH"] == before; {
@@ -486,9 +489,7 @@ func TestSlowResponse(t *testing.T) {
 // TestStuck checks that a process ends if a job does not stop when the lease is lost.
 func TestStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
+		c, a := newHolder(t)
 		a.lag.Store(int64(time.Hour))
 		b := c.start("b", 0)
 		time.Sleep(time.Minute)
@@ -514,9 +515,7 @@ func TestStuck(t *testing.T) {
 // TestSuspended checks that a machine that was suspended begins no run afterwards, before any timer has fired.
 func TestSuspended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
+		c, a := newHolder(t)
 		time.Sleep(time.Minute)
 		term := a.term
 		a.apart.Store(true)
@@ -617,10 +616,7 @@ func history(t *testing.T, seed uint64) {
 // before: no job has run in between. The first one competes again when it can run them.
 func TestGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
-		b := c.start("b", 0)
+		c, a, b := newPair(t)
 		time.Sleep(5 * time.Second)
 		b.blind.Store(true)
 		a.stop()
@@ -653,10 +649,7 @@ func TestGivenBack(t *testing.T) {
 // TestGivenBackUsed checks that a term in which jobs have run counts, also if this process has lost it, has it again and then gives it back.
 func TestGivenBackUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
-		b := c.start("b", 0)
+		c, a, b := newPair(t)
 		time.Sleep(5 * time.Second)
 		a.blind.Store(true)
 		a.apart.Store(true)
@@ -675,10 +668,7 @@ func TestGivenBackUsed(t *testing.T) {
 // TestNotBegun checks that a term which was lost before a job ran does not count, whether this process or another has the next one.
 func TestNotBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
-		b := c.start("b", 0)
+		c, a, b := newPair(t)
 		time.Sleep(5 * time.Second)
 		b.blind.Store(true)
 		a.stop()
@@ -719,10 +709,7 @@ func TestReminds(t *testing.T) {
 // TestRequests holds the number of requests: one in two seconds for each process, most of which only read.
 func TestRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t)
-		a := c.start("a", 0)
-		c.until("a", Duration+time.Second)
-		b := c.start("b", 0)
+		c, a, b := newPair(t)
 		time.Sleep(time.Second)
 		before := c.api.Requests()
 		time.Sleep(time.Minute)
