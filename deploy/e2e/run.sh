@@ -3,7 +3,7 @@
 # MariaDB, Chromium and the Python client of Prometheus:
 #   deploy/e2e/run.sh bin/cton [flags for go test, such as -run TestOutage]
 #
-# Programs that are not installed are unpacked below bin/debian, see debian.sh. The tests end after 10 minutes at most.
+# Programs that are not installed are unpacked below bin/debian, see debian.sh. The tests end after 20 minutes at most.
 set -euo pipefail
 exec </dev/null
 cton=$(realpath "${1:?usage: deploy/e2e/run.sh BINARY [flags for go test]}")
@@ -86,4 +86,4 @@ databases
 browser
 axe
 echo "everything is in place after $SECONDS s" >&2
-exec go test -tags e2e -count=1 -v -timeout 10m -parallel 3 ./deploy/e2e "$@"
+exec go test -tags e2e -count=1 -v -timeout 20m -parallel 3 ./deploy/e2e "$@"
