@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,10 +80,21 @@ jobs:
 // plug is a device with its own login page. Its tokens are NAME-1, NAME-2, …
 type plug struct {
 	name string
-	log  []string // requests other than for data
+
+	mu  sync.Mutex
+	log []string // requests other than for data
+}
+
+// requests returns the requests other than for data.
+func (p *plug) requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.log)
 }
 
 func (p *plug) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	token := fmt.Sprintf("%s-s3ss10n-%d", p.name, len(p.log))
 	if r.URL.Path != "/status" {
 		p.log = append(p.log, r.URL.Path)
@@ -115,12 +128,12 @@ func TestLoginOfEachTarget(t *testing.T) {
 		write(`[{"targets": ["a.test", "b.test"]}]`)
 		time.AfterFunc(40*time.Second, func() {
 			write(`[{"targets": ["a.test"]}]`)
-			if got := fmt.Sprint(plugs["a"].log, plugs["b"].log); got != "[/login] [/login]" {
+			if got := fmt.Sprint(plugs["a"].requests(), plugs["b"].requests()); got != "[/login] [/login]" {
 				t.Errorf("before: %s", got)
 			}
 		})
 		time.AfterFunc(59*time.Second, func() {
-			if got := fmt.Sprint(plugs["a"].log, plugs["b"].log, plugs["c"].log); got != "[/login] [/login /bye] [/login]" {
+			if got := fmt.Sprint(plugs["a"].requests(), plugs["b"].requests(), plugs["c"].requests()); got != "[/login] [/login /bye] [/login]" {
 				t.Errorf("while it runs: %s", got)
 			}
 		})
