@@ -31,3 +31,33 @@ func TestReminder(t *testing.T) {
 		}
 	})
 }
+
+// TestContinuing checks that an error is logged when it begins, when its text changes, when it begins again, and as a reminder with its begin.
+func TestContinuing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c Continuing
+		failed := func(text string, since time.Time, want bool) {
+			t.Helper()
+			more, log := c.Failed(text)
+			if log != want || log && (len(more) == 0) != since.IsZero() || log && len(more) > 0 && !more[1].(time.Time).Equal(since) {
+				t.Errorf("%s at %s: %v, %t", text, time.Now(), more, log)
+			}
+		}
+		if c.Ended() {
+			t.Error("an error has ended that has not begun")
+		}
+		failed("a", time.Time{}, true)
+		failed("a", time.Time{}, false)
+		failed("b", time.Time{}, true)
+		began := time.Now()
+		time.Sleep(9 * time.Minute)
+		failed("b", began, false)
+		time.Sleep(time.Minute)
+		failed("b", began, true)
+		failed("b", began, false)
+		if !c.Ended() || c.Ended() {
+			t.Error("the error does not end once")
+		}
+		failed("b", time.Time{}, true)
+	})
+}

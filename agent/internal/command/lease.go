@@ -53,8 +53,7 @@ type tenure struct {
 
 	disk  chan struct{}    // has an element while a goroutine uses the state file: a disk can hang for longer than a term lasts
 	again <-chan time.Time // when to look again whether the state file can be used; nil = this process competes for the lease
-	fault string           // why the lease was given back; "" = the state file can be used
-	since *clock.Reminder  // of fault
+	fault clock.Continuing // why the lease was given back
 	trial *state.Write     // the last record that was written to see whether the state file can be used; nil = none
 }
 
@@ -235,17 +234,11 @@ func (s *service) giveBack(t *lease.Term, why error) {
 
 // unusable logs that the state file cannot be used, and sets when to look again.
 func (s *service) unusable(why error) {
-	n, about := &s.tenure, []any{"lease", s.lease.Server.Name, "error", why}
-	n.again = time.After(termRetry)
-	switch {
-	case n.fault != why.Error():
-		n.fault, n.since = why.Error(), clock.NewReminder()
-	case n.since.Due():
-		about = append(about, "since", n.since.Since())
-	default:
-		return
+	s.tenure.again = time.After(termRetry)
+	if since, now := s.tenure.fault.Failed(why.Error()); now {
+		s.log.Error("the jobs cannot run in this process, since it cannot read and write its state file: the lease is left to other processes until it can",
+			append([]any{"lease", s.lease.Server.Name, "error", why}, since...)...)
 	}
-	s.log.Error("the jobs cannot run in this process, since it cannot read and write its state file: the lease is left to other processes until it can", about...)
 }
 
 // lookAgain lets this process compete for the lease again, if it can read and write the state file.
@@ -272,7 +265,8 @@ func (s *service) lookAgain(ctx context.Context, file *state.File) {
 		s.unusable(err)
 		return
 	}
-	s.tenure.again, s.tenure.fault = nil, ""
+	s.tenure.again = nil
+	s.tenure.fault.Ended()
 	s.log.Info("the state file can be read and written again: this process competes for the lease again", "lease", s.lease.Server.Name)
 	s.lease.Resume()
 }

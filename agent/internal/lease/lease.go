@@ -68,15 +68,14 @@ type Lease struct {
 	active *Term // the term that has not been lost; nil = none
 
 	// Only the goroutine of Run uses the following.
-	term     *Term           // the latest term; nil = none yet
-	follows  string          // the term before this process last tried to take the lease; "" = there was none
-	vacant   vacancy         // the last deletion of the lease
-	seen     *record         // the lease as last received; nil = it must be read before it is written
-	last     record          // the lease as last received, without its version
-	changed  time.Duration   // when the value of last was received for the first time, as elapsed time
-	logged   string          // the last error that was logged; reset to "" when a request succeeds
-	lasting  *clock.Reminder // when the error in logged is logged again
-	standing string          // the holder that was logged; "" = none
+	term     *Term            // the latest term; nil = none yet
+	follows  string           // the term before this process last tried to take the lease; "" = there was none
+	vacant   vacancy          // the last deletion of the lease
+	seen     *record          // the lease as last received; nil = it must be read before it is written
+	last     record           // the lease as last received, without its version
+	changed  time.Duration    // when the value of last was received for the first time, as elapsed time
+	failure  clock.Continuing // the error of the last request
+	standing string           // the holder that was logged; "" = none
 }
 
 // Status is what this process knows of the lease.
@@ -483,19 +482,12 @@ func (l *Lease) failed(err error) (pause time.Duration) {
 	if e, ok := errors.AsType[*httpclient.Error](err); ok {
 		why = e.Err // without method and URL, so that an error that both reads and writes have is logged once
 	}
-	log, about := true, []any{"lease", l.Server.Name, "error", text}
-	switch key := fmt.Sprint(held, why); {
-	case l.logged != key:
-		l.logged, l.lasting = key, clock.NewReminder()
-	case l.lasting.Due():
-		about = append(about, "since", l.lasting.Since())
-	default:
-		log = false
-	}
+	since, now := l.failure.Failed(fmt.Sprint(held, why))
+	about := append([]any{"lease", l.Server.Name, "error", text}, since...)
 	switch {
-	case log && held:
+	case now && held:
 		l.Log.Error("the lease cannot be renewed: if that does not succeed soon, the jobs stop here", about...)
-	case log:
+	case now:
 		l.Log.Error("the lease cannot be read or taken, so the jobs do not run here", about...)
 	}
 	l.setStatus(func(s *Status) { s.Error = text })
@@ -503,8 +495,7 @@ func (l *Lease) failed(err error) (pause time.Duration) {
 }
 
 func (l *Lease) recovered() {
-	if l.logged != "" {
-		l.logged = ""
+	if l.failure.Ended() {
 		l.Log.Info("the lease can be read and renewed again", "lease", l.Server.Name)
 		l.setStatus(func(s *Status) { s.Error = "" })
 	}

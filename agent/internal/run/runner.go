@@ -19,23 +19,20 @@ const rerunPause = 10 * time.Second
 // keepRunning calls run, which is the Run method of a sink or source, again and again until ctx ends. It calls the function
 // failed with each error, and returns if failed returns true. part is "sink" or "source", for messages.
 func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(context.Context) error, failed func(error) (ended bool)) {
-	var lasting *clock.Reminder
-	for logged := ""; ; {
+	var failure clock.Continuing
+	for {
 		began := time.Now()
 		err := contain(log, part, func() error { return run(ctx) })
 		if ctx.Err() != nil || err != nil && failed(err) {
 			return
 		}
 		if err == nil || time.Since(began) > rerunPause { // it has worked for some time
-			logged = ""
+			failure.Ended()
 		}
-		switch {
-		case err == nil:
-		case err.Error() != logged:
-			logged, lasting = err.Error(), clock.NewReminder()
-			log.Error("the "+part+" has failed, and is started again later", "error", err, "pause", rerunPause.String())
-		case lasting.Due():
-			log.Error("the "+part+" has failed, and is started again later", "error", err, "pause", rerunPause.String(), "since", lasting.Since())
+		if err != nil {
+			if since, now := failure.Failed(err.Error()); now {
+				log.Error("the "+part+" has failed, and is started again later", append([]any{"error", err, "pause", rerunPause.String()}, since...)...)
+			}
 		}
 		select {
 		case <-ctx.Done():
