@@ -39,6 +39,14 @@ func Cut(s string, limit int) string {
 	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
+// List returns names separated by commas. It writes at most limit names, and then how many more there are.
+func List(names []string, limit int) string {
+	if more := len(names) - limit; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
 // Count returns the number n with a noun: 1 job, 2 jobs.
 func Count(n int, what string) string {
 	if n == 1 {

@@ -36,10 +36,7 @@ const maxNamed = 20
 
 // named returns a list of names for a message. After maxNamed names it says how many more there are.
 func named(names []string) string {
-	if more := len(names) - maxNamed; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
-	}
-	return strings.Join(names, ", ")
+	return text.List(names, maxNamed)
 }
 
 // logShard logs the plan's shard. If the state file says that the previous process ran another shard, logShard also logs which jobs

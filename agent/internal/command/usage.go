@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/collectington/collectington/agent/internal/config"
+	"github.com/collectington/collectington/agent/text"
 )
 
 // misused translates an error of the command-line parser into a message for the user that says what to do. It returns other errors
@@ -136,8 +137,5 @@ func list(names []string) string {
 	if len(names) == 0 {
 		return "none"
 	}
-	if more := len(names) - maxListed; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), more)
-	}
-	return strings.Join(names, ", ")
+	return text.List(names, maxListed)
 }

@@ -40,7 +40,7 @@ type File struct {
 	moved    map[*yaml.Node]bool // relative paths that are already changed; needed since a File can have several plans
 	origins  []Origin            // origins of the parts
 	broken   Problems            // syntax errors of files that have only jobs, which are not in Root
-	one      bool                // other jobs were left out, see Only
+	partial  bool                // other jobs were left out, see Only
 	unread   []Warning           // files that are not read, although their author probably expects it
 }
 
@@ -78,7 +78,7 @@ func (f *File) Only(job string) *File {
 			continue
 		}
 		one, root := *f, *f.Root
-		one.Root, root.Content, one.broken, one.one = &root, slices.Clone(root.Content), nil, true
+		one.Root, root.Content, one.broken, one.partial = &root, slices.Clone(root.Content), nil, true
 		for i := 0; i+1 < len(root.Content); i += 2 {
 			if root.Content[i].Value == "jobs" {
 				root.Content[i+1] = &yaml.Node{

@@ -47,7 +47,7 @@ func Dir(paths []string) string {
 	if len(paths) == 0 {
 		return "."
 	}
-	if info, err := os.Stat(paths[0]); err == nil && info.IsDir() {
+	if isDir(paths[0]) {
 		return filepath.Clean(paths[0])
 	}
 	return filepath.Dir(paths[0])
@@ -136,7 +136,7 @@ func (l *loader) path(path string) error {
 			continue
 		}
 		file := filepath.Join(path, name)
-		if info, err := os.Stat(file); err == nil && info.IsDir() {
+		if isDir(file) {
 			continue
 		}
 		if found = true; !l.isRegular(file) {

@@ -41,7 +41,7 @@ func (r *reader) inKind(n *yaml.Node, path, name string) string {
 
 // besideKind returns where a setting belongs that is written in the settings of a kind at a path, "" if it is no setting of a job.
 func (r *reader) besideKind(path, name string) string {
-	job, kind, _ := cutLast(path)
+	job, kind := cutLast(path)
 	if !strings.HasPrefix(path, "jobs.") || !slices.Contains(r.jobKinds(), kind) {
 		return ""
 	}
@@ -52,13 +52,10 @@ func (r *reader) besideKind(path, name string) string {
 	return fmt.Sprintf("%q is a setting of the job: write it beside %s, not in it", name, kind)
 }
 
-// cutLast cuts a path before its last name.
-func cutLast(path string) (before, last string, found bool) {
+// cutLast returns the last name of a path, and the path before it; "" if it has only one name.
+func cutLast(path string) (before, last string) {
 	at := strings.LastIndexByte(path, '.')
-	if at < 0 {
-		return "", path, false
-	}
-	return path[:at], path[at+1:], true
+	return path[:max(at, 0)], path[at+1:]
 }
 
 // sinkKind returns what to write instead of the settings of a sink that do not begin with its kind, "" if that is not known.
@@ -96,12 +93,12 @@ func (r *reader) sinkKind(key, value *yaml.Node) string {
 
 // wantedInstead returns what to write instead of a value of the wrong type at a path, "" if that is not known.
 func wantedInstead(path string, n *yaml.Node) string {
-	_, setting, _ := cutLast(path)
+	_, setting := cutLast(path)
 	switch n = resolve(n); {
 	case setting == "items" && n.Kind == yaml.SequenceNode:
 		return "want a jq expression: write items: " + asExpression(n.Content)
 	case setting == "labels" && n.Kind == yaml.ScalarNode && regexp.MustCompile(`^\.[A-Za-z_][\w.]*$`).MatchString(n.Value):
-		_, name, _ := cutLast(n.Value)
+		_, name := cutLast(n.Value)
 		return fmt.Sprintf("want the label's name too: write labels: {%s: %s}", name, n.Value)
 	}
 	return ""

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,7 +19,7 @@ const maxLooked = 2000
 // directory stands for its own files only. Folders with a name that begins with a dot are not looked at: they are those of editors and of
 // git, and the links of a ConfigMap.
 func (l *loader) unread(dir string) (all []Warning) {
-	if info, err := os.Stat(dir); dir == "-" || err != nil || !info.IsDir() {
+	if dir == "-" || !isDir(dir) {
 		return nil
 	}
 	looked := 0
@@ -29,7 +28,7 @@ func (l *loader) unread(dir string) (all []Warning) {
 		if len(in) > 0 {
 			all = append(all, Warning{
 				Place:  text.OneLine(folder),
-				Text:   "has configuration files that are not read (" + text.OneLine(list(in)) + "): -c reads the files of a directory, not those of its folders",
+				Text:   "has configuration files that are not read (" + text.OneLine(text.List(in, 3)) + "): -c reads the files of a directory, not those of its folders",
 				Remedy: "add -c " + text.OneLine(folder) + ", include them in a file that is read, or move them elsewhere",
 			})
 		}
@@ -95,13 +94,4 @@ func isOurs(data []byte) bool {
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
-}
-
-// list returns at most three names, and how many more there are.
-func list(names []string) string {
-	const most = 3
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }

@@ -36,7 +36,7 @@ const LookBack = 5 * time.Minute
 func (r *reader) warn(plan *Plan, root *yaml.Node) {
 	w := &warner{reader: r, plan: plan, root: root}
 	plan.Warnings = slices.Clone(r.unread)
-	if !r.one { // else jobs that were left out may use them
+	if !r.partial { // else jobs that were left out may use them
 		w.unused()
 	}
 	w.forgotten()

@@ -158,18 +158,11 @@ func named(object map[string]any) string { return listed(slices.Sorted(maps.Keys
 
 // listed returns names as a list, at most maxNamed of them.
 func listed(all []string) string {
-	names := make([]string, 0, maxNamed)
-	for _, name := range all[:min(len(all), maxNamed)] {
-		if len(name) > maxMember {
-			name = strings.ToValidUTF8(name[:maxMember], "") + "…"
-		}
-		names = append(names, name)
+	names := slices.Clone(all)
+	for i := range names[:min(len(names), maxNamed)] {
+		names[i] = agenttext.Cut(names[i], maxMember)
 	}
-	list := strings.Join(names, ", ")
-	if more := len(all) - maxNamed; more > 0 {
-		list += fmt.Sprintf(" and %d more", more)
-	}
-	return list
+	return agenttext.List(names, maxNamed)
 }
 
 // missingRemedy returns a hint for a member that does not exist: the names of the members that exist at this place. If the member
