@@ -260,7 +260,7 @@ func (x *jsonExporter) labels(m module, n *node, to *metricOut, prefix []step, n
 		to.names++
 		if m.old && !strings.HasPrefix(text, "$") || !m.old && !strings.Contains(text, "{") {
 			if text != "" {
-				to.constant[l.key] = text
+				to.constant[l.key] = x.out.publicLabel(&to.notes, l.line, l.key, text)
 			}
 			continue
 		}

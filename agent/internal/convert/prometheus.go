@@ -124,11 +124,7 @@ func (p *prometheus) targets(j *scrapeJob) {
 			t, keep := p.relabelled(j, address, static, rules)
 			t.line = g.get("targets").at(g.line)
 			for _, name := range slices.Sorted(maps.Keys(t.labels)) {
-				public, changed := publicValue(t.labels[name])
-				if changed {
-					p.out.lose(&j.notes, t.line, name, "the label has the address without the parts that can be secret")
-				}
-				t.labels[name] = public
+				t.labels[name] = p.out.publicLabel(&j.notes, t.line, name, t.labels[name])
 			}
 			if t.message != "" {
 				p.out.lose(&j.notes, t.line, "targets", "%s", t.message)

@@ -27,7 +27,7 @@ func (p *prometheus) sinks(own bool) {
 		if p.out.external == nil {
 			p.out.external = map[string]string{}
 		}
-		p.out.external[m.key] = m.value.str()
+		p.out.external[m.key] = p.out.publicLabel(&p.out.problems, m.line, m.key, m.value.str())
 	}
 	for _, n := range p.root.list("remote_write") {
 		p.remoteWrite(n, own)

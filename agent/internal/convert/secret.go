@@ -128,6 +128,15 @@ func splitQuery(u *url.URL, a *address, job string, line int) *yaml.Node {
 	return query
 }
 
+// publicLabel returns the value of a label without the parts of an address that can be secret. It adds a note if it leaves something out.
+func (o *output) publicLabel(notes *[]note, line int, name, value string) string {
+	public, changed := publicValue(value)
+	if changed {
+		o.lose(notes, line, name, "the label has the address without the parts that can be secret")
+	}
+	return public
+}
+
 // publicValue returns the value of a label without the password and the secret parameters of an address that it has. It returns "" if an
 // address cannot be read. changed reports whether something is left out.
 func publicValue(value string) (public string, changed bool) {

@@ -27,6 +27,7 @@ func secrets() map[string]string {
     unknown_key: M
     metrics:
     - {name: a, path: '{.a}', unknown: M, epochTimestamp: '{.M}'}
+    - {name: b, path: '{.a}', labels: {page: "https://u:M@a.example/"}}
 `,
 		"json_exporter auth": `modules:
   a: {http_client_config: {bearer_token: M}, metrics: [{name: a, path: '{.a}'}]}
@@ -34,7 +35,7 @@ func secrets() map[string]string {
   c: {http_client_config: {oauth2: {client_id: i, client_secret: M, token_url: "https://u:M@t.example/?key=M", endpoint_params: {client_password: M}}}, metrics: [{name: c, path: '{.a}'}]}
   d: {http_client_config: {oauth2: {client_id: i, client_secret: M, token_url: "https://t.example/", endpoint_params: {client_password: M}}}, metrics: [{name: d, path: '{.a}'}]}
 `,
-		"Prometheus": `global: {query_log_file: M, unknown: M}
+		"Prometheus": `global: {query_log_file: M, unknown: M, external_labels: {page: "https://u:M@a.example/", login: "https://a.example/?token=M"}}
 scrape_configs:
 - job_name: a
   params: {token: [M], module: [x]}
@@ -75,11 +76,11 @@ remote_read: [{url: "https://u:M@x.example/"}]
 `,
 		"sql_exporter": `target: {data_source_name: "postgres://u:M@db.example/x?password=M", collectors: [a], name: one}
 jobs:
-- {job_name: j, collectors: [a], static_configs: [{targets: {two: "mysql://u:M@tcp(h:3306)/d", three: "sqlserver://u:M@h/d", four: "M"}}]}
+- {job_name: j, collectors: [a], static_configs: [{labels: {page: "https://u:M@a.example/"}, targets: {two: "mysql://u:M@tcp(h:3306)/d", three: "sqlserver://u:M@h/d", four: "M"}}]}
 collectors:
 - collector_name: a
   metrics:
-  - {metric_name: a, type: gauge, values: [v], query: "SELECT 1 AS v", unknown: M}
+  - {metric_name: a, type: gauge, values: [v], query: "SELECT 1 AS v", unknown: M, static_labels: {page: "https://u:M@a.example/"}}
   - {metric_name: b, type: gauge, values: [v], query: "SELECT v FROM dblink('host=x password=M')"}
 unknown: M
 `,
@@ -91,7 +92,9 @@ unknown: M
 basicAuth: {enabled: true, username: u, password: M}
 bearerAuth: {signingKey: M}
 `,
-		"Telegraf": `[agent]
+		"Telegraf": `[global_tags]
+  page = "https://u:M@x.example/"
+[agent]
   interval = "10s"
   unknown = "M"
 [[inputs.http]]

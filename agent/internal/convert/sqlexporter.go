@@ -146,7 +146,7 @@ func (x *sqlExporter) labels(to map[string]string, n *node) {
 		if !labelName(l.key) {
 			x.out.lose(&x.out.problems, l.line, l.key, "not the name of a label")
 		} else if l.value.str() != "" {
-			to[l.key] = l.value.str()
+			to[l.key] = x.out.publicLabel(&x.out.problems, l.line, l.key, l.value.str())
 		}
 	}
 }
@@ -249,7 +249,7 @@ func (x *sqlExporter) metric(all []*sqlQuery, c, n *node, t sqlTarget) []*sqlQue
 func (x *sqlExporter) columns(m *metricOut, n *node) {
 	for _, l := range n.pairs("static_labels") {
 		if labelName(l.key) && l.value.str() != "" {
-			m.constant[l.key] = l.value.str()
+			m.constant[l.key] = x.out.publicLabel(&m.notes, l.line, l.key, l.value.str())
 		}
 	}
 	keys := n.strs("key_labels")

@@ -194,7 +194,7 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 func (t *telegraf) tags(n *node, j *job, b *block, local, global bool) {
 	if local {
 		for _, m := range n.pairs("tags") {
-			b.setTag(m.key, t.tagValue(j, m), false)
+			b.setTag(m.key, t.out.publicLabel(&j.notes, m.line, m.key, m.value.str()), false)
 		}
 	}
 	if !global {
@@ -206,17 +206,8 @@ func (t *telegraf) tags(n *node, j *job, b *block, local, global bool) {
 	for _, m := range append(t.root.pairs("global_tags"), t.root.pairs("tags")...) {
 		c := client{t.out, &j.notes, j.name}
 		c.variables(m.line, m.key, m.value.str())
-		b.setTag(m.key, t.tagValue(j, m), false)
+		b.setTag(m.key, t.out.publicLabel(&j.notes, m.line, m.key, m.value.str()), false)
 	}
-}
-
-// tagValue returns the value of a tag, without the parts of an address that can be secret.
-func (t *telegraf) tagValue(j *job, m member) string {
-	public, changed := publicValue(m.value.str())
-	if changed {
-		t.out.lose(&j.notes, m.line, m.key, "the tag has the address without the parts that can be secret")
-	}
-	return public
 }
 
 // unique removes fields that have the same name as a later field.
