@@ -94,7 +94,7 @@ func (x *scriptExporter) output(n *node, j *job) {
 			put(own.settings, key, j.settings.Content[i+1])
 		}
 	}
-	say(&own.notes, n.line, "output", "the metrics that the script writes; it runs once for them, and once for its result above")
+	say(&own.notes, n.line, "output", "the metrics that the script writes; it runs once for them, and once for its result above; if it fails, its metrics are not passed on")
 	x.out.add(own)
 }
 

@@ -80,7 +80,7 @@ func (r *reading) v2Fields(n *node) []*block {
 		all[i].fields = append(all[i].fields, fieldOut{name: v2Name(f), path: rest, kind: kind})
 	}
 	if unknown && r.t.strings {
-		say(&r.job.notes, n.line, "field", "if a field without a type is a text, it is a label of all series in Telegraf: --answer or --ask tells")
+		say(&r.job.notes, n.line, "field", "Telegraf makes a label of a field without a type if its value is a text; add --answer or --ask, so that the value is known")
 	}
 	return all
 }

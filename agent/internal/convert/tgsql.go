@@ -7,15 +7,22 @@ import (
 	"time"
 )
 
-// sqlDrivers are cton's drivers by the names that Telegraf has for them.
-var sqlDrivers = map[string]string{
-	"pgx": "postgres", "postgres": "postgres", "postgresql": "postgres", "cockroach": "postgres",
-	"mysql": "mysql", "maria": "mysql", "mariadb": "mysql", "tidb": "mysql", "sqlite": "sqlite",
+// sqlDriver returns cton's driver for the name that Telegraf has for it, or "" if there is none.
+func sqlDriver(name string) string {
+	switch name {
+	case "pgx", "postgres", "postgresql", "cockroach":
+		return "postgres"
+	case "mysql", "maria", "mariadb", "tidb":
+		return "mysql"
+	case "sqlite":
+		return "sqlite"
+	}
+	return ""
 }
 
 // sql adds a job for each query.
 func (t *telegraf) sql(n *node, base job) {
-	driver := sqlDrivers[n.str("driver")]
+	driver := sqlDriver(n.str("driver"))
 	if driver == "" {
 		t.out.lose(&t.out.problems, n.line, "inputs.sql", "cton has the drivers postgres, mysql and sqlite")
 		return
@@ -110,15 +117,17 @@ func (t *telegraf) rows(q *node, j *job) []sqlColumn {
 	return all
 }
 
-// typedColumns are the settings that list the columns of one type.
-var typedColumns = []string{"field_columns_int", "field_columns_uint", "field_columns_float", "field_columns_bool"}
+// typedColumns returns the settings that list the columns of one type.
+func typedColumns() []string {
+	return []string{"field_columns_int", "field_columns_uint", "field_columns_float", "field_columns_bool"}
+}
 
 // columns returns the block for a query.
 func (t *telegraf) columns(q *node, j *job) *block {
 	b := &block{measurement: cmp.Or(q.str("measurement"), "sql"), items: ".[]", many: true, line: q.line}
 	columns := t.rows(q, j)
 	known := columns != nil
-	for _, key := range append(slices.Clone(typedColumns), "field_columns_include") {
+	for _, key := range append(typedColumns(), "field_columns_include") {
 		for _, c := range q.strs(key) {
 			if (globs{c}).exact() && !slices.ContainsFunc(columns, func(x sqlColumn) bool { return x.name == c }) {
 				columns = append(columns, sqlColumn{name: c})
@@ -157,7 +166,7 @@ func (t *telegraf) columns(q *node, j *job) *block {
 
 // column adds a column as a field. Telegraf makes a field of a column that is a tag too.
 func (t *telegraf) column(b *block, q *node, j *job, c sqlColumn, tag bool) {
-	typed := slices.ContainsFunc(typedColumns, func(key string) bool { return globs(q.strs(key)).match(c.name) })
+	typed := slices.ContainsFunc(typedColumns(), func(key string) bool { return globs(q.strs(key)).match(c.name) })
 	included, excluded := globs(q.strs("field_columns_include")), globs(q.strs("field_columns_exclude"))
 	asText := globs(q.strs("field_columns_string")).match(c.name)
 	if !typed && !asText && (len(included) > 0 && !included.match(c.name) || excluded.match(c.name)) {

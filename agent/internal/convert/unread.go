@@ -6,27 +6,34 @@ import (
 	"strings"
 )
 
-// needless are settings that a user of cton does not miss: of the buffers, logs and connections of the old tool.
-var needless = map[string][]string{
-	"Telegraf": {
-		"agent.round_interval", "agent.metric_batch_size", "agent.metric_buffer_limit", "agent.flush_interval", "agent.flush_jitter", "agent.precision",
-		"agent.debug", "agent.quiet", "agent.logtarget", "agent.logfile", "agent.logformat", "agent.logfile_rotation_interval",
-		"agent.logfile_rotation_max_size", "agent.logfile_rotation_max_archives", "agent.log_with_timezone",
-		"agent.snmp_translator", "agent.buffer_strategy", "agent.buffer_directory", "agent.skip_processors_after_aggregators",
-		"alias", "precision", "log_level", "startup_error_behavior", "startup_retry_behavior", "order", "optional", "json_strict", "collectors_exclude",
-		"expiration_interval", "metric_version", "idle_conn_timeout", "max_idle_conn", "max_idle_conn_per_host", "flush_interval", "flush_jitter",
-		"metric_batch_size", "metric_buffer_limit", "data_format", "connection_max_idle_time", "connection_max_life_time", "connection_max_open",
-		"connection_max_idle", "disconnected_servers_behavior", "response_timeout", "keep_alive",
-	},
-	"Prometheus": {
-		"global.evaluation_interval", "global.query_log_file", "global.rule_query_offset", "global.scrape_failure_log_file", "storage", "runtime",
-		"file_sd_configs.refresh_interval", "otlp", "tracing",
-	},
-	"sql_exporter": {
-		"global.scrape_timeout_offset", "global.scrape_error_drop_interval", "global.max_connections", "global.max_idle_connections",
-		"global.max_connection_lifetime", "no_prepared_statement", "enable_ping", "collector_name",
-	},
-	"script_exporter": {"timeout.enforced", "log", "ignore_on_fail", "ignoreOutputOnFail"},
+// needlessKeys returns the settings of a tool that a user of cton does not miss: those of its buffers, logs and connections.
+func needlessKeys(tool string) []string {
+	switch tool {
+	case "Telegraf":
+		return []string{
+			"agent.round_interval", "agent.metric_batch_size", "agent.metric_buffer_limit", "agent.flush_interval", "agent.flush_jitter", "agent.precision",
+			"agent.debug", "agent.quiet", "agent.logtarget", "agent.logfile", "agent.logformat", "agent.logfile_rotation_interval",
+			"agent.logfile_rotation_max_size", "agent.logfile_rotation_max_archives", "agent.log_with_timezone",
+			"agent.snmp_translator", "agent.buffer_strategy", "agent.buffer_directory", "agent.skip_processors_after_aggregators",
+			"alias", "precision", "log_level", "startup_error_behavior", "startup_retry_behavior", "order", "optional", "json_strict", "collectors_exclude",
+			"expiration_interval", "metric_version", "idle_conn_timeout", "max_idle_conn", "max_idle_conn_per_host", "flush_interval", "flush_jitter",
+			"metric_batch_size", "metric_buffer_limit", "data_format", "connection_max_idle_time", "connection_max_life_time", "connection_max_open",
+			"connection_max_idle", "disconnected_servers_behavior", "response_timeout", "keep_alive",
+		}
+	case "Prometheus":
+		return []string{
+			"global.evaluation_interval", "global.query_log_file", "global.rule_query_offset", "global.scrape_failure_log_file", "storage", "runtime",
+			"file_sd_configs.refresh_interval", "otlp", "tracing",
+		}
+	case "sql_exporter":
+		return []string{
+			"global.scrape_timeout_offset", "global.scrape_error_drop_interval", "global.max_connections", "global.max_idle_connections",
+			"global.max_connection_lifetime", "no_prepared_statement", "enable_ping", "collector_name",
+		}
+	case "script_exporter":
+		return []string{"timeout.enforced", "log", "ignore_on_fail", "ignoreOutputOnFail"}
+	}
+	return nil
 }
 
 // maxUnread is the maximum number of notes about settings that were not read.
@@ -34,7 +41,7 @@ const maxUnread = 200
 
 // unread adds a note for each setting of a file that the conversion has not read, so that nothing is lost without a word.
 func (o *output) unread(tool string, root *node) {
-	u := &unreadKeys{out: o, noted: map[place]bool{}, needless: needless[tool]}
+	u := &unreadKeys{out: o, noted: map[place]bool{}, needless: needlessKeys(tool)}
 	u.addNotes(o.problems)
 	for _, s := range o.sinks {
 		u.addNotes(s.notes)
