@@ -122,6 +122,13 @@ func (c *cluster) start(name string, wrong time.Duration) *process {
 	return p
 }
 
+// loses cuts the process off from the API server until it has lost the lease, but not until another process takes it.
+func (p *process) loses() {
+	p.apart.Store(true)
+	time.Sleep(9 * time.Second)
+	p.apart.Store(false)
+}
+
 // work runs the jobs of a term until it ends, and then for as long as the process lags.
 func (p *process) work(running, killed context.Context, t *Term, working *atomic.Bool) {
 	if p.blind.Load() {
@@ -418,9 +425,7 @@ func TestTerms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)
 		time.Sleep(5 * time.Second)
-		a.apart.Store(true)
-		time.Sleep(9 * time.Second) // a has lost the lease, but b has not taken it
-		a.apart.Store(false)
+		a.loses()
 		c.until("a", 5*time.Second)
 		a.stop()
 		c.until("b", 5*time.Second)
@@ -652,9 +657,7 @@ func TestGivenBackUsed(t *testing.T) {
 		c, a, b := newPair(t)
 		time.Sleep(5 * time.Second)
 		a.blind.Store(true)
-		a.apart.Store(true)
-		time.Sleep(9 * time.Second)
-		a.apart.Store(false)
+		a.loses()
 		c.until("b", 25*time.Second)
 		b.stop()
 		a.stop()
@@ -673,10 +676,8 @@ func TestNotBegun(t *testing.T) {
 		b.blind.Store(true)
 		a.stop()
 		time.Sleep(5 * time.Second)
-		b.apart.Store(true)
-		time.Sleep(9 * time.Second) // b loses the lease, and no other process takes it
+		b.loses()
 		b.blind.Store(false)
-		b.apart.Store(false)
 		c.until("b", 5*time.Second)
 		b.stop()
 		if got, want := fmt.Sprint(b.terms), "[[uid-1/2 uid-1/1] [uid-1/2 uid-1/1]]"; got != want {

@@ -100,19 +100,7 @@ func (r *rollout) byHand(ctx context.Context, t *testing.T) {
 // the one before it and never decreases.
 func (w *world) judgeStarts(ctx context.Context, t *testing.T, job string) {
 	t.Helper()
-	labels := map[string]string{"job": job}
-	_, events := w.api.of(job)
-	w.until(ctx, t, fmt.Sprintf("%d events of job %s are counted", events, job), func() error {
-		got, err := w.receiver.last("test_events_total", labels)
-		if err == nil && int(got) != events {
-			err = fmt.Errorf("%v events are counted", got)
-		}
-		return err
-	})
-	counted, err := w.receiver.of("test_events_total", labels)
-	if err != nil {
-		t.Error(err)
-	}
+	counted, events := w.counted(ctx, t, job)
 	starts := 1
 	for i := 1; i < len(counted); i++ {
 		a, b := counted[i-1], counted[i]

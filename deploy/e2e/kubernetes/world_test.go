@@ -225,24 +225,31 @@ func (w *world) dump(t *testing.T) {
 	t.Log(w.Logs())
 }
 
+// counted waits until all events of a job have been counted. It returns the samples of their total, and how many events there are.
+func (w *world) counted(ctx context.Context, t *testing.T, job string) (total []sample, events int) {
+	t.Helper()
+	labels := map[string]string{"job": job}
+	_, events = w.api.of(job)
+	w.until(ctx, t, fmt.Sprintf("%d events of job %s are counted", events, job), func() error {
+		got, err := w.receiver.last("test_events_total", labels)
+		if err == nil && int(got) != events {
+			err = fmt.Errorf("%v events are counted", got)
+		}
+		return err
+	})
+	total, err := w.receiver.of("test_events_total", labels)
+	if err != nil {
+		t.Error(err)
+	}
+	return total, events
+}
+
 // judge waits until all events have been counted, and checks every sample of the jobs. A run that a pod was in the middle of when it
 // ended leaves no trace, so an answer may be missing for each such end; ends is how many there were at most.
 func (w *world) judge(ctx context.Context, t *testing.T, ends int, jobs ...string) {
 	t.Helper()
 	for _, job := range jobs {
-		labels := map[string]string{"job": job}
-		_, events := w.api.of(job)
-		w.until(ctx, t, fmt.Sprintf("%d events of job %s are counted", events, job), func() error {
-			got, err := w.receiver.last("test_events_total", labels)
-			if err == nil && int(got) != events {
-				err = fmt.Errorf("%v events are counted", got)
-			}
-			return err
-		})
-		counted, err := w.receiver.of("test_events_total", labels)
-		if err != nil {
-			t.Error(err)
-		}
+		counted, _ := w.counted(ctx, t, job)
 		if counted[0].since == 0 {
 			t.Errorf("job %s: the total of events has no start timestamp", job)
 		}
