@@ -27,7 +27,8 @@ type batch struct {
 	dir        string
 	gateway    *peers.Pushgateway
 	prometheus *peers.Prometheus
-	down       atomic.Bool // what receives remote-write
+	down       atomic.Bool  // what receives remote-write
+	refused    atomic.Int32 // requests of remote-write in which something was refused
 }
 
 // newBatch returns a host with jobs, each a script. A script counts its runs.
@@ -41,7 +42,7 @@ func newBatch(t *testing.T, jobs map[string]string) *batch {
 			http.Error(w, "down", http.StatusServiceUnavailable)
 			return
 		}
-		b.prometheus.ServeHTTP(w, r)
+		b.prometheus.ServeHTTP(&refusals{w, &b.refused}, r)
 	}))
 	t.Cleanup(receiver.Close)
 	text := fmt.Sprintf(`
@@ -71,16 +72,37 @@ jobs:
 	return b
 }
 
+// refusals counts the refused requests among the responses.
+type refusals struct {
+	http.ResponseWriter
+	count *atomic.Int32
+}
+
+func (r *refusals) WriteHeader(code int) {
+	if code == http.StatusBadRequest {
+		r.count.Add(1)
+	}
+	r.ResponseWriter.WriteHeader(code)
+}
+
+// noneRefused checks that the receiver of remote-write has got no sample out of order, such as a second zero at the start of a counter.
+func (b *batch) noneRefused() {
+	b.Helper()
+	if n := b.refused.Load(); n > 0 {
+		b.Errorf("the receiver has refused %d requests", n)
+	}
+}
+
 // once is a process.
 type once struct {
 	*exec.Cmd
-	log *bytes.Buffer
+	log *lockedText
 }
 
 // start starts cton once with arguments.
 func (b *batch) start(args ...string) *once {
 	b.Helper()
-	o := &once{exec.Command("cton", append([]string{"once"}, args...)...), &bytes.Buffer{}}
+	o := &once{exec.Command("cton", append([]string{"once"}, args...)...), &lockedText{}}
 	o.Dir, o.Stdout, o.Stderr = b.dir, o.log, o.log
 	if err := o.Start(); err != nil {
 		b.Fatal(err)
@@ -127,6 +149,16 @@ func (b *batch) waitFor(file string) {
 	}
 }
 
+// puts waits until a process has its sinks, while another process sends from the spool.
+func (b *batch) puts(o *once) {
+	b.Helper()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(o.log.String(), "another process sends from the spool"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatalf("%q does not get to the spool:\n%s", o.Args, o.log)
+		}
+	}
+}
+
 func (b *batch) touch(file string) {
 	b.Helper()
 	if err := os.WriteFile(filepath.Join(b.dir, file), nil, 0o600); err != nil {
@@ -143,7 +175,7 @@ func TestBatchTogether(t *testing.T) {
 	for range each {
 		for _, job := range jobs {
 			all.Go(func() {
-				o := &once{exec.Command("cton", "once", job), &bytes.Buffer{}}
+				o := &once{exec.Command("cton", "once", job), &lockedText{}}
 				o.Dir, o.Stderr = b.dir, o.log
 				if err := o.Run(); err != nil {
 					t.Errorf("%q: %v\n%s", o.Args, err, o.log)
@@ -156,7 +188,9 @@ func TestBatchTogether(t *testing.T) {
 		b.shows(fmt.Sprintf(`%s_runs_total{instance="test",job=%[1]q} %d`, job, each))
 		b.shows(fmt.Sprintf(`cton_job_up{cton_job=%q,instance="test",job="cton"} 1`, job))
 		b.stored(job+"_runs_total", "0 1 2 3 4 5")
+		b.stored(fmt.Sprintf(`cton_job_runs_total{cton_job=%q,result="success"}`, job), "0 1 2 3 4 5")
 	}
+	b.noneRefused()
 	if text := b.gateway.Text(t); strings.Contains(text, "last_success_timestamp_seconds{") && strings.Contains(text, `job="cton"} 0`+"\n# TYPE cton_job_last_success") {
 		t.Errorf("a last success is 0:\n%s", text)
 	}
@@ -187,18 +221,23 @@ func TestBatchTurns(t *testing.T) {
 	b.ends(b.start("-c", "hasty.yaml", "fast", "slow"), 3)
 	b.shows(`fast_runs_total{instance="test",job="fast"} 3`)
 
-	next := b.start("slow")
+	// Both are there before the first run that is counted, so that for each of them the counters begin after its own start.
+	next, last := b.start("slow"), b.start("slow")
+	b.puts(next)
+	b.puts(last)
 	if err := long.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	b.ends(long, -1)
 	b.touch("go")
 	b.ends(next, 0)
-	b.ends(b.start("slow"), 0)
+	b.ends(last, 0)
 	b.shows(`slow_runs_total{instance="test",job="slow"} 2`)
+	b.stored(`cton_job_runs_total{cton_job="slow",result="success"}`, "0 1 2")
 	b.shows(`fast_runs_total{instance="test",job="fast"} 3`)
 	b.shows(`cton_job_up{cton_job="fast",instance="test",job="cton"} 1`)
 	b.stored("slow_runs_total", "0 1 2")
+	b.noneRefused()
 }
 
 // TestBatchSpool runs jobs while nothing receives: no run is lost, and the next run of a job does not wait for the delivery of the one

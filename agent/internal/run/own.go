@@ -132,9 +132,10 @@ func (o *own) deliver(all bool) {
 		a.log.Error("the agent's own metrics cannot be computed", "error", err)
 		return
 	}
-	o.totals.start(result.Families, now)
+	begun := o.totals.start(result.Families, now)
 	o.starts.set(result.Families, now)
 	if a.single && a.state != nil && !a.keepTotals(&o.totals, result.Families) {
+		begun = nil
 		result.Families = slices.DeleteFunc(result.Families, func(f metric.Family) bool { return f.Desc.Type == metric.Counter })
 	}
 	b := metric.Batch{Job: Self, Time: now, Families: result.Families, PartBy: o.partBy}
@@ -143,6 +144,9 @@ func (o *own) deliver(all bool) {
 	a.inOrder(&b)
 	for _, s := range a.sinks {
 		if a.ownMetrics.goTo(s.Name) && (all || s.Pull) {
+			if len(begun) > 0 { // an earlier process has sent the zeros at the start of these counters
+				s.repeat(metric.Batch{Job: Self, Time: now, Known: a.ownPart(begun, s.Name), PartBy: o.partBy})
+			}
 			part := b
 			part.Families = a.ownPart(b.Families, s.Name)
 			s.add(part)

@@ -114,20 +114,27 @@ func valuesOf(names []string, labels map[string]string) []string {
 	return values
 }
 
-// start sets the start of the counters that earlier processes have begun. It is before now, also if the clock was set back.
-func (t *totals) start(families []metric.Family, now time.Time) {
+// start sets the start of the counters that earlier processes have begun, and returns these counters. The start is before now, also if
+// the clock was set back.
+func (t *totals) start(families []metric.Family, now time.Time) (begun []metric.Family) {
 	for i := range families {
 		if t.before == nil || families[i].Desc.Type != metric.Counter {
 			continue
 		}
+		var known []metric.Series
 		for k := range families[i].Series {
 			s := &families[i].Series[k]
 			labels := labelsOf(s.Labels)
-			if one, known := t.before[labels[JobLabel]][key(families[i].Desc.Name, labels)]; known {
+			if one, ok := t.before[labels[JobLabel]][key(families[i].Desc.Name, labels)]; ok {
 				s.Start = min(one.Start, now.UnixMilli()-1)
+				known = append(known, *s)
 			}
 		}
+		if len(known) > 0 {
+			begun = append(begun, metric.Family{Desc: families[i].Desc, Series: known})
+		}
 	}
+	return begun
 }
 
 // records returns a record for the state file for each job that has counters. It also has the counters of the job that other shards
