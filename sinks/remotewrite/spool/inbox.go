@@ -242,11 +242,26 @@ func (q *Queue) takeAll() {
 	q.finish(q.boundDisk(nil))
 }
 
-// inboxNames returns the names of the records in the inbox, oldest first.
+// inboxNames returns the names of the records in the inbox, oldest first. Guests add names meanwhile, and a directory that is read at such
+// a moment may show a name and not the one that was added before it. So the directory is read until no name has been added that is older
+// than the newest of the first reading.
 func (q *Queue) inboxNames() []string {
 	if q.guest.inbox == nil {
 		return nil
 	}
+	names := q.readInbox()
+	for len(names) > 0 {
+		newest, again := names[len(names)-1], q.readInbox()
+		again = slices.DeleteFunc(again, func(name string) bool { return name > newest })
+		if slices.Equal(names, again) {
+			break
+		}
+		names = again
+	}
+	return names
+}
+
+func (q *Queue) readInbox() []string {
 	names, err := q.guest.inbox.ReadDir(".")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		q.fails(err)

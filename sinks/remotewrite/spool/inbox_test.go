@@ -5,9 +5,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/collectington/collectington/agent/durable"
 )
 
 // openShared returns a queue in dir for a receiver.
@@ -107,6 +110,35 @@ func TestGuestsBefore(t *testing.T) {
 	owner.Put(text("o1"))
 	if got := sent(t, owner, 2); got != "a1 o1" {
 		t.Errorf("sent %q", got)
+	}
+}
+
+// hiding is a directory that is read while names are added: each of the first readings does not show a name that is there.
+type hiding struct {
+	durable.FS
+	hide []int // for each reading, the name to leave out
+}
+
+func (h *hiding) ReadDir(name string) ([]string, error) {
+	names, err := h.FS.ReadDir(name)
+	if len(h.hide) > 0 && len(names) > h.hide[0] {
+		names = slices.Delete(names, h.hide[0], h.hide[0]+1)
+		h.hide = h.hide[1:]
+	}
+	return names, err
+}
+
+// TestGuestsWrite checks that records of a guest stay in order although the inbox is read while the guest adds them.
+func TestGuestsWrite(t *testing.T) {
+	for _, hide := range [][]int{{0}, {1}, {1, 0}, {2}, {0, 1, 0}} {
+		dir := t.TempDir()
+		owner, a := openShared(t, dir, "x"), openShared(t, dir, "x")
+		a.Put(text("a1"), text("a2"), text("a3"))
+		owner.guest.inbox = &hiding{owner.guest.inbox, hide}
+		owner.adopt()
+		if got := sent(t, owner, 3); got != "a1 a2 a3" {
+			t.Errorf("without name %v at first: sent %q", hide, got)
+		}
 	}
 }
 
