@@ -184,7 +184,7 @@ func side(folder string) string {
 	return "deploy"
 }
 
-// TestArrowsOfTests holds that tests stay on their side: those of sources import neither sinks nor the program, those of sinks
+// TestArrowsOfTests checks that tests stay on their side: those of sources import neither sinks nor the program, those of sinks
 // neither sources nor the program, and those of the kit nothing but the kit. What needs both sides is a test of the program.
 func TestArrowsOfTests(t *testing.T) {
 	allowed := map[string][]string{"sources": {"sources", "kit"}, "sinks": {"sinks", "kit"}, "kit": {"kit"}}

@@ -123,7 +123,7 @@ func (d *diary) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"n": %d}`, len(d.asked))
 }
 
-// TestBackfillReadsAsTheJobDoes holds that the past is read in the stretches in which the job itself would have read it: its
+// TestBackfillReadsAsTheJobDoes checks that the past is read in the stretches in which the job itself would have read it: its
 // windows, or from one due time to the next, whatever the clock of its zone did meanwhile.
 func TestBackfillReadsAsTheJobDoes(t *testing.T) {
 	for job, want := range map[string][]string{

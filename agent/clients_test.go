@@ -67,7 +67,7 @@ func importName(f *ast.File, path string) string {
 	return ""
 }
 
-// TestOneHTTPClient holds that only agent/httpclient makes HTTP clients, so that every body is bounded and every error is
+// TestOneHTTPClient checks that only agent/httpclient makes HTTP clients, so that every body is bounded and every error is
 // explained.
 func TestOneHTTPClient(t *testing.T) {
 	fset, files := parseSources(t)
@@ -90,7 +90,7 @@ func TestOneHTTPClient(t *testing.T) {
 	}
 }
 
-// TestOtherClients holds what TestOneHTTPClient refuses.
+// TestOtherClients checks what TestOneHTTPClient refuses.
 func TestOtherClients(t *testing.T) {
 	for text, want := range map[string]int{
 		`import "net/http"; var _ = http.Client{}`:                                         1,

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestErrors holds that testdata/errors.txt has the text of every error that the program makes, by package, and no other. Whoever adds
+// TestErrors checks that testdata/errors.txt has the text of every error that the program makes, by package, and no other. Whoever adds
 // one adds its line with -update, and reads it as somebody who does not know the code: does it say what failed, where, why, and
 // what to do? A text that only wraps another error needs no remedy, and no error of what cannot happen does.
 func TestErrors(t *testing.T) {

@@ -35,7 +35,7 @@ var (
 // together is how many histories share a receiver and a bubble of fake time.
 const together = 10
 
-// TestExactness holds the counters and histograms that a real storage ends up with against what has happened: histories of
+// TestExactness compares the counters and histograms that a real storage ends up with with what has happened: histories of
 // events, an API that pages, repeats, reports late, forgets and fails, and an agent that is stopped, killed and started again
 // at any point. Nothing may be lost and nothing counted twice.
 func TestExactness(t *testing.T) {

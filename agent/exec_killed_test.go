@@ -63,7 +63,7 @@ func killCommand(truth string) {
 	}
 }
 
-// TestExecKilled holds that every run is counted once, although cton, the command and the receiver are killed at random moments.
+// TestExecKilled checks that every run is counted once, although cton, the command and the receiver are killed at random moments.
 func TestExecKilled(t *testing.T) {
 	t.Parallel()
 	moments := 200

@@ -54,7 +54,7 @@ func cton(t *testing.T, args ...string) (code int, out string) {
 	return cmd.ProcessState.ExitCode(), both.String()
 }
 
-// TestExecReceiverDown holds that a receiver that is away changes nothing of a command, and that the next run of any command brings
+// TestExecReceiverDown checks that a receiver that is away changes nothing of a command, and that the next run of any command brings
 // it what has waited, once.
 func TestExecReceiverDown(t *testing.T) {
 	t.Parallel()
@@ -126,7 +126,7 @@ func filesBelow(t *testing.T, dir string) (files []string) {
 	return files
 }
 
-// TestExecSpoolOfConfiguration holds that cton once delivers what cton exec has left in the spools of a configuration.
+// TestExecSpoolOfConfiguration checks that cton once delivers what cton exec has left in the spools of a configuration.
 func TestExecSpoolOfConfiguration(t *testing.T) {
 	t.Parallel()
 	pushgateway, prometheus := peers.NewPushgateway(t), peers.NewPrometheus(t)
@@ -172,7 +172,7 @@ jobs:
 	}
 }
 
-// TestExecOnNewHosts holds that a host without state leaves the last success of another host in the group that they share.
+// TestExecOnNewHosts checks that a host without state leaves the last success of another host in the group that they share.
 func TestExecOnNewHosts(t *testing.T) {
 	t.Parallel()
 	gateway := peers.NewPushgateway(t)
@@ -209,7 +209,7 @@ func TestExecMetricsAreClean(t *testing.T) {
 	}
 }
 
-// TestExecBadMetrics holds that metrics which a receiver refuses cost those of the run nothing.
+// TestExecBadMetrics checks that metrics which a receiver refuses cost those of the run nothing.
 func TestExecBadMetrics(t *testing.T) {
 	t.Parallel()
 	gateway := peers.NewPushgateway(t)

@@ -98,7 +98,7 @@ func TestResetIsSeenOnce(t *testing.T) {
 	})
 }
 
-// TestGoneWhileDown holds that a series that vanishes while the agent is away, killed or stopped, is ended by its next run.
+// TestGoneWhileDown checks that a series that vanishes while the agent is away, killed or stopped, is ended by its next run.
 func TestGoneWhileDown(t *testing.T) {
 	for _, kill := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

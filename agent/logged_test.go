@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// TestLogged holds that testdata/logged.txt has every warning and error that the program logs, each with what to do about it, and no
+// TestLogged checks that testdata/logged.txt has every warning and error that the program logs, each with what to do about it, and no
 // other. A message is a line; the line below, after a tab, says what its reader does.
 func TestLogged(t *testing.T) {
 	text, err := os.ReadFile("testdata/logged.txt")

@@ -22,7 +22,7 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestReadmeIsShort holds that README.md is a page to begin with; more is in the guides.
+// TestReadmeIsShort checks that README.md is a page to begin with; more is in the guides.
 func TestReadmeIsShort(t *testing.T) {
 	if n := len(strings.Fields(readText(t, filepath.Join("..", "README.md")))); n >= 700 {
 		t.Errorf("README.md has %d words, 700 is too many", n)
@@ -70,7 +70,7 @@ func TestReadmePicture(t *testing.T) {
 	example{answer: lines["json"], metrics: lines["yaml"], series: lines["series"]}.check(t)
 }
 
-// TestReadmeNamesEveryCommand holds the table of commands.md against the command line.
+// TestReadmeNamesEveryCommand checks the table of commands.md against the command line.
 func TestReadmeNamesEveryCommand(t *testing.T) {
 	guide := readText(t, filepath.Join("..", "deploy", "guides", "commands.md"))
 	names := commands(t)

@@ -123,7 +123,7 @@ func storedOf(t *testing.T, p *peers.Prometheus, at time.Time) (map[string]float
 
 func describeExemplar(e exemplar.Exemplar) string { return fmt.Sprintf("%s %v", e.Labels, e.Value) }
 
-// TestScrapedAsByPrometheus holds that the receiver has the same samples and exemplars whether the agent or Prometheus itself
+// TestScrapedAsByPrometheus checks that the receiver has the same samples and exemplars whether the agent or Prometheus itself
 // has scraped the pages.
 func TestScrapedAsByPrometheus(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -205,7 +205,7 @@ func TestScrapedAsByPrometheus(t *testing.T) {
 	}
 }
 
-// TestScrapedPoints holds that each of several points of one series on a page is stored once, with its own time, whatever the
+// TestScrapedPoints checks that each of several points of one series on a page is stored once, with its own time, whatever the
 // order of the page's lines, and that Prometheus stores the same.
 func TestScrapedPoints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

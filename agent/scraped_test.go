@@ -155,7 +155,7 @@ func TestScrapedIsStored(t *testing.T) {
 	}
 }
 
-// TestScrapedNativeHistogramsAreStored holds that each form of native histogram is stored as what it is.
+// TestScrapedNativeHistogramsAreStored checks that each form of native histogram is stored as what it is.
 func TestScrapedNativeHistogramsAreStored(t *testing.T) {
 	histogram := func() *dto.Histogram {
 		return &dto.Histogram{
@@ -195,7 +195,7 @@ func TestScrapedNativeHistogramsAreStored(t *testing.T) {
 	})
 }
 
-// TestScrapedClassicHistogramsAreStoredAsNative holds that convert_classic_histograms_to_nhcb stores one series with the same
+// TestScrapedClassicHistogramsAreStoredAsNative checks that convert_classic_histograms_to_nhcb stores one series with the same
 // bounds, and no classic series.
 func TestScrapedClassicHistogramsAreStoredAsNative(t *testing.T) {
 	const page = `# TYPE took_seconds histogram
@@ -230,7 +230,7 @@ only_seconds_count 3
 	})
 }
 
-// TestScrapedSeriesEnd holds that Prometheus sees the end of a series at once: of one that the page no longer has, and of all
+// TestScrapedSeriesEnd checks that Prometheus sees the end of a series at once: of one that the page no longer has, and of all
 // series of a target that is down, while the other target's go on.
 func TestScrapedSeriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark"
 )
 
-// TestEditedScriptKeepsTotals holds that a metric goes on counting over an edit of its script as long as a function of the
+// TestEditedScriptKeepsTotals checks that a metric goes on counting over an edit of its script as long as a function of the
 // same name computes it and it is declared as before, and that it begins anew otherwise.
 func TestEditedScriptKeepsTotals(t *testing.T) {
 	const declared = "{type: counter, from: increment}"

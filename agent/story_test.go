@@ -123,7 +123,7 @@ func setKinds(env *testscript.Env) {
 
 var update = flag.Bool("update", false, "take what stories show for right")
 
-// exits runs a command that must end with a code: exits 2 cton once.
+// exits runs a command and checks its exit code. The line "exits 2 cton once" wants the code 2.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND [ARG…]")
@@ -141,7 +141,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// asked waits until $PAGES was asked for a path so many times: asked 3 /kept.
+// asked waits until $PAGES has got a number of requests for a path. The line "asked 3 /kept" wants three for /kept.
 func asked(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: asked TIMES PATH")

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// TestTargetsSeriesEnd holds what Prometheus stores of an http job over several targets: the series of a target that is down end
+// TestTargetsSeriesEnd checks what Prometheus stores of an http job over several targets: the series of a target that is down end
 // at once, its totals go on; all series of a target that is gone from the list end, its totals too; the other target's go on.
 func TestTargetsSeriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -109,7 +109,7 @@ func (p *plug) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestLoginOfEachTarget holds that each target of a list, of http and of scrape, is logged in to once, that one which leaves the list is
+// TestLoginOfEachTarget checks that each target of a list, of http and of scrape, is logged in to once, that one which leaves the list is
 // logged out at once, and that the state file has only the tokens of those that stay.
 func TestLoginOfEachTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestReachOf holds who can reach a listener.
+// TestReachOf checks who can reach a listener.
 func TestReachOf(t *testing.T) {
 	file := func(text string) string {
 		name := filepath.Join(t.TempDir(), "web.yaml")

@@ -47,7 +47,7 @@ func TestStatsPending(t *testing.T) {
 	}
 }
 
-// TestMarks holds that what an error says about trying again is seen through wrapping, and does not change its text.
+// TestMarks checks that what an error says about trying again is seen through wrapping, and does not change its text.
 func TestMarks(t *testing.T) {
 	cause := errors.New("no")
 	for _, c := range []struct {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestReminder holds when something that lasts is logged again, and that times that have passed meanwhile count once.
+// TestReminder checks when something that lasts is logged again, and that times that have passed meanwhile count once.
 func TestReminder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, r := time.Now(), NewReminder()

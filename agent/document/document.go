@@ -46,7 +46,7 @@ type node struct {
 // maxNodes is the largest number of nodes, limited by the bits of the extent.
 const maxNodes = 1 << 28
 
-// longText is the smallest length that does not fit into an extent.
+// longText is the extent of each text of this length or longer. Tree.ends has the ends of such texts.
 const longText = 1<<28 - 1
 
 func newNode(start, extent int, kind Kind, escaped bool) node {

@@ -171,7 +171,8 @@ func TestReplaceBehindLinks(t *testing.T) {
 	}
 }
 
-// TestLockBehindLink holds that a lock behind a symbolic link holds, that the file there keeps its content, and that none is made.
+// TestLockBehindLink checks that a symbolic link can be locked, that this does not change the file behind it, and that no missing file is
+// created there.
 func TestLockBehindLink(t *testing.T) {
 	dir := t.TempDir()
 	foreign := filepath.Join(dir, "foreign")

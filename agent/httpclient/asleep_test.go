@@ -36,7 +36,7 @@ func (s *tokens) Token(context.Context) (Token, error) {
 	return Token{Value: string(rune('a' + s.n)), Expires: expires}, nil
 }
 
-// TestTokenExpiresAsleep holds that the time that the machine is suspended counts for the lifetime of a token.
+// TestTokenExpiresAsleep checks that the time that the machine is suspended counts for the lifetime of a token.
 func TestTokenExpiresAsleep(t *testing.T) {
 	m, s, c := &machine{asleep: time.Hour}, &tokens{lifetime: time.Hour}, NewTokenCache()
 	c.asleep = m.meter()
@@ -60,7 +60,7 @@ func TestTokenExpiresAsleep(t *testing.T) {
 	want(3)
 }
 
-// TestLoginPauseEndsAsleep holds that the pause after a refused login goes on while the machine is suspended.
+// TestLoginPauseEndsAsleep checks that the pause after a refused login goes on while the machine is suspended.
 func TestLoginPauseEndsAsleep(t *testing.T) {
 	m, s, c := &machine{}, &tokens{fails: true}, NewTokenCache()
 	c.asleep = m.meter()
@@ -72,7 +72,7 @@ func TestLoginPauseEndsAsleep(t *testing.T) {
 	}
 }
 
-// TestPauseEndsAsleep holds that a pause that a server asks for, and a rate limit, go on while the machine is suspended.
+// TestPauseEndsAsleep checks that a pause that a server asks for, and a rate limit, go on while the machine is suspended.
 func TestPauseEndsAsleep(t *testing.T) {
 	m := &machine{asleep: time.Minute}
 	throttle := &throttle{asleep: m.meter()}
@@ -112,7 +112,7 @@ func TestPauseEndsAsleep(t *testing.T) {
 	}
 }
 
-// TestCacheAgesAsleep holds that a response does not stay fresh while the machine is suspended.
+// TestCacheAgesAsleep checks that a response does not stay fresh while the machine is suspended.
 func TestCacheAgesAsleep(t *testing.T) {
 	m := &machine{}
 	c := &responseCache{asleep: m.meter()}

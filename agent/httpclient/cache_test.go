@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// TestConditionalRequests holds that a 304 gives the cached response, and another response replaces it.
+// TestConditionalRequests checks that a 304 gives the cached response, and another response replaces it.
 func TestConditionalRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -49,7 +49,7 @@ func TestConditionalRequests(t *testing.T) {
 	})
 }
 
-// TestLastModified holds that Last-Modified is a validator only if the response came at least a second later.
+// TestLastModified checks that Last-Modified is a validator only if the response came at least a second later.
 func TestLastModified(t *testing.T) {
 	for _, c := range []struct {
 		age  time.Duration
@@ -75,7 +75,7 @@ func TestLastModified(t *testing.T) {
 	}
 }
 
-// TestNotCached holds which responses are not cached.
+// TestNotCached checks which responses are not cached.
 func TestNotCached(t *testing.T) {
 	for name, c := range map[string]struct {
 		header http.Header
@@ -112,7 +112,7 @@ func TestNotCached(t *testing.T) {
 	}
 }
 
-// TestCacheFor holds that jobs share a response up to its age, also one under way. Senders with other credentials, jobs without
+// TestCacheFor checks that jobs share a response up to its age, also one under way. Senders with other credentials, jobs without
 // cache_for, and responses that are errors do not take part.
 func TestCacheFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestCacheFor(t *testing.T) {
 	})
 }
 
-// TestCacheIsBounded holds that the cache keeps the most recently used responses within its bound.
+// TestCacheIsBounded checks that the cache keeps the most recently used responses within its bound.
 func TestCacheIsBounded(t *testing.T) {
 	var k responseCache
 	for i := range 100 {

@@ -226,7 +226,7 @@ func TestConcurrentUse(t *testing.T) {
 	})
 }
 
-// TestConnectionsAreReused holds that connections are used again, also after a refusal, and that CloseIdleConnections closes
+// TestConnectionsAreReused checks that connections are used again, also after a refusal, and that CloseIdleConnections closes
 // them: the synctest bubble does not end while a goroutine serves one.
 func TestConnectionsAreReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -217,7 +217,7 @@ func (x nothing) Read([]byte) (int, error) {
 	return 0, cmp.Or(err, io.EOF)
 }
 
-// TestFilter holds that ReadBody reads what a filter returns, and that the limit holds for what the filter reads.
+// TestFilter checks that ReadBody reads what a filter returns, and that the limit holds for what the filter reads.
 func TestFilter(t *testing.T) {
 	resp, _ := response(strings.NewReader("abc"), 3)
 	resp.Filter(func(body io.Reader) io.Reader { return upper{body} })

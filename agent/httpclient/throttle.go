@@ -100,7 +100,7 @@ func signedOnce(req *http.Request) bool {
 	return strings.HasPrefix(credentials, sigV4Prefix) || strings.HasPrefix(credentials, digestPrefix)
 }
 
-// waitedKey is the context key of a pointer to a duration. throttledTransport adds to it how long the request has waited.
+// waitedKey is the context key of a pointer to a duration. throttledTransport sets it to how long the request has waited.
 type waitedKey struct{}
 
 // throttledTransport delays requests until rate limits and the server's own limits allow them.

@@ -38,7 +38,7 @@ func every(n int, per time.Duration) RequestPolicy {
 	return RequestPolicy{RateLimit: &RateLimit{n, setting.Duration(per)}}
 }
 
-// TestRateLimit holds that no interval of a limit's length has more requests than it allows, whichever jobs send them.
+// TestRateLimit checks that no interval of a limit's length has more requests than it allows, whichever jobs send them.
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -71,7 +71,7 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-// TestRateLimitBeyondTheTimeout holds that a request that is not allowed before its time-out fails at once, and does not count.
+// TestRateLimitBeyondTheTimeout checks that a request that is not allowed before its time-out fails at once, and does not count.
 func TestRateLimitBeyondTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -94,7 +94,7 @@ func TestRateLimitBeyondTheTimeout(t *testing.T) {
 	})
 }
 
-// TestServerPauses holds that a sender waits as long as the server asks for, and that senders with other credentials do not.
+// TestServerPauses checks that a sender waits as long as the server asks for, and that senders with other credentials do not.
 func TestServerPauses(t *testing.T) {
 	for name, header := range map[string]func() http.Header{
 		"seconds": func() http.Header { return http.Header{"Retry-After": {"90"}} },
@@ -143,7 +143,7 @@ func TestServerPauses(t *testing.T) {
 	}
 }
 
-// TestReload holds that a reload removes the limits of removed jobs, and that a reload that fails changes none.
+// TestReload checks that a reload removes the limits of removed jobs, and that a reload that fails changes none.
 func TestReload(t *testing.T) {
 	w := newWorld(t)
 	w.job(t, "gone", every(1, time.Hour))
@@ -165,7 +165,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestUnusedLimitsAreForgotten holds that the limit of an origin goes when no job has one for it any more, but not before a job that gets
+// TestUnusedLimitsAreForgotten checks that the limit of an origin goes when no job has one for it any more, but not before a job that gets
 // it back could send a request too early.
 func TestUnusedLimitsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

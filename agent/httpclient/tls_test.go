@@ -232,7 +232,7 @@ func TestEncryptedKeys(t *testing.T) {
 	}
 }
 
-// TestHTTP1Only holds that a server that speaks both versions of HTTP is spoken to by the older.
+// TestHTTP1Only checks that a server that speaks both versions of HTTP is spoken to by the older.
 func TestHTTP1Only(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, r.Proto) }))
@@ -261,7 +261,7 @@ func TestTLSMismatch(t *testing.T) {
 	wantError(t, err, "the certificate has expired or is not yet valid, or this host's clock is wrong")
 }
 
-// TestTLSFilesThatCannotBeUsed holds that a file that is missing, unreadable or wrong costs the requests and not the client,
+// TestTLSFilesThatCannotBeUsed checks that a file that is missing, unreadable or wrong costs the requests and not the client,
 // that Unready gets the same reason at once, and that requests work as soon as the files do.
 func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)

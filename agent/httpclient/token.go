@@ -293,7 +293,7 @@ func (t *TokenCache) valid(now moment) bool {
 	return e.IsZero() || now.Add(slept).Before(e.Add(-min(10*time.Second, e.Sub(t.got.Time)/10)))
 }
 
-// fail postpones the next login and returns the error until then. All requests until then get this same error, so that it is logged once.
+// fail postpones the next login. It returns the error for all requests until then. It is always the same error, so that it is logged once.
 func (t *TokenCache) fail(why error, now moment) error {
 	next, longest := failedPause, maxFailedPause
 	if _, ok := errors.AsType[*refusedError](why); ok {

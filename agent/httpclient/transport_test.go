@@ -17,7 +17,7 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// TestTransportReplacesTheNetwork holds that Host.Transport answers requests by https, through a proxy and for tokens, without
+// TestTransportReplacesTheNetwork checks that Host.Transport answers requests by https, through a proxy and for tokens, without
 // a certificate, and that they are observed without secrets.
 func TestTransportReplacesTheNetwork(t *testing.T) {
 	w := newWorld(t) // without listeners

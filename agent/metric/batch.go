@@ -65,8 +65,8 @@ type Family struct {
 	Desc   *Desc
 	Series []Series
 
-	// Earlier has points from this tick that are older than the current value of their series, by the labels of the series. The
-	// points are sorted by time. A sink whose receiver stores history sends them before the value. A sink that shows current values
+	// Earlier maps the labels of a series to the points of this tick that are older than the series' current value, sorted by
+	// time. A sink whose receiver stores history sends them before the value. A sink that shows current values
 	// ignores them.
 	Earlier map[*LabelSet][]Point
 }

@@ -66,7 +66,7 @@ func encode(t *testing.T, format expfmt.Format, families ...*dto.MetricFamily) [
 	return page.Bytes()
 }
 
-// TestFormatsAgree holds that Prometheus reads the same series from every format.
+// TestFormatsAgree checks that Prometheus reads the same series from every format.
 func TestFormatsAgree(t *testing.T) {
 	var c Converter
 	var families []*dto.MetricFamily
@@ -94,7 +94,7 @@ func TestFormatsAgree(t *testing.T) {
 	}
 }
 
-// TestUnit holds when a unit is written, and that Prometheus accepts the page with any declared unit.
+// TestUnit checks when a unit is written, and that Prometheus accepts the page with any declared unit.
 func TestUnit(t *testing.T) {
 	for _, c := range []struct {
 		name, unit string
@@ -126,7 +126,7 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// TestNativeHistogram holds that Prometheus reads the buckets of native histograms, for random ones.
+// TestNativeHistogram checks that Prometheus reads the buckets of native histograms, for random ones.
 func TestNativeHistogram(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	buckets := func() (list []NativeBucket) {
@@ -182,7 +182,7 @@ func read(it histogram.BucketIterator[uint64]) (list []NativeBucket) {
 	return list
 }
 
-// TestNativeOnlyWhereDeclared holds that native buckets are left out of a metric that is declared without.
+// TestNativeOnlyWhereDeclared checks that native buckets are left out of a metric that is declared without.
 func TestNativeOnlyWhereDeclared(t *testing.T) {
 	var c Converter
 	v := &HistogramValue{Count: 1, Counts: []uint64{1, 0}, Native: &NativeBuckets{Positive: []NativeBucket{{1, 1}}}}
@@ -221,7 +221,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestConverterIsReused holds that the messages between two Resets do not overwrite each other while the slabs grow, and that
+// TestConverterIsReused checks that the messages between two Resets do not overwrite each other while the slabs grow, and that
 // they have no data of earlier messages.
 func TestConverterIsReinUse(t *testing.T) {
 	var reused Converter
@@ -248,7 +248,7 @@ func TestConverterIsReinUse(t *testing.T) {
 	}
 }
 
-// TestConverterAllocations holds that nothing is allocated per series once the Converter has seen as many.
+// TestConverterAllocations checks that nothing is allocated per series once the Converter has seen as many.
 func TestConverterAllocations(t *testing.T) {
 	for _, d := range []*Desc{
 		{Name: "g", Type: Gauge},

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// TestLabelSet holds that a set is sorted, copied and without empty labels.
+// TestLabelSet checks that a set is sorted, copied and without empty labels.
 func TestLabelSet(t *testing.T) {
 	d := &Desc{LabelNames: []string{"zone", "b", "a"}, Const: []Label{{"m", "const"}, {"none", ""}}}
 	values := []string{"z", "", "first"}
@@ -43,7 +43,7 @@ func TestLabelSetAllocations(t *testing.T) {
 	}
 }
 
-// TestLabelSetEquality holds that sets are equal if and only if their labels are, by Equal, by Is and as encoded bytes, and that
+// TestLabelSetEquality checks that sets are equal if and only if their labels are, by Equal, by Is and as encoded bytes, and that
 // the labels can be read back, for random sets with similar and long labels.
 func TestLabelSetEquality(t *testing.T) {
 	dice := rand.New(rand.NewPCG(1, 2))
@@ -83,7 +83,7 @@ func TestLabelSetEquality(t *testing.T) {
 	}
 }
 
-// TestNilLabelSetIsEmpty holds that a nil *LabelSet can be used as the empty set.
+// TestNilLabelSetIsEmpty checks that a nil *LabelSet can be used as the empty set.
 func TestNilLabelSetIsEmpty(t *testing.T) {
 	var none *LabelSet
 	if none.String() != "" || none.Get("a") != "" || len(none.Append(nil)) > 0 || !none.Is(nil) || !none.Equal(&LabelSet{}) || !(&LabelSet{}).Equal(none) {
@@ -94,7 +94,7 @@ func TestNilLabelSetIsEmpty(t *testing.T) {
 	}
 }
 
-// FuzzLabelSetString holds that Prometheus' parser of the text format reads a set from its text.
+// FuzzLabelSetString checks that Prometheus' parser of the text format reads a set from its text.
 func FuzzLabelSetString(f *testing.F) {
 	f.Add("a", "1", "b", "2")
 	f.Add("a.b", "x\ny", "ü", `"quoted\"`)
@@ -151,7 +151,7 @@ func TestBatchSeries(t *testing.T) {
 	}
 }
 
-// TestWords holds that every value of an enumeration can be read from its text.
+// TestWords checks that every value of an enumeration can be read from its text.
 func TestWords(t *testing.T) {
 	read := func(into encoding.TextUnmarshaler, value fmt.Stringer) {
 		t.Helper()

@@ -49,7 +49,7 @@ func FuzzPackLabels(f *testing.F) {
 	})
 }
 
-// FuzzMergePacked holds that two packed texts merge to the packed text of the merged labels.
+// FuzzMergePacked checks that two packed texts merge to the packed text of the merged labels.
 func FuzzMergePacked(f *testing.F) {
 	f.Add("a=1,b=2", "b=3,c=4")
 	f.Add("", "x=1")

@@ -18,8 +18,8 @@ type Measured struct {
 	Desc *Desc
 	Rows []Reading
 
-	// Series, if not nil, replaces Rows. It holds the current, absolute values if a source gets series in this way. The ledger
-	// passes them on and keeps no state for them: a series that is not in the slice has ended, even if Err is set. The batch keeps
+	// Series, if not nil, replaces Rows. A source sets it if it has whole series with absolute values already, such as those of a
+	// scrape. The ledger passes them on and keeps no state for them: a series that is not in the slice has ended, even if Err is set. The batch keeps
 	// the slice, so the source must not change it. The source must use the same *LabelSet for a series in every tick (see
 	// LabelSet).
 	Series []Series

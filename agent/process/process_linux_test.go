@@ -165,7 +165,7 @@ func TestReap(t *testing.T) {
 	}
 }
 
-// TestReapNotFirst holds that any other process leaves orphans to process 1.
+// TestReapNotFirst checks that any other process leaves orphans to process 1.
 func TestReapNotFirst(t *testing.T) {
 	if err := process.Reap(t.Context()); err != nil {
 		t.Error(err)

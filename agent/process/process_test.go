@@ -153,7 +153,7 @@ var errNoSpace = errors.New("no space")
 
 func (full) Write([]byte) (int, error) { return 0, errNoSpace }
 
-// TestOutputUnwanted holds that a command runs to its end though its output cannot be written.
+// TestOutputUnwanted checks that a command runs to its end though its output cannot be written.
 func TestOutputUnwanted(t *testing.T) {
 	done := filepath.Join(t.TempDir(), "done")
 	p, _ := start(t, "head -c 1000000 /dev/zero && touch "+done, func(cmd *exec.Cmd) { cmd.Stdout = full{} })
@@ -165,7 +165,7 @@ func TestOutputUnwanted(t *testing.T) {
 	}
 }
 
-// TestSignal holds that a signal gets to the whole group.
+// TestSignal checks that a signal gets to the whole group.
 func TestSignal(t *testing.T) {
 	var out bytes.Buffer
 	p, held := start(t, "trap 'echo got it; exit 5' USR1; (trap 'exit 0' USR1; sh -c 'echo ready >&9; exec sleep 600' & wait) & wait", func(cmd *exec.Cmd) { cmd.Stdout = &out })

@@ -18,7 +18,7 @@ func rules(t *testing.T, text string) Rules {
 	return all
 }
 
-// TestRulesAreThoseOfPrometheus holds that rules mean the same as in Prometheus' configuration, with its defaults and with
+// TestRulesAreThoseOfPrometheus checks that rules mean the same as in Prometheus' configuration, with its defaults and with
 // settings that are set to nothing.
 func TestRulesAreThoseOfPrometheus(t *testing.T) {
 	from := labels.FromStrings("__name__", "x", "a", "1", "b", "2")
@@ -50,7 +50,7 @@ func TestRulesAreThoseOfPrometheus(t *testing.T) {
 	}
 }
 
-// TestProblemsNameTheirRule holds that an error has the index of its rule.
+// TestProblemsNameTheirRule checks that an error has the index of its rule.
 func TestProblemsNameTheirRule(t *testing.T) {
 	_, err := rules(t, "[{target_label: a}, {regex: '('}, {action: remove}, {}]").Compile("rules")
 	for _, want := range []string{"rules.1: regex: missing closing )", "rules.2: action: want one of replace keep", "rules.3: relabel configuration for replace"} {

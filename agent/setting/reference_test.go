@@ -39,7 +39,7 @@ func TestTextWithSecrets(t *testing.T) {
 	}
 }
 
-// TestLookalikes holds what is refused because it would be sent as letters, and what is not.
+// TestLookalikes checks what is refused because it would be sent as letters, and what is not.
 func TestLookalikes(t *testing.T) {
 	for text, want := range map[string]string{
 		"Bearer env:TOKEN": "env:TOKEN", "api_key=env:API_KEY&x=1": "env:API_KEY", `{"a":"env:A_B"}`: "env:A_B", "key=file:/run/key": "file:/run/key",

@@ -63,7 +63,7 @@ func encodings(secret string) map[string]string {
 	}
 }
 
-// TestScrubFindsEveryEncoding holds the forms in which servers repeat a secret: nothing of it is left, and nothing else is lost.
+// TestScrubFindsEveryEncoding checks the forms in which servers repeat a secret: nothing of it is left, and nothing else is lost.
 func TestScrubFindsEveryEncoding(t *testing.T) {
 	for _, secret := range []string{"abcDEFsecret+ghiJKL/mno+PQR==", `p&ss w"rd'/+<x>\é😀`, "100%25ab%41\\u0041x", "hunter22", "s3cr3t", "key-5-z9", "a b+c/d=e&f"} {
 		for what, text := range encodings(secret) {
@@ -77,7 +77,7 @@ func TestScrubFindsEveryEncoding(t *testing.T) {
 	}
 }
 
-// TestScrubFindsCutSecrets holds what is shown of a secret that somebody has cut.
+// TestScrubFindsCutSecrets checks what is shown of a secret that somebody has cut.
 func TestScrubFindsCutSecrets(t *testing.T) {
 	const secret = "MARKERsecret-42-abcdefgh"
 	var v SecretStore
@@ -94,7 +94,7 @@ func TestScrubFindsCutSecrets(t *testing.T) {
 	}
 }
 
-// TestScrubFindsCutEscapes holds a secret with characters that are escaped, which a library has cut and a log has quoted.
+// TestScrubFindsCutEscapes checks a secret with characters that are escaped, which a library has cut and a log has quoted.
 func TestScrubFindsCutEscapes(t *testing.T) {
 	const secret = `MARKER/s3cr+t&K=y "q'<end`
 	var v SecretStore

@@ -254,7 +254,7 @@ func FuzzScrub(f *testing.F) {
 	})
 }
 
-// TestContentIsNoSecret holds that a file that is sent as it is is not removed from texts, and that other contents are.
+// TestContentIsNoSecret checks that a file that is sent as it is is not removed from texts, and that other contents are.
 func TestContentIsNoSecret(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "query.xml"), "<?xml version=\"1.0\"?>\n")

@@ -22,7 +22,7 @@ func dialed(t *testing.T, to net.Addr) net.Conn {
 	return c
 }
 
-// TestLimited holds that connections beyond the bound are refused with an answer and a line of the log, and that one that ends makes room.
+// TestLimited checks that connections beyond the bound are refused with an answer and a line of the log, and that one that ends makes room.
 func TestLimited(t *testing.T) {
 	for name, isTLS := range map[string]bool{"plain": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestLimited(t *testing.T) {
 	}
 }
 
-// TestIdleMakesRoom holds that a connection that waits for its next request gives way to a new one, the longest idle first.
+// TestIdleMakesRoom checks that a connection that waits for its next request gives way to a new one, the longest idle first.
 func TestIdleMakesRoom(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -31,7 +31,7 @@ func totals() []metric.Family {
 	}
 }
 
-// TestCreatedSeries holds that created_series adds start timestamps to text and OpenMetrics.
+// TestCreatedSeries checks that created_series adds start timestamps to text and OpenMetrics.
 func TestCreatedSeries(t *testing.T) {
 	settings := *defaults()
 	settings.CreatedSeries = true
@@ -68,7 +68,7 @@ func TestCreatedSeries(t *testing.T) {
 	}
 }
 
-// TestNoCreatedSeries holds that there are none by default.
+// TestNoCreatedSeries checks that there are none by default.
 func TestNoCreatedSeries(t *testing.T) {
 	b := open(t, *defaults())
 	b.write(t, "a", totals()...)

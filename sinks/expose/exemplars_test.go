@@ -45,7 +45,7 @@ func exemplarsOf(t *testing.T, page, contentType string) map[string][]string {
 	}
 }
 
-// TestExemplars holds that OpenMetrics and protobuf have the exemplars that they can carry, and that a page stays valid with those
+// TestExemplars checks that OpenMetrics and protobuf have the exemplars that they can carry, and that a page stays valid with those
 // that they cannot.
 func TestExemplars(t *testing.T) {
 	at := func(ms int64, sample int, trace string, value float64) metric.Exemplar {

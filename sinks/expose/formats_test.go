@@ -125,7 +125,7 @@ func everything() []metric.Family {
 	}
 }
 
-// TestFormatsAgree holds that every format has the same series, types and help.
+// TestFormatsAgree checks that every format has the same series, types and help.
 func TestFormatsAgree(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "all", everything()...)
@@ -162,7 +162,7 @@ func large(name string, n int) metric.Family {
 	return gauge(name, rooms...)
 }
 
-// TestExpfmtParsesThePage holds that the parser of prometheus/common accepts the text format.
+// TestExpfmtParsesThePage checks that the parser of prometheus/common accepts the text format.
 func TestExpfmtParsesThePage(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "all", everything()...)
@@ -187,7 +187,7 @@ func lines(text, begin string) (all []string) {
 	return all
 }
 
-// TestOpenMetricsEnd holds that an OpenMetrics page has one # EOF, at its end.
+// TestOpenMetricsEnd checks that an OpenMetrics page has one # EOF, at its end.
 func TestOpenMetricsEnd(t *testing.T) {
 	b := open(t, Config{})
 	const accept = "application/openmetrics-text; version=1.0.0"
@@ -208,7 +208,7 @@ func TestOpenMetricsEnd(t *testing.T) {
 	}
 }
 
-// TestNegotiation holds the format and the compression for request headers.
+// TestNegotiation checks the format and the compression for request headers.
 func TestNegotiation(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "all", everything()...)
@@ -235,7 +235,7 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
-// TestEscaping holds how UTF-8 names are escaped for each scheme.
+// TestEscaping checks how UTF-8 names are escaped for each scheme.
 func TestEscaping(t *testing.T) {
 	for accept, want := range map[string]string{
 		"text/plain;version=0.0.4;escaping=allow-utf-8": `{"größe.in.m","where.to"="x"} 4`,
@@ -251,7 +251,7 @@ func TestEscaping(t *testing.T) {
 	}
 }
 
-// TestEscapedNamesCollide holds that the page is valid if different names are equal after escaping.
+// TestEscapedNamesCollide checks that the page is valid if different names are equal after escaping.
 func TestEscapedNamesCollide(t *testing.T) {
 	b := open(t, Config{})
 	d := &metric.Desc{Name: "w", Type: metric.Gauge, LabelNames: []string{"a.b", "a_b"}}
@@ -278,7 +278,7 @@ func TestEscapedNamesCollide(t *testing.T) {
 	}
 }
 
-// TestPagesDependOnLastBatches holds that a page is that of a new sink that gets the last batch of each job.
+// TestPagesDependOnLastBatches checks that a page is that of a new sink that gets the last batch of each job.
 func TestPagesDependOnLastBatches(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	updated := open(t, Config{})

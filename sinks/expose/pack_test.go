@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// FuzzGzipPacker holds that a text that is cut into pieces comes back from the stream.
+// FuzzGzipPacker checks that a text that is cut into pieces comes back from the stream.
 func FuzzGzipPacker(f *testing.F) {
 	f.Add([]byte("some text that is not long"), []byte{3, 0, 5, 200})
 	f.Add([]byte{}, []byte{})
@@ -36,7 +36,7 @@ func FuzzGzipPacker(f *testing.F) {
 	})
 }
 
-// FuzzShift holds that the CRC of two texts in a row follows from their CRCs.
+// FuzzShift checks that the CRC of two texts in a row follows from their CRCs.
 func FuzzShift(f *testing.F) {
 	f.Add([]byte("first"), []byte("second"))
 	f.Add([]byte{}, []byte{0})

@@ -16,7 +16,7 @@ const openMetrics = "application/openmetrics-text;version=1.0.0;escaping=allow-u
 
 func (b *bench) rendered() int { return len(*b.renderings.Load()) }
 
-// TestUnusedRenderingsAreRemoved holds that a variant is rendered for ten minutes after its last request.
+// TestUnusedRenderingsAreRemoved checks that a variant is rendered for ten minutes after its last request.
 func TestUnusedRenderingsAreRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, Config{})
@@ -50,7 +50,7 @@ func TestUnusedRenderingsAreRemoved(t *testing.T) {
 	})
 }
 
-// TestRenderingsAreBounded holds that the variant requested last is one of those that stay.
+// TestRenderingsAreBounded checks that the variant requested last is one of those that stay.
 func TestRenderingsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, Config{})
@@ -71,7 +71,7 @@ func TestRenderingsAreBounded(t *testing.T) {
 	})
 }
 
-// TestRendersChangedFamiliesOnly holds that a batch of one job does not render the families of others.
+// TestRendersChangedFamiliesOnly checks that a batch of one job does not render the families of others.
 func TestRendersChangedFamiliesOnly(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "a", gauge("load", "x"))
@@ -99,7 +99,7 @@ func TestRendersChangedFamiliesOnly(t *testing.T) {
 	}
 }
 
-// TestScrapesWhileWriting holds that every scrape sees one batch as a whole.
+// TestScrapesWhileWriting checks that every scrape sees one batch as a whole.
 func TestScrapesWhileWriting(t *testing.T) {
 	b := open(t, Config{})
 	rooms := strings.Split("abcdefghijklmnopqrstuvwxyz", "")

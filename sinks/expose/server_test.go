@@ -27,7 +27,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// TestResponses holds the responses of each path and method.
+// TestResponses checks the responses of each path and method.
 func TestResponses(t *testing.T) {
 	b := open(t, Config{Path: "/a&b"})
 	b.write(t, "job", gauge("load", "x"))
@@ -72,7 +72,7 @@ func (h blocked) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestScrapesAreBounded holds that scrapes in progress do not block the health check.
+// TestScrapesAreBounded checks that scrapes in progress do not block the health check.
 func TestScrapesAreBounded(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "job", gauge("load", "x"))
@@ -145,7 +145,7 @@ func TestForeignAddress(t *testing.T) {
 	}
 }
 
-// TestEndsWithSlowScraper holds that a scraper that does not read does not delay the end of the agent.
+// TestEndsWithSlowScraper checks that a scraper that does not read does not delay the end of the agent.
 func TestEndsWithSlowScraper(t *testing.T) {
 	b := open(t, Config{})
 	b.env.Drain = 20 * time.Millisecond

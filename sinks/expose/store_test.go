@@ -25,7 +25,7 @@ func (b *bench) wantDropped(t *testing.T, reason metric.Reason, want int64) {
 	}
 }
 
-// TestOneFamilyOfSeveralJobs holds that a family is on the page once, with the series of all jobs.
+// TestOneFamilyOfSeveralJobs checks that a family is on the page once, with the series of all jobs.
 func TestOneFamilyOfSeveralJobs(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "b", gauge("load", "2"), gauge("zoo", "1"))
@@ -51,7 +51,7 @@ zoo{room="1"} 1
 	}
 }
 
-// TestHelpOfFirstJob holds that a family has the help of the first job by name.
+// TestHelpOfFirstJob checks that a family has the help of the first job by name.
 func TestHelpOfFirstJob(t *testing.T) {
 	b := open(t, Config{})
 	other := gauge("load", "2")
@@ -65,7 +65,7 @@ func TestHelpOfFirstJob(t *testing.T) {
 	}
 }
 
-// TestDuplicateSeries holds that the first job by name keeps a series that two jobs have.
+// TestDuplicateSeries checks that the first job by name keeps a series that two jobs have.
 func TestDuplicateSeries(t *testing.T) {
 	b := open(t, Config{})
 	b.text() // the page is kept up to date from now on
@@ -106,7 +106,7 @@ func TestTwiceInOneJob(t *testing.T) {
 	}
 }
 
-// TestSimilarSeries holds that series are different if only the concatenation of names and values is equal.
+// TestSimilarSeries checks that series are different if only the concatenation of names and values is equal.
 func TestSimilarSeries(t *testing.T) {
 	b := open(t, Config{})
 	for job, name := range map[string]string{"a": "ab", "b": "a"} {
@@ -116,7 +116,7 @@ func TestSimilarSeries(t *testing.T) {
 	wantValues(t, b, map[string]float64{`{__name__="load", ab="c"}`: 0, `{__name__="load", a="bc"}`: 0})
 }
 
-// TestTypeConflict holds that the first job by name decides the type of a family.
+// TestTypeConflict checks that the first job by name decides the type of a family.
 func TestTypeConflict(t *testing.T) {
 	for _, settings := range []Config{{}, {JobLabel: "from"}} {
 		b := open(t, settings)
@@ -136,7 +136,7 @@ func TestTypeConflict(t *testing.T) {
 	}
 }
 
-// TestFamilyTwiceInBatch holds that two families of one name in a batch become one.
+// TestFamilyTwiceInBatch checks that two families of one name in a batch become one.
 func TestFamilyTwiceInBatch(t *testing.T) {
 	for _, settings := range []Config{{}, {JobLabel: "room"}} {
 		b := open(t, settings)
@@ -167,7 +167,7 @@ func TestJobLabel(t *testing.T) {
 	b.wantDropped(t, sinks.Collision, 0)
 }
 
-// TestInvalidFamilies holds that a family that would make the page invalid is dropped and counted, and that the others stay.
+// TestInvalidFamilies checks that a family that would make the page invalid is dropped and counted, and that the others stay.
 func TestInvalidFamilies(t *testing.T) {
 	with := func(d metric.Desc, value string) metric.Family {
 		values := make([]string, len(d.LabelNames))

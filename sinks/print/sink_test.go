@@ -88,7 +88,7 @@ open{team="b"} 0.5 1772366400123
 	}
 }
 
-// TestWriteEnded holds that a batch without series prints its comment.
+// TestWriteEnded checks that a batch without series prints its comment.
 func TestWriteEnded(t *testing.T) {
 	var out strings.Builder
 	s, _ := open(t, &Config{}, &out)
@@ -108,7 +108,7 @@ type counting struct {
 
 func (c *counting) Write(p []byte) (int, error) { c.writes++; return len(p), c.err }
 
-// TestWriteIsWhole holds that a batch is one write.
+// TestWriteIsWhole checks that a batch is one write.
 func TestWriteIsWhole(t *testing.T) {
 	out := &counting{}
 	s, _ := open(t, &Config{}, out)

@@ -315,7 +315,7 @@ const (
 	lastTry     = 2 * time.Second // limit of the last replay, if another process will follow
 )
 
-// replayRegularly replays the spool regularly until ctx ends, and then once more.
+// replayRegularly replays the spool regularly until ctx ends, and then once more unless the last push has failed.
 func (s *sink) replayRegularly(ctx context.Context) {
 	if s.spool == nil {
 		<-ctx.Done()

@@ -145,14 +145,14 @@ func TestGroup(t *testing.T) {
 	r.shows(t, `up{empty="",exported_instance="i-7",exported_job="x",instance="host-1",job="on/call",room="r",site="oslo",team="a/b"} 1`)
 }
 
-// TestGroupingOverridesInstance holds that grouping can set instance.
+// TestGroupingOverridesInstance checks that grouping can set instance.
 func TestGroupingOverridesInstance(t *testing.T) {
 	r := newRig(t, func(c *Config, env *sinks.Env) { c.Grouping = map[string]string{"instance": "other"} })
 	r.write(t, "j", gauge("up"))
 	r.shows(t, `up{instance="other",job="j"} 1`)
 }
 
-// TestTimestampsAreLeftOut holds that timestamps are not pushed, with one warning.
+// TestTimestampsAreLeftOut checks that timestamps are not pushed, with one warning.
 func TestTimestampsAreLeftOut(t *testing.T) {
 	r := newRig(t, nil)
 	f := gauge("old")
@@ -165,7 +165,7 @@ func TestTimestampsAreLeftOut(t *testing.T) {
 	}
 }
 
-// TestDeletesOwnGroupsOnly holds that an empty batch deletes only a group that this sink has pushed.
+// TestDeletesOwnGroupsOnly checks that an empty batch deletes only a group that this sink has pushed.
 func TestDeletesOwnGroupsOnly(t *testing.T) {
 	other := newRig(t, nil)
 	other.write(t, "j", gauge("up"))
@@ -198,7 +198,7 @@ func TestDeleteOnExit(t *testing.T) {
 	}
 }
 
-// TestStatusCodes holds which errors are permanent, their pause and their text.
+// TestStatusCodes checks which errors are permanent, their pause and their text.
 func TestStatusCodes(t *testing.T) {
 	for _, c := range []struct {
 		code      int
@@ -232,7 +232,7 @@ func TestStatusCodes(t *testing.T) {
 	}
 }
 
-// TestConflict holds that an error has the text of the Pushgateway.
+// TestConflict checks that an error has the text of the Pushgateway.
 func TestConflict(t *testing.T) {
 	r := newRig(t, nil)
 	r.write(t, "a", gauge("size"))
@@ -244,7 +244,7 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// TestConnectionRefused holds that a push can be retried if the Pushgateway cannot be reached.
+// TestConnectionRefused checks that a push can be retried if the Pushgateway cannot be reached.
 func TestConnectionRefused(t *testing.T) {
 	env, _ := sinktest.Env(t)
 	sink, err := (&Config{URL: address(t, "http://127.0.0.1:1")}).New(env)
@@ -291,7 +291,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestJobNames holds that job names and labels arrive unchanged, whatever characters they have.
+// TestJobNames checks that job names and labels arrive unchanged, whatever characters they have.
 func TestJobNames(t *testing.T) {
 	r := newRig(t, func(c *Config, _ *sinks.Env) {
 		c.Grouping = map[string]string{"instance": "", "path": "/a b/+c", "note": "1+1 = 2 & %20"}
@@ -307,7 +307,7 @@ func TestJobNames(t *testing.T) {
 	}
 }
 
-// TestRedirected holds that a push that a redirect turned into a GET is an error, also if the GET succeeds.
+// TestRedirected checks that a push that a redirect turned into a GET is an error, also if the GET succeeds.
 func TestRedirected(t *testing.T) {
 	r := newRig(t, nil)
 	r.respond(func(w http.ResponseWriter, q *http.Request) {
@@ -324,7 +324,7 @@ func TestRedirected(t *testing.T) {
 	}
 }
 
-// TestPage holds that a web page is not the answer of a Pushgateway, and that the push is tried again.
+// TestPage checks that a web page is not the answer of a Pushgateway, and that the push is tried again.
 func TestPage(t *testing.T) {
 	for _, code := range []int{200, 202, 400, 422} {
 		testPage(t, code)
@@ -352,7 +352,7 @@ func testPage(t *testing.T, code int) {
 	}
 }
 
-// TestRedirectToAnotherGroup holds that a redirect to another path is no success, though it keeps the method.
+// TestRedirectToAnotherGroup checks that a redirect to another path is no success, though it keeps the method.
 func TestRedirectToAnotherGroup(t *testing.T) {
 	r := newRig(t, nil)
 	r.respond(func(w http.ResponseWriter, q *http.Request) {
@@ -366,7 +366,7 @@ func TestRedirectToAnotherGroup(t *testing.T) {
 	}
 }
 
-// TestDeleteReturns200 holds that a deletion may be answered with 200.
+// TestDeleteReturns200 checks that a deletion may be answered with 200.
 func TestDeleteReturns200(t *testing.T) {
 	r := newRig(t, nil)
 	r.write(t, "j", gauge("up"))
@@ -374,7 +374,7 @@ func TestDeleteReturns200(t *testing.T) {
 	r.write(t, "j")
 }
 
-// TestDeletionIsBounded holds that a Pushgateway that does not respond does not keep the agent from ending.
+// TestDeletionIsBounded checks that a Pushgateway that does not respond does not keep the agent from ending.
 func TestDeletionIsBounded(t *testing.T) {
 	r := newRig(t, func(c *Config, env *sinks.Env) { c.DeleteOnExit, env.Drain = true, 20*time.Millisecond })
 	r.write(t, "j", gauge("up"))
@@ -410,7 +410,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestParts holds that processes which push parts of what one job has leave the parts of the others alone, and what they do not push.
+// TestParts checks that processes which push parts of what one job has leave the parts of the others alone, and what they do not push.
 func TestParts(t *testing.T) {
 	part := func(label string, families ...metric.Family) metric.Batch {
 		for i := range families {
@@ -438,7 +438,7 @@ func TestParts(t *testing.T) {
 		`up{instance="host-1",job="cton",of="a"} 1`, `up{instance="host-1",job="cton",of="b"} 1`, `up{instance="host-1",job="cton",of="c"} 2`)
 }
 
-// TestPod holds what the group of a pod that runs once is.
+// TestPod checks what the group of a pod that runs once is.
 func TestPod(t *testing.T) {
 	for _, c := range []struct {
 		pod      *sinks.Pod

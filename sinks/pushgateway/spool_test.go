@@ -42,7 +42,7 @@ func (r *rig) values(t *testing.T) map[string]float64 {
 	return sinktest.FromText(t, r.gateway.Text(t), "instance").Values
 }
 
-// TestSpoolKeepsTheNewest holds that the newest push of each group is on disk while the Pushgateway is away, and that another process
+// TestSpoolKeepsTheNewest checks that the newest push of each group is on disk while the Pushgateway is away, and that another process
 // delivers it, also if it only has other jobs.
 func TestSpoolKeepsTheNewest(t *testing.T) {
 	dir := t.TempDir()
@@ -83,7 +83,7 @@ func TestSpoolKeepsTheNewest(t *testing.T) {
 	}
 }
 
-// TestSpoolDamage holds that a damaged file is dropped and said, and that a file of a later version stays.
+// TestSpoolDamage checks that a damaged file is dropped and said, and that a file of a later version stays.
 func TestSpoolDamage(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir })
@@ -131,7 +131,7 @@ func TestSpoolDamage(t *testing.T) {
 	}
 }
 
-// TestSpoolRefused holds that a push that the Pushgateway refuses does not stay in the spool.
+// TestSpoolRefused checks that a push that the Pushgateway refuses does not stay in the spool.
 func TestSpoolRefused(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir })
@@ -160,7 +160,7 @@ func TestSpoolRefused(t *testing.T) {
 	}
 }
 
-// TestSpoolFault holds that a push that cannot be put on disk is delivered, that the fault is known, and that it ends with the next push
+// TestSpoolFault checks that a push that cannot be put on disk is delivered, that the fault is known, and that it ends with the next push
 // that is on disk.
 func TestSpoolFault(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
@@ -218,7 +218,7 @@ func FuzzParsePush(f *testing.F) {
 	})
 }
 
-// TestSpoolOfALargeFamily holds that a family of more than 4 MiB, the limit of protodelim, is read back.
+// TestSpoolOfALargeFamily checks that a family of more than 4 MiB, the limit of protodelim, is read back.
 func TestSpoolOfALargeFamily(t *testing.T) {
 	f := &dto.MetricFamily{Name: proto.String("x"), Type: dto.MetricType_GAUGE.Enum()}
 	for i := range 60_000 {

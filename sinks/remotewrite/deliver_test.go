@@ -627,7 +627,7 @@ func (n *notes) Store(data []byte) {
 	n.data = data
 }
 
-// TestProtocolIsRemembered holds that a receiver of 1.0 is asked for 2.0 once, and not by each process, until it is due again,
+// TestProtocolIsRemembered checks that a receiver of 1.0 is asked for 2.0 once, and not by each process, until it is due again,
 // and that another receiver is asked.
 func TestProtocolIsRemembered(t *testing.T) {
 	memory, d := &notes{}, &fakeReceiver{answer: accept1Only}

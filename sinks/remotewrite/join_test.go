@@ -98,7 +98,8 @@ func TestJoinedSizes(t *testing.T) {
 	})
 }
 
-// The bad sample of one job does not cost the samples of another job each time, whatever is known of the receiver.
+// TestJoinedRefusal checks that a bad sample in a joined request makes another job lose samples at most a few times, also if the URL does
+// not say which receiver it is.
 func TestJoinedRefusal(t *testing.T) {
 	for path, most := range map[string]int64{"/api/v1/write": 0, "/elsewhere": 10} {
 		d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) {

@@ -12,7 +12,7 @@ import (
 
 func anyTarget(string) error { return nil }
 
-// TestInvalidFileIsReadAgain holds that a file that was not valid is read again, though its size and time are the same.
+// TestInvalidFileIsReadAgain checks that a file that was not valid is read again, though its size and time are the same.
 func TestInvalidFileIsReadAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "t.yaml")
 	at := time.Now().Add(-time.Hour)
@@ -35,7 +35,7 @@ func TestInvalidFileIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestUnreadableDirectory holds that targets stay while the directory of their files cannot be read, and go with the file.
+// TestUnreadableDirectory checks that targets stay while the directory of their files cannot be read, and go with the file.
 func TestUnreadableDirectory(t *testing.T) {
 	dir := t.TempDir()
 	targets := filepath.Join(dir, "targets")

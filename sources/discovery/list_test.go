@@ -25,7 +25,7 @@ func refresh(t *testing.T, list []byte) ([]discovery.Group, error) {
 	return groups, errors.Join(problems...)
 }
 
-// TestHostileLists holds that a list that would need much memory or time is refused before it is decoded.
+// TestHostileLists checks that a list that would need much memory or time is refused before it is decoded.
 func TestHostileLists(t *testing.T) {
 	distinct := bytes.NewBufferString("- targets: [a:1]\n  labels:\n")
 	for i := range 10_000 {
@@ -44,7 +44,7 @@ func TestHostileLists(t *testing.T) {
 	}
 }
 
-// TestLargeListInJSON holds that a list of as many targets as a job can have, each with 30 labels, is read.
+// TestLargeListInJSON checks that a list of as many targets as a job can have, each with 30 labels, is read.
 func TestLargeListInJSON(t *testing.T) {
 	var list bytes.Buffer
 	for i := range discovery.MaxTargets {
@@ -61,7 +61,7 @@ func TestLargeListInJSON(t *testing.T) {
 	}
 }
 
-// TestInvalidFileIsParsedOnce holds that contents that are not valid are not parsed again at each tick.
+// TestInvalidFileIsParsedOnce checks that contents that are not valid are not parsed again at each tick.
 func TestInvalidFileIsParsedOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "t.yaml")
 	parsed := 0

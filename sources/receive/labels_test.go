@@ -8,7 +8,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestAdder holds which labels a series gets, that pointers stay, and that two series which become equal are one.
+// TestAdder checks which labels a series gets, that pointers stay, and that two series which become equal are one.
 func TestAdder(t *testing.T) {
 	a := newAdder(map[string]string{"site": "oslo", "a": "1"})
 	d := &metric.Desc{Name: "up", LabelNames: []string{"job"}}

@@ -91,7 +91,7 @@ func TestManyGroups(t *testing.T) {
 	}
 }
 
-// TestRestart holds that groups are there after a restart with a directory, that a single run shows them without a server, and that
+// TestRestart checks that groups are there after a restart with a directory, that a single run shows them without a server, and that
 // without a directory they stay while the server is started again.
 func TestRestart(t *testing.T) {
 	for _, dir := range []string{"groups", ""} {
@@ -139,7 +139,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestNativeHistograms holds that native histograms are passed on as such only where that is set, and else as classic ones.
+// TestNativeHistograms checks that native histograms are passed on as such only where that is set, and else as classic ones.
 func TestNativeHistograms(t *testing.T) {
 	for _, isNative := range []bool{false, true} {
 		c := defaults()
@@ -179,7 +179,7 @@ func TestNativeHistograms(t *testing.T) {
 	}
 }
 
-// TestCannotReceive holds that a tick shows the groups and says that none can be pushed.
+// TestCannotReceive checks that a tick shows the groups and says that none can be pushed.
 func TestCannotReceive(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -209,7 +209,7 @@ func TestCannotReceive(t *testing.T) {
 	}
 }
 
-// TestRequests holds the answers that the comparison with a Pushgateway does not have.
+// TestRequests checks the answers that the comparison with a Pushgateway does not have.
 func TestRequests(t *testing.T) {
 	c := defaults()
 	c.MaxBody = 1000
@@ -247,7 +247,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestPasswords holds that all requests need the password of the web config file.
+// TestPasswords checks that all requests need the password of the web config file.
 func TestPasswords(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("hunter2-hunter2"), bcrypt.MinCost)
 	if err != nil {
@@ -295,7 +295,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestClientGone holds that a client that goes away does not end the server.
+// TestClientGone checks that a client that goes away does not end the server.
 func TestClientGone(t *testing.T) {
 	r := start(t, defaults())
 	ctx, cancel := context.WithCancel(t.Context())

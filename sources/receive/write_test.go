@@ -17,7 +17,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestWrite holds the answers to remote-write requests.
+// TestWrite checks the answers to remote-write requests.
 func TestWrite(t *testing.T) {
 	var got metric.Stream
 	var fails error

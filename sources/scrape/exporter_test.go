@@ -107,7 +107,7 @@ func TestValuesAreThoseOfPrometheus(t *testing.T) {
 	}
 }
 
-// TestRealExporter holds metadata, start timestamps and exemplars of client_golang's own handler, which negotiates the format.
+// TestRealExporter checks metadata, start timestamps and exemplars of client_golang's own handler, which negotiates the format.
 func TestRealExporter(t *testing.T) {
 	server := httptest.NewServer(promhttp.HandlerFor(scrapetest.Registry(), promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	t.Cleanup(server.Close)
@@ -131,7 +131,7 @@ func TestRealExporter(t *testing.T) {
 	}
 }
 
-// TestNativeHistogramsOff holds that a histogram has its classic buckets only, in all formats.
+// TestNativeHistogramsOff checks that a histogram has its classic buckets only, in all formats.
 func TestNativeHistogramsOff(t *testing.T) {
 	handler := promhttp.HandlerFor(scrapetest.Registry(), promhttp.HandlerOpts{EnableOpenMetrics: true})
 	for _, force := range []string{"", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"} {

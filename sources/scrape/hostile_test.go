@@ -27,7 +27,7 @@ import (
 	"github.com/collectington/collectington/sources/targets"
 )
 
-// TestHostilePages holds that an invalid page fails its own target only, with an error of one short line.
+// TestHostilePages checks that an invalid page fails its own target only, with an error of one short line.
 func TestHostilePages(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind, body, want string
@@ -116,7 +116,7 @@ type silent struct{}
 
 func (silent) ServeHTTP(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// TestSlowTargets holds that a target that times out costs the others neither their values nor their next tick.
+// TestSlowTargets checks that a target that times out costs the others neither their values nor their next tick.
 func TestSlowTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.NewNetwork()
@@ -189,7 +189,7 @@ func wholeHistogram() *dto.Histogram {
 	}
 }
 
-// TestInvalidNativeHistograms holds that they are dropped and counted, and that other series stay.
+// TestInvalidNativeHistograms checks that they are dropped and counted, and that other series stay.
 func TestInvalidNativeHistograms(t *testing.T) {
 	falling, odd, floats := wholeHistogram(), wholeHistogram(), wholeHistogram()
 	falling.PositiveDelta = []int64{2, -3, 0}
@@ -220,7 +220,7 @@ func TestInvalidNativeHistograms(t *testing.T) {
 	}
 }
 
-// FuzzPage holds that any page gives families that can be written as text, or an error, and the same again once its lines are
+// FuzzPage checks that any page gives families that can be written as text, or an error, and the same again once its lines are
 // known.
 func FuzzPage(f *testing.F) {
 	families, err := scrapetest.Registry().Gather()

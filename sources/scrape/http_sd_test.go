@@ -37,7 +37,7 @@ func (i *inventory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, i.body)
 }
 
-// TestHTTPSD holds that the list is asked for once per refresh_interval with its own credentials alone, that the last targets stay
+// TestHTTPSD checks that the list is asked for once per refresh_interval with its own credentials alone, that the last targets stay
 // while it cannot be used, and that a server that hangs leaves time for the scrapes.
 func TestHTTPSD(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestClassicHistogramsBecomeNative holds that convert_classic_histograms_to_nhcb adds native buckets with the same bounds.
+// TestClassicHistogramsBecomeNative checks that convert_classic_histograms_to_nhcb adds native buckets with the same bounds.
 func TestClassicHistogramsBecomeNative(t *testing.T) {
 	const page = `# TYPE took_seconds histogram
 took_seconds_bucket{le="1"} 2

@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/agent/relabel"
 )
 
-// TestLineRewritten holds that a series has no gap when its line is written in another way.
+// TestLineRewritten checks that a series has no gap when its line is written in another way.
 func TestLineRewritten(t *testing.T) {
 	histogram := func(le string) string {
 		return "# TYPE h histogram\nh_bucket{le=\"" + le + "\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
@@ -51,7 +51,7 @@ func TestLineRewritten(t *testing.T) {
 	}
 }
 
-// TestTwoLinesOfOneSeries holds that one of two lines of a series is dropped, in each order of the lines.
+// TestTwoLinesOfOneSeries checks that one of two lines of a series is dropped, in each order of the lines.
 func TestTwoLinesOfOneSeries(t *testing.T) {
 	one, other := "m{a=\"1\",b=\"2\"} 1\n", "m{b=\"2\",a=\"1\"} 5\n"
 	e := newExporter(t, one+other)
@@ -65,7 +65,7 @@ func TestTwoLinesOfOneSeries(t *testing.T) {
 	}
 }
 
-// TestTypeRemovedAndChanged holds that a type is not remembered after the page has lost it.
+// TestTypeRemovedAndChanged checks that a type is not remembered after the page has lost it.
 func TestTypeRemovedAndChanged(t *testing.T) {
 	e := newExporter(t, "# TYPE m counter\nm 1\n# TYPE o gauge\no 1\n")
 	s := sourceOf(t, func(c *Config) { c.Targets = addresses(t, e.URL) })
@@ -78,7 +78,7 @@ func TestTypeRemovedAndChanged(t *testing.T) {
 	}
 }
 
-// FuzzChangedPage holds that the samples of a page do not depend on the page before.
+// FuzzChangedPage checks that the samples of a page do not depend on the page before.
 func FuzzChangedPage(f *testing.F) {
 	const histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
 	for _, pages := range [][2]string{

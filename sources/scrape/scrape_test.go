@@ -40,7 +40,7 @@ func (c collected) want(values map[string]float64) {
 	}
 }
 
-// TestReport holds the metrics about each scrape.
+// TestReport checks the metrics about each scrape.
 func TestReport(t *testing.T) {
 	s, e := onePage(t, "a 1\nb 2\nc 3\n", func(c *Config) {
 		c.MetricRelabel = relabel.Rules{{SourceLabels: []string{"__name__"}, Regex: new("b"), Action: "drop"}}
@@ -74,7 +74,7 @@ func TestReport(t *testing.T) {
 	check(1, 2, 2, 0)
 }
 
-// TestLabels holds how labels of targets and series are joined, with honor_labels and with rules.
+// TestLabels checks how labels of targets and series are joined, with honor_labels and with rules.
 func TestLabels(t *testing.T) {
 	const body = "a{job=\"own\",exported_job=\"other\"} 1\nb{instance=\"mine\"} 2\nc_total 3\n"
 	s, e := onePage(t, body)
@@ -115,7 +115,7 @@ func TestLabels(t *testing.T) {
 	check(s, map[string]float64{`b{instance="` + e.instance() + `"}`: 2, `d_total{instance="` + e.instance() + `"}`: 3})
 }
 
-// TestDuplicates holds that the first of two lines of one series is taken, and the second once the first is gone, within a
+// TestDuplicates checks that the first of two lines of one series is taken, and the second once the first is gone, within a
 // target and between targets.
 func TestDuplicates(t *testing.T) {
 	drop := func(c *Config) { c.MetricRelabel = relabel.Rules{{Regex: new("x|instance"), Action: "labeldrop"}} }
@@ -145,7 +145,7 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
-// TestTimestamps holds timestamps of samples, with honor_timestamps and without, and those in the future.
+// TestTimestamps checks timestamps of samples, with honor_timestamps and without, and those in the future.
 func TestTimestamps(t *testing.T) {
 	now := time.Now().UnixMilli()
 	body := fmt.Sprintf("a 1 %d\nb 2 %d\nc 3 5\nd 4 0\ne 5\nf 6 9223372036854775807\n", now-60_000, now+3_600_000)
@@ -167,7 +167,7 @@ func TestTimestamps(t *testing.T) {
 	}
 }
 
-// TestInvalidHistograms holds that the lines of an invalid histogram are passed on as numbers.
+// TestInvalidHistograms checks that the lines of an invalid histogram are passed on as numbers.
 func TestInvalidHistograms(t *testing.T) {
 	valid := "h_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\n"
 	for name, c := range map[string]struct {
@@ -210,7 +210,7 @@ func TestInvalidHistograms(t *testing.T) {
 	}
 }
 
-// TestTypes holds the type, start timestamp, metadata and exemplars of each OpenMetrics type.
+// TestTypes checks the type, start timestamp, metadata and exemplars of each OpenMetrics type.
 func TestTypes(t *testing.T) {
 	s, e := onePage(t, "")
 	e.show(omKind, `# TYPE jobs_seconds counter
@@ -292,7 +292,7 @@ size_created 1700000002
 	}
 }
 
-// TestTypeAndHelpChange holds that a changed type or help replaces the one before.
+// TestTypeAndHelpChange checks that a changed type or help replaces the one before.
 func TestTypeAndHelpChange(t *testing.T) {
 	s, e := onePage(t, "a 1\n")
 	for _, c := range []struct {
@@ -314,7 +314,7 @@ func TestTypeAndHelpChange(t *testing.T) {
 	}
 }
 
-// TestFileSD holds that targets follow their files, and stay while a file is not valid.
+// TestFileSD checks that targets follow their files, and stay while a file is not valid.
 func TestFileSD(t *testing.T) {
 	a, b := newExporter(t, "x 1\n"), newExporter(t, "x 2\n")
 	s := sourceOf(t, func(c *Config) { c.FileSD.Files = []string{"targets/*.yaml", "one.json"} })
@@ -423,7 +423,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestLabelNames holds that a description has the names of all labels of its series, without le and quantile.
+// TestLabelNames checks that a description has the names of all labels of its series, without le and quantile.
 func TestLabelNames(t *testing.T) {
 	s, e := onePage(t, "a{x=\"1\"} 1\n")
 	names := func(name string) string {
@@ -444,7 +444,7 @@ func TestLabelNames(t *testing.T) {
 	collect(t, s).want(map[string]float64{"s_sum": 1, "s_count": 1, `s_sum{quantile="7.0"}`: 1, `s_count{quantile="7.0"}`: 1})
 }
 
-// TestHistogramsOfTwoTargets holds that lines of two targets never make one histogram.
+// TestHistogramsOfTwoTargets checks that lines of two targets never make one histogram.
 func TestHistogramsOfTwoTargets(t *testing.T) {
 	page := func(bound string) string {
 		return "# TYPE h histogram\nh_bucket{le=\"" + bound + "\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\n"

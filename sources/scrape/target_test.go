@@ -23,7 +23,7 @@ import (
 	"github.com/collectington/collectington/sources/discovery"
 )
 
-// TestTargetsAreThoseOfPrometheus holds that the settings and the labels of a group make the URL and the labels that Prometheus
+// TestTargetsAreThoseOfPrometheus checks that the settings and the labels of a group make the URL and the labels that Prometheus
 // makes of them.
 func TestTargetsAreThoseOfPrometheus(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -89,7 +89,7 @@ func TestTargetsAreThoseOfPrometheus(t *testing.T) {
 	}
 }
 
-// TestAddressAsURL holds that a URL replaces scheme, path and parameters of the settings, and that its query stays as it is written
+// TestAddressAsURL checks that a URL replaces scheme, path and parameters of the settings, and that its query stays as it is written
 // if there are no others.
 func TestAddressAsURL(t *testing.T) {
 	for address, want := range map[string]struct {
@@ -124,7 +124,7 @@ func TestAddressAsURL(t *testing.T) {
 	}
 }
 
-// TestHostileAddresses holds that labels cannot make a URL that is not one of a host.
+// TestHostileAddresses checks that labels cannot make a URL that is not one of a host.
 func TestHostileAddresses(t *testing.T) {
 	for _, labels := range []map[string]string{
 		{"to": "user:secret@h"},
@@ -153,7 +153,7 @@ func TestHostileAddresses(t *testing.T) {
 	}
 }
 
-// TestUnixSockets holds that a target can be a unix socket, from the settings or by the label that Prometheus has for it, also
+// TestUnixSockets checks that a target can be a unix socket, from the settings or by the label that Prometheus has for it, also
 // beside a proxy, and that a server cannot name one.
 func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()

@@ -81,7 +81,7 @@ func (i *instance) half() (metric.Readings, error) {
 	return i.tick(i.Context())
 }
 
-// allFail checks that each metric of a failed request has an error.
+// allFail checks that each metric of a failed request has an error. If the source has PassesOn set, one metric is enough.
 func (i *instance) allFail(name string, readings metric.Readings) {
 	i.Helper()
 	if i.PassesOn {

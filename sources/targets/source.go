@@ -3,7 +3,8 @@
 //	targets ─▶ workers: each has a fetcher and a source, and computes the metrics of one target at a time
 //	        ─▶ merge: readings of the same metric are put together, with the labels of their targets
 //
-// If a target fails, the metric up is 0 for the target and its series end. Other targets are not affected.
+// If a target fails, its series of the metric named up is 0, and its other series end, except the running totals that the ledger keeps. Other
+// targets are not affected.
 package targets
 
 import (

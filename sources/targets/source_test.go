@@ -83,7 +83,7 @@ func lines(readings metric.Readings) []string {
 	return all
 }
 
-// TestEveryReadingIsThere holds that all readings of all targets that answer are there, once and with their labels, whatever the
+// TestEveryReadingIsThere checks that all readings of all targets that answer are there, once and with their labels, whatever the
 // workers do meanwhile, and that each target that fails is 0.
 func TestEveryReadingIsThere(t *testing.T) {
 	for seed := range uint64(50) {
@@ -134,7 +134,7 @@ func TestEveryReadingIsThere(t *testing.T) {
 	}
 }
 
-// TestElsewhere holds that readings which have got names of their own count among all readings of their metric.
+// TestElsewhere checks that readings which have got names of their own count among all readings of their metric.
 func TestElsewhere(t *testing.T) {
 	d := &metric.Desc{Name: "named", Type: metric.Gauge}
 	f := &fleet{list: []*sources.Target{target("a"), target("b")}}
@@ -152,7 +152,7 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestFailuresStayApart holds what a target costs whose source panics, hangs, or has another type of metric.
+// TestFailuresStayApart checks what a target costs whose source panics, hangs, or has another type of metric.
 func TestFailuresStayApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good, bad := &metric.Desc{Name: "m", Type: metric.Gauge}, &metric.Desc{Name: "m", Type: metric.Counter}
@@ -195,7 +195,7 @@ func TestFailuresStayApart(t *testing.T) {
 	})
 }
 
-// TestWindowOfATarget holds that the window of a target begins where its own last success ends.
+// TestWindowOfATarget checks that the window of a target begins where its own last success ends.
 func TestWindowOfATarget(t *testing.T) {
 	var starts []time.Time
 	var down atomic.Bool

@@ -61,7 +61,7 @@ func TestAppendIsTorn(t *testing.T) {
 	}
 }
 
-// TestTruncate holds that a truncation is durable after Sync, and that what is appended behind it is not safe before.
+// TestTruncate checks that a truncation is durable after Sync, and that what is appended behind it is not safe before.
 func TestTruncate(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(300) {
@@ -93,7 +93,7 @@ func TestTruncate(t *testing.T) {
 	}
 }
 
-// TestNames holds that names need a SyncDir, and content a Sync.
+// TestNames checks that names need a SyncDir, and content a Sync.
 func TestNames(t *testing.T) {
 	outcomes := map[string]bool{}
 	for seed := range uint64(100) {
@@ -121,7 +121,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestFailedSync holds that a Sync after a failed one can lose what was written before, though the process still reads it.
+// TestFailedSync checks that a Sync after a failed one can lose what was written before, though the process still reads it.
 func TestFailedSync(t *testing.T) {
 	lost := 0
 	for seed := range uint64(50) {

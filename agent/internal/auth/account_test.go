@@ -102,7 +102,7 @@ func wantLogins(t *testing.T, client *httpclient.Client, a, b *device, atA, atB 
 	}
 }
 
-// TestEachServerHasItsOwnToken holds that a login whose url is a path has a session at each server: what happens to one of them changes
+// TestEachServerHasItsOwnToken checks that a login whose url is a path has a session at each server: what happens to one of them changes
 // nothing for the other.
 func TestEachServerHasItsOwnToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestEachServerHasItsOwnToken(t *testing.T) {
 	})
 }
 
-// TestEachServerHasItsLogout holds that the end of the program ends every session that is not kept, at its own server and with its own
+// TestEachServerHasItsLogout checks that the end of the program ends every session that is not kept, at its own server and with its own
 // values, and that a server which leaves is logged out and forgotten by itself.
 func TestEachServerHasItsLogout(t *testing.T) {
 	for _, kept := range []bool{false, true} {
@@ -174,7 +174,7 @@ func TestEachServerHasItsLogout(t *testing.T) {
 	}
 }
 
-// TestLeftDuringARequest holds that a request whose session another job ends gets a new session.
+// TestLeftDuringARequest checks that a request whose session another job ends gets a new session.
 func TestLeftDuringARequest(t *testing.T) {
 	w, a, _ := fleet(t)
 	client, other := w.client(t), w.client(t)
@@ -199,7 +199,7 @@ func TestLeftDuringARequest(t *testing.T) {
 	}
 }
 
-// TestLogoutOfManyServers holds that a server which refuses its logout does not keep the others from theirs.
+// TestLogoutOfManyServers checks that a server which refuses its logout does not keep the others from theirs.
 func TestLogoutOfManyServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, a, b := fleet(t)
@@ -215,7 +215,7 @@ func TestLogoutOfManyServers(t *testing.T) {
 	})
 }
 
-// TestAtMostManyServers holds that the number of sessions is bounded, and that a request then fails and says so.
+// TestAtMostManyServers checks that the number of sessions is bounded, and that a request then fails and says so.
 func TestAtMostManyServers(t *testing.T) {
 	w := newWorld(t, atEach)
 	w.renew()
@@ -230,7 +230,7 @@ func TestAtMostManyServers(t *testing.T) {
 	}
 }
 
-// TestConcurrentServers holds that requests to both servers at the same time, while one of them leaves again and again, get what they ask
+// TestConcurrentServers checks that requests to both servers at the same time, while one of them leaves again and again, get what they ask
 // for. It is for the race detector.
 func TestConcurrentServers(t *testing.T) {
 	w, a, b := fleet(t)
@@ -259,7 +259,7 @@ func TestConcurrentServers(t *testing.T) {
 	}
 }
 
-// TestPathsOfALogin holds that either all URLs of a login are paths, or none is.
+// TestPathsOfALogin checks that either all URLs of a login are paths, or none is.
 func TestPathsOfALogin(t *testing.T) {
 	for text, want := range map[string]string{
 		`{login: {url: /login, token: .t, logout: {url: "http://a/x"}}}`:                   "login.logout.url: want only a path, as the url of the login",
@@ -278,7 +278,7 @@ func TestPathsOfALogin(t *testing.T) {
 	}
 }
 
-// TestReachedAsTheJobDoes holds that a login at each server goes over the unix socket of the client's requests, of which each is a server,
+// TestReachedAsTheJobDoes checks that a login at each server goes over the unix socket of the client's requests, of which each is a server,
 // and uses the client's tls_config.
 func TestReachedAsTheJobDoes(t *testing.T) {
 	w, a, b := fleet(t)

@@ -94,7 +94,7 @@ func TestNewRefreshTokenInTheSettings(t *testing.T) {
 	})
 }
 
-// TestTokenFileCannotBeWritten holds that a refresh token is not spent if its successor could not be saved, and that a
+// TestTokenFileCannotBeWritten checks that a refresh token is not spent if its successor could not be saved, and that a
 // successor that could not be saved is kept in memory and saved later.
 func TestTokenFileCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestTokenFileCannotBeWritten(t *testing.T) {
 	})
 }
 
-// TestTokenFileCannotBeReplaced holds that the token in memory is used if it is newer than that of the file.
+// TestTokenFileCannotBeReplaced checks that the token in memory is used if it is newer than that of the file.
 func TestTokenFileCannotBeReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, byRefresh)
@@ -178,7 +178,7 @@ func TestDamagedTokenFile(t *testing.T) {
 	}
 }
 
-// TestWrongPasswordIsTriedOnce holds that a password is sent only once, though there are two ways to send the client's secret:
+// TestWrongPasswordIsTriedOnce checks that a password is sent only once, though there are two ways to send the client's secret:
 // servers lock users out after a few attempts.
 func TestWrongPasswordIsTriedOnce(t *testing.T) {
 	const settings = `oauth2: {client_id: c, client_secret: "env:SECRET", username: ops, password: "env:PASSWORD", token_url: "http://login.example/token"}`

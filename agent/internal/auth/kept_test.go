@@ -28,7 +28,7 @@ func (w *world) lasting() *world {
 	return w
 }
 
-// TestTokenIsKept holds that a new process uses the token of the one before, until it expires, is refused, or the password changes.
+// TestTokenIsKept checks that a new process uses the token of the one before, until it expires, is refused, or the password changes.
 func TestTokenIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login).lasting()
@@ -49,7 +49,7 @@ func TestTokenIsKept(t *testing.T) {
 	})
 }
 
-// TestRefusedTokenIsNotKept holds that a token that was refused is not used by the next process.
+// TestRefusedTokenIsNotKept checks that a token that was refused is not used by the next process.
 func TestRefusedTokenIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login).lasting()
@@ -61,7 +61,7 @@ func TestRefusedTokenIsNotKept(t *testing.T) {
 	})
 }
 
-// TestMemoryIsLocked holds that a token is stored and removed only while the memory is locked, since other processes may use it.
+// TestMemoryIsLocked checks that a token is stored and removed only while the memory is locked, since other processes may use it.
 func TestMemoryIsLocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login).lasting()
@@ -74,7 +74,7 @@ func TestMemoryIsLocked(t *testing.T) {
 	})
 }
 
-// TestKeptTokenIsDoubted holds that what is damaged, or of the future, is not used.
+// TestKeptTokenIsDoubted checks that what is damaged, or of the future, is not used.
 func TestKeptTokenIsDoubted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login).lasting()
@@ -89,7 +89,7 @@ func TestKeptTokenIsDoubted(t *testing.T) {
 	})
 }
 
-// TestRotatedRefreshTokenIsKept holds that without a token file the state file has the last refresh token, before its access token is
+// TestRotatedRefreshTokenIsKept checks that without a token file the state file has the last refresh token, before its access token is
 // used, and that the access token is kept beside it.
 func TestRotatedRefreshTokenIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestRotatedRefreshTokenIsKept(t *testing.T) {
 	})
 }
 
-// TestFirstRefreshTokenIsNotSpent holds that the refresh token of the settings is not used where a token that replaces it could not be
+// TestFirstRefreshTokenIsNotSpent checks that the refresh token of the settings is not used where a token that replaces it could not be
 // stored, unless it is known that the server does not replace it.
 func TestFirstRefreshTokenIsNotSpent(t *testing.T) {
 	for _, rotates := range []bool{true, false} {
@@ -143,7 +143,7 @@ func TestFirstRefreshTokenIsNotSpent(t *testing.T) {
 
 const withLogout = `login: {url: "http://login.example/session", token: .token, logout: {url: "http://login.example/out?all=1", method: DELETE, headers: {X-Why: "env:WHY"}}}`
 
-// TestLogout holds that a session is ended once, with its token, unless the token is kept or there is none.
+// TestLogout checks that a session is ended once, with its token, unless the token is kept or there is none.
 func TestLogout(t *testing.T) {
 	for _, kept := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-// TestLastCookie holds that the cookie that a browser would have is the token.
+// TestLastCookie checks that the cookie that a browser would have is the token.
 func TestLastCookie(t *testing.T) {
 	for _, c := range []struct {
 		set  []string
@@ -224,7 +224,7 @@ func TestLastCookie(t *testing.T) {
 	}
 }
 
-// TestCookieIsSentOnce holds that a cookie of the login replaces one of its name, and keeps the others as they are.
+// TestCookieIsSentOnce checks that a cookie of the login replaces one of its name, and keeps the others as they are.
 func TestCookieIsSentOnce(t *testing.T) {
 	for header, want := range map[string]string{
 		"sid=old; a=1; sid=older": "a=1; sid=token-1",

@@ -45,7 +45,7 @@ func TestTokenWithoutExpiry(t *testing.T) {
 	})
 }
 
-// TestTokensAreRefused holds that a request whose used token is refused is sent once more, and that further logins are
+// TestTokensAreRefused checks that a request whose used token is refused is sent once more, and that further logins are
 // postponed.
 func TestTokensAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestRefusedLoginIsPostponed(t *testing.T) {
 	})
 }
 
-// TestLoginServerIsDown holds that a login is repeated soon if the server is down, but not by each job.
+// TestLoginServerIsDown checks that a login is repeated soon if the server is down, but not by each job.
 func TestLoginServerIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)
@@ -150,7 +150,7 @@ func TestLoginServerIsDown(t *testing.T) {
 	})
 }
 
-// TestCancelledLogin holds that a cancelled request does not postpone the login of the next one.
+// TestCancelledLogin checks that a cancelled request does not postpone the login of the next one.
 func TestCancelledLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)
@@ -200,7 +200,7 @@ func TestLoginServerIsUnreachable(t *testing.T) {
 	})
 }
 
-// TestLoginIsNotCached holds that the response to a login does not come from the cache of the job.
+// TestLoginIsNotCached checks that the response to a login does not come from the cache of the job.
 func TestLoginIsNotCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, `login: {url: "http://login.example/session", method: GET, token: .token, expires: .ttl}`)

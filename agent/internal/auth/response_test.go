@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestHostileResponses holds that a login with an unusable response fails with an error of one line that shows no token.
+// TestHostileResponses checks that a login with an unusable response fails with an error of one line that shows no token.
 func TestHostileResponses(t *testing.T) {
 	for answer, want := range map[string]string{
 		`<html>token-1</html>`: "want JSON, got HTML or XML",

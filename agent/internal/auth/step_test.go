@@ -16,7 +16,7 @@ import (
 
 const withSwitch = `login: {url: "http://login.example/session", token_cookie: sid, after: [{url: "http://login.example/switch", body: {tenant: blue}}, {url: "http://login.example/open"}]}`
 
-// TestSessionIsRenewedAfterTheLogin holds that a step after the login sends the session once, and that a session that its response sets is
+// TestSessionIsRenewedAfterTheLogin checks that a step after the login sends the session once, and that a session that its response sets is
 // used by the steps after it and by all other requests.
 func TestSessionIsRenewedAfterTheLogin(t *testing.T) {
 	for _, c := range []struct {
@@ -82,7 +82,7 @@ func TestCookieIsSharedWith(t *testing.T) {
 	}
 }
 
-// TestValuesInPaths holds that a value is filled into the path of later requests and of the logout as one segment.
+// TestValuesInPaths checks that a value is filled into the path of later requests and of the logout as one segment.
 func TestValuesInPaths(t *testing.T) {
 	for value, want := range map[string]string{
 		"a1b2c3d4e": "a1b2c3d4e", "token-/../x?y#z": "token-%2F..%2Fx%3Fy%23z", "..": "", "": "",
@@ -120,7 +120,7 @@ func TestValuesInPaths(t *testing.T) {
 	}
 }
 
-// TestPathsHaveOnlyNames holds that a path with anything else than names of values is refused, since it would be sent literally.
+// TestPathsHaveOnlyNames checks that a path with anything else than names of values is refused, since it would be sent literally.
 func TestPathsHaveOnlyNames(t *testing.T) {
 	for path, good := range map[string]bool{
 		"/{{ .id }}/x": true, "/{{.id}}-{{- .id -}}": true, "/%7B%7B": true,

@@ -324,7 +324,7 @@ func (q query) checkResult(t *testing.T, got labels.Labels) {
 	}
 }
 
-// TestDashboardLayout holds that Grafana can place the panels of each dashboard: in 24 columns, none over another, each with an id of its own
+// TestDashboardLayout checks that Grafana can place the panels of each dashboard: in 24 columns, none over another, each with an id of its own
 // and the data source that is chosen.
 func TestDashboardLayout(t *testing.T) {
 	type source struct{ Type, UID string }

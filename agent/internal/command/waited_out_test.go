@@ -23,7 +23,7 @@ jobs:
   often: {schedule: "@every 60s", http: {url: "http://api.test/"}, metrics: {often: {type: gauge, value: .total}}}
 `
 
-// TestWrongPasswordIsWaitedOut holds that samples wait for the right password, that of the job that runs once a day too, for both
+// TestWrongPasswordIsWaitedOut checks that samples wait for the right password, that of the job that runs once a day too, for both
 // kinds of receivers: each says so once, none drops, and all comes when the password is there.
 func TestWrongPasswordIsWaitedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -143,7 +143,7 @@ func TestWeb(t *testing.T) {
 	}
 }
 
-// TestPageOfSink holds that a sink's page is the status page, whole on a loopback address and short on an open one.
+// TestPageOfSink checks that a sink's page is the status page, whole on a loopback address and short on an open one.
 func TestPageOfSink(t *testing.T) {
 	local, open := freeAddress(t), freeAddress(t)
 	_, port, err := net.SplitHostPort(open)
@@ -213,7 +213,7 @@ func TestWatchConfig(t *testing.T) {
 	}
 }
 
-// TestWebProblems holds what is said of an address that cannot be used.
+// TestWebProblems checks what is said of an address that cannot be used.
 func TestWebProblems(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -66,8 +66,8 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// Only returns the configuration with only this job: errors of other jobs are not errors of it. If there is no such job, it returns the
-// whole configuration.
+// Only returns a configuration that has this job and no other, so that errors in other jobs are not reported. If there is no such job, it
+// returns the whole configuration.
 func (f *File) Only(job string) *File {
 	_, jobs := child(f.Root, "jobs")
 	if jobs = resolve(jobs); jobs == nil {

@@ -77,7 +77,7 @@ func TestHideSecrets(t *testing.T) {
 	}
 }
 
-// TestSurrogates holds that surrogate pairs of JSON are read, and that an escaped backslash does not begin one.
+// TestSurrogates checks that surrogate pairs of JSON are read, and that an escaped backslash does not begin one.
 func TestSurrogates(t *testing.T) {
 	for text, want := range map[string]string{
 		`"\ud83d\ude00"`:                "\U0001F600",
@@ -146,7 +146,7 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-// TestFingerprintOfAliases holds that nested aliases cost little time and memory, and that what they stand for counts.
+// TestFingerprintOfAliases checks that nested aliases cost little time and memory, and that what they stand for counts.
 func TestFingerprintOfAliases(t *testing.T) {
 	text := "a0: &a0 [x]\n"
 	for i := range 30 {
@@ -214,7 +214,7 @@ func TestExpandBound(t *testing.T) {
 	}
 }
 
-// TestClashes holds that declarations which clash are found without comparing every two.
+// TestClashes checks that declarations which clash are found without comparing every two.
 func TestClashes(t *testing.T) {
 	dice := rand.New(rand.NewPCG(1, 1))
 	one := func(of ...string) string { return of[dice.IntN(len(of))] }

@@ -45,7 +45,7 @@ func (r *reader) jobs(plan *Plan, n *yaml.Node) {
 	})
 }
 
-// job reads one job. Each of its keys is either a setting that every job has, or the name of a kind.
+// job reads one job. Each of its keys is either a setting that every job has, or the name of a kind of fetcher or source.
 func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	n = r.withDefaults(n)
 	own := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}

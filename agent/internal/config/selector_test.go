@@ -6,7 +6,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestSelector holds what a selector accepts, and which series it names.
+// TestSelector checks what a selector accepts, and which series it names.
 func TestSelector(t *testing.T) {
 	d := &metric.Desc{Name: "m", Type: metric.Gauge, LabelNames: []string{"a", "b c"}}
 	set := d.LabelSet([]string{`x"y`, "2"})
@@ -31,7 +31,7 @@ func TestSelector(t *testing.T) {
 	}
 }
 
-// FuzzSelector holds that what a selector accepts, it also accepts as it writes it.
+// FuzzSelector checks that what a selector accepts, it also accepts as it writes it.
 func FuzzSelector(f *testing.F) {
 	for _, text := range []string{`m`, `m{a="x", b="y"}`, `{"m.n", "b c"="2"}`} {
 		f.Add(text)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestShown holds what is starred in the settings of a job that are shown.
+// TestShown checks what is starred in the settings of a job that are shown.
 func TestShown(t *testing.T) {
 	f, err := Parse("cton.yaml", []byte(`
 x: &common {Accept: json, X-Api-Key: literal}   # a comment with a password

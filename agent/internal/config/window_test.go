@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// TestWindowDefaults holds that an outage of a day loses no window on any schedule, and that zero is a valid setting.
+// TestWindowDefaults checks that an outage of a day loses no window on any schedule, and that zero is a valid setting.
 func TestWindowDefaults(t *testing.T) {
 	const day = 24 * time.Hour
 	for text, want := range map[string]struct{ settle, catchUp, upTo time.Duration }{

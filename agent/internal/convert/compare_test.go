@@ -18,7 +18,7 @@ func page(t *testing.T, text string) *convert.Page {
 	return p
 }
 
-// TestCompare holds that each kind of difference is named.
+// TestCompare checks that each kind of difference is named.
 func TestCompare(t *testing.T) {
 	old := "# TYPE level gauge\nlevel{tank=\"a\",zone=\"\"} 1\nlevel{tank=\"b\"} 2\nlevel{tank=\"c\"} 3\n# TYPE runs counter\nruns 4\nmoving 5\ngone 6\ngo_threads 7\nnan NaN\n"
 	late := strings.Replace(old, "moving 5", "moving 9", 1)

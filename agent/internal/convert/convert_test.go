@@ -230,7 +230,7 @@ func shown(labels map[string]string) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// TestSameSeries holds that a converted configuration gives the series of the tool, for the cases in testdata. A case says how
+// TestSameSeries checks that a converted configuration gives the series of the tool, for the cases in testdata. A case says how
 // many settings have no counterpart, and what the comments must say.
 func TestSameSeries(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.txtar")
@@ -259,7 +259,7 @@ func TestSameSeries(t *testing.T) {
 	}
 }
 
-// valid holds that a configuration passes the check.
+// valid checks that a configuration passes the check.
 func valid(t *testing.T, text []byte) {
 	t.Helper()
 	if _, err := config.Load("cton.yaml", text, agent.Catalogue()); err != nil {

@@ -155,7 +155,7 @@ bearerAuth: {signingKey: M}
 	return all
 }
 
-// TestSecretsAreNotCopied holds that no secret of a file is in the result, in a comment or in an error.
+// TestSecretsAreNotCopied checks that no secret of a file is in the result, in a comment or in an error.
 func TestSecretsAreNotCopied(t *testing.T) {
 	for name, text := range secrets() {
 		t.Run(name, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestSecretsAreNotCopied(t *testing.T) {
 	}
 }
 
-// FuzzConvert holds that any file gives a sentence, or a configuration that passes the check, within the bounds of a file.
+// FuzzConvert checks that any file gives a sentence, or a configuration that passes the check, within the bounds of a file.
 func FuzzConvert(f *testing.F) {
 	for _, text := range secrets() {
 		f.Add(text)

@@ -174,7 +174,7 @@ func (t *telegraf) enum(b *block, m *node, notes *[]note) {
 	}
 }
 
-// converter converts the types of fields and tags. It can make a tag from a field.
+// converter converts the types of fields and tags. It can make a tag from a field, and a field from a tag.
 func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 	tags := globs(n.strs("fields", "tag"))
 	b.fields = slices.DeleteFunc(b.fields, func(x fieldOut) bool {

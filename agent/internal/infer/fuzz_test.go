@@ -17,7 +17,7 @@ import (
 // maxProposal bounds a configuration for any answer, in bytes.
 const maxProposal = 256 << 10
 
-// FuzzInfer holds that any answer gives a configuration that passes the check, or an error in one line, and the same one each
+// FuzzInfer checks that any answer gives a configuration that passes the check, or an error in one line, and the same one each
 // time.
 func FuzzInfer(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -72,7 +72,7 @@ func FuzzInfer(f *testing.F) {
 	})
 }
 
-// FuzzCurl holds that any command line of curl is read or refused, and that no secret of it is in the request.
+// FuzzCurl checks that any command line of curl is read or refused, and that no secret of it is in the request.
 func FuzzCurl(f *testing.F) {
 	for _, line := range []string{
 		`curl 'https://a.example/x?api_key=topsecretvalue' -H 'Accept: */*' -H 'Cookie: a=topsecretvalue' --compressed`,

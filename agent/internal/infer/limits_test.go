@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/infer"
 )
 
-// TestScheduleKeepsTheRateLimit holds that a job on the proposed schedule makes no more requests than the headers of an answer allow, in
+// TestScheduleKeepsTheRateLimit checks that a job on the proposed schedule makes no more requests than the headers of an answer allow, in
 // any window.
 func TestScheduleKeepsTheRateLimit(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -244,7 +244,7 @@ func (w *ways) cursorHeaders() {
 	}
 }
 
-// around reports whether keys lead to the part of an answer that describes its pages.
+// around reports whether all keys but the last are usual names of objects that contain a cursor or the address of the next page.
 func around(keys []string) bool {
 	for _, key := range keys[:len(keys)-1] {
 		if !has(words(key), "meta", "metadata", "pagination", "paging", "page", "cursor", "cursors", "response", "links", "info", "data") {

@@ -136,7 +136,7 @@ func singular(word string) string {
 	return word
 }
 
-// irregular returns the singular of a plural that does not end as others do.
+// irregular returns the singular of an irregular plural, such as people, and whether it knows the plural.
 func irregular(word string) (string, bool) {
 	for _, pair := range irregulars() {
 		if word == pair[1] {

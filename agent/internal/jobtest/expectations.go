@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// expectations splits the text of a response's section. Each line at its beginning that starts with > must occur in the
-// request, as a header or as a part of the body. The remaining text is the response.
+// expectations splits the text of a response's section. The first lines, if they start with >, say what the request must contain:
+// each is a header or a part of the body. The remaining text is the response.
 //
 //	> X-Api-Key: test-KEY
 //	> {"after": "b"}

@@ -707,7 +707,7 @@ func TestReminds(t *testing.T) {
 	})
 }
 
-// TestRequests holds the number of requests: one in two seconds for each process, most of which only read.
+// TestRequests checks the number of requests: one in two seconds for each process, most of which only read.
 func TestRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)

@@ -119,7 +119,7 @@ func (r *modelResult) lines() []string {
 	return append(lines, fmt.Sprintf("%d readings, %d resets, problems %v, drops %v", r.readings, r.resets, r.problems, r.drops))
 }
 
-// checkLabelSets holds that a series keeps its label set from tick to tick, and that all series of a tick with the same
+// checkLabelSets checks that a series keeps its label set from tick to tick, and that all series of a tick with the same
 // labels share one.
 func checkLabelSets(t *testing.T, before []*Result, now *Result) {
 	t.Helper()

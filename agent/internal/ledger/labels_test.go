@@ -24,7 +24,7 @@ func hostRows(d *metric.Desc, from, to int) metric.Measured {
 	return m
 }
 
-// TestMetricsShareLabelSets holds that series of all metrics of a job with the same labels have the same label set, whether
+// TestMetricsShareLabelSets checks that series of all metrics of a job with the same labels have the same label set, whether
 // they are old or new, declared alike or not, restored or inherited.
 func TestMetricsShareLabelSets(t *testing.T) {
 	used, free := hostGauge("used"), hostGauge("free")
@@ -78,8 +78,8 @@ func TestMetricsShareLabelSets(t *testing.T) {
 	tick(restored, 90)
 }
 
-// TestLabelSetsAreFreed holds that the label sets of series that are gone are freed, except for at most a quarter of the
-// series, and that refused ticks keep none.
+// TestLabelSetsAreFreed checks that the label sets of ended series are freed: at most a quarter as many as there are series stay in
+// memory. Metrics that the limit leaves out leave no label sets behind.
 func TestLabelSetsAreFreed(t *testing.T) {
 	const series = 400
 	used, free := hostGauge("used"), hostGauge("free")
@@ -120,7 +120,7 @@ func TestLabelSetsAreFreed(t *testing.T) {
 	}
 }
 
-// TestOneMetricNeedsNoIndex holds that label sets cost no index if there is nothing to share.
+// TestOneMetricNeedsNoIndex checks that label sets cost no index if there is nothing to share.
 func TestOneMetricNeedsNoIndex(t *testing.T) {
 	used, free := hostGauge("used"), hostGauge("free")
 	l := New(For(time.Hour), 1000)

@@ -19,7 +19,7 @@ func of(d *metric.Desc, values ...float64) metric.Measured {
 	return m
 }
 
-// TestSummaryWindowIsBounded holds that quantiles cover at most the last maxWindow observations, and that older ones take no
+// TestSummaryWindowIsBounded checks that quantiles cover at most the last maxWindow observations, and that older ones take no
 // memory.
 func TestSummaryWindowIsBounded(t *testing.T) {
 	d := &metric.Desc{Name: "took", Type: metric.Summary, Quantiles: []float64{0, 1}, MaxAge: time.Hour}
@@ -47,7 +47,7 @@ func TestSummaryWindowIsBounded(t *testing.T) {
 	}
 }
 
-// TestRefusedMetricFreesItsMemory holds that the new series of a metric that has too many take no memory after the tick was refused.
+// TestRefusedMetricFreesItsMemory checks that the new series of a metric that has too many take no memory after the tick was refused.
 func TestRefusedMetricFreesItsMemory(t *testing.T) {
 	d := &metric.Desc{Name: "hits", Type: metric.Counter, From: metric.Events, LabelNames: []string{"x"}, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
 	l := New(For(time.Minute), 10)
@@ -65,7 +65,7 @@ func TestRefusedMetricFreesItsMemory(t *testing.T) {
 	}
 }
 
-// TestCloseToMaxSeries holds that a job is warned of from 80 percent of max_series until it has fewer than 75, always with the
+// TestCloseToMaxSeries checks that a job is warned of from 80 percent of max_series until it has fewer than 75, always with the
 // same text, and that a tick whose series the source has made is refused.
 func TestCloseToMaxSeries(t *testing.T) {
 	few, many := hostGauge("few"), hostGauge("many")
@@ -92,7 +92,7 @@ func TestCloseToMaxSeries(t *testing.T) {
 	}
 }
 
-// TestMetricsNotMeasuredAreRemoved holds that a source which makes new declarations in each tick does not leak memory.
+// TestMetricsNotMeasuredAreRemoved checks that a source which makes new declarations in each tick does not leak memory.
 func TestMetricsNotMeasuredAreRemoved(t *testing.T) {
 	l := New(For(time.Minute), 10)
 	for tick := range 100 {
@@ -147,7 +147,7 @@ opened: 2 event ids remembered
 	}
 }
 
-// TestApplyAllocatesNothingPerReading holds that known series cost no allocation in a tick.
+// TestApplyAllocatesNothingPerReading checks that known series cost no allocation in a tick.
 func TestApplyAllocatesNothingPerReading(t *testing.T) {
 	gauge := metric.Measured{Desc: &metric.Desc{Name: "temp", Type: metric.Gauge, LabelNames: []string{"x"}}}
 	opened := metric.Measured{Desc: &metric.Desc{
@@ -172,7 +172,7 @@ func TestApplyAllocatesNothingPerReading(t *testing.T) {
 	}
 }
 
-// TestLastTimesAreBounded holds that no more than maxGone last times of series that are gone are remembered: old readings of
+// TestLastTimesAreBounded checks that no more than maxGone last times of series that are gone are remembered: old readings of
 // the other series are taken again.
 func TestLastTimesAreBounded(t *testing.T) {
 	const more = 10
@@ -194,7 +194,7 @@ func TestLastTimesAreBounded(t *testing.T) {
 	}
 }
 
-// TestReadyMade holds that ready-made series are passed on unchanged, and that the ledger does not remember them.
+// TestReadyMade checks that ready-made series are passed on unchanged, and that the ledger does not remember them.
 func TestReadyMade(t *testing.T) {
 	l := New(For(time.Hour), 3)
 	up := &metric.Desc{Name: "up", Type: metric.Gauge}

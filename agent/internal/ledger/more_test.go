@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestMoreLabels holds that labels whose names come with the readings are those of the series, over restarts too, that a declared
+// TestMoreLabels checks that labels whose names come with the readings are those of the series, over restarts too, that a declared
 // label takes precedence, and that a total that has ended is gone.
 func TestMoreLabels(t *testing.T) {
 	for seed := range uint64(100) {

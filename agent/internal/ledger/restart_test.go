@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestRestarts holds that a ledger which is restored from its records now and then, after an orderly end or a kill, gives the same
+// TestRestarts checks that a ledger which is restored from its records now and then, after an orderly end or a kill, gives the same
 // results as one that is not, over random histories.
 func TestRestarts(t *testing.T) {
 	for seed := range uint64(150) {
@@ -116,7 +116,7 @@ func valuesOf(r *Result, measured map[string]bool) []string {
 	return lines
 }
 
-// TestEventsAreNotForgottenEarly holds that a ledger restored from records, which have few sightings of an event that the source
+// TestEventsAreNotForgottenEarly checks that a ledger restored from records, which have few sightings of an event that the source
 // shows in each answer, remembers the event for at least as long as one that lives, and not more than an eighth longer.
 func TestEventsAreNotForgottenEarly(t *testing.T) {
 	d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: 80 * time.Minute, MaxEvents: 100}
@@ -146,7 +146,7 @@ func TestEventsAreNotForgottenEarly(t *testing.T) {
 	}
 }
 
-// TestRecordsAreSmall holds what a record of a tick takes.
+// TestRecordsAreSmall checks what a record of a tick takes.
 func TestRecordsAreSmall(t *testing.T) {
 	gauge := &metric.Desc{Name: "up", Type: metric.Gauge, LabelNames: []string{"host"}}
 	total := &metric.Desc{Name: "calls_total", Type: metric.Counter, LabelNames: []string{"host"}}
@@ -250,7 +250,7 @@ func lines(r *Result) []string {
 	return text
 }
 
-// TestRestoreOlder holds that a ledger which comes back from any earlier record counts what it has counted since once
+// TestRestoreOlder checks that a ledger which comes back from any earlier record counts what it has counted since once
 // more, from that base, where the API still shows it: totals come out as if nothing had happened.
 func TestRestoreOlder(t *testing.T) {
 	for seed := range uint64(50) {
@@ -284,7 +284,7 @@ func TestRestoreOlder(t *testing.T) {
 	}
 }
 
-// TestStateKey holds that state is not inherited if any field of the declaration differs, except those that say nothing of its state, and
+// TestStateKey checks that state is not inherited if any field of the declaration differs, except those that say nothing of its state, and
 // that the key can be read back.
 func TestStateKey(t *testing.T) {
 	d := metric.Desc{Name: "m_total"}
@@ -319,7 +319,7 @@ func TestStateKey(t *testing.T) {
 	}
 }
 
-// TestStateKeyIsStable holds the text under which earlier versions have saved state.
+// TestStateKeyIsStable checks the text under which earlier versions have saved state.
 func TestStateKeyIsStable(t *testing.T) {
 	d := metric.Desc{
 		Name: "m", Help: "h", Unit: "seconds", Type: metric.Histogram, How: ".a", LabelNames: []string{"b", "a"},
@@ -338,7 +338,7 @@ func TestStateKeyIsStable(t *testing.T) {
 	}
 }
 
-// FuzzRestore holds that any bytes are either refused, or give a state that can be used and saved.
+// FuzzRestore checks that any bytes are either refused, or give a state that can be used and saved.
 func FuzzRestore(f *testing.F) {
 	for seed := range uint64(6) {
 		code := make([]byte, 900)
@@ -386,7 +386,7 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// TestRestoreRefuses holds that a snapshot that is too short or too long is refused.
+// TestRestoreRefuses checks that a snapshot that is too short or too long is refused.
 func TestRestoreRefuses(t *testing.T) {
 	l := New(For(time.Hour), 10)
 	l.Journal(false)
@@ -403,7 +403,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// TestResumedTotalsBeginThen holds that the start timestamp of a new running total after a restart is the time of Resume, or
+// TestResumedTotalsBeginThen checks that the start timestamp of a new running total after a restart is the time of Resume, or
 // the last tick without Resume.
 func TestResumedTotalsBeginThen(t *testing.T) {
 	d := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Increment, LabelNames: []string{"team"}}
@@ -448,7 +448,7 @@ func TestResumedTotalsBeginThen(t *testing.T) {
 	}
 }
 
-// TestInheritTwice holds that state survives two reloads between which no tick was applied.
+// TestInheritTwice checks that state survives two reloads between which no tick was applied.
 func TestInheritTwice(t *testing.T) {
 	d := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Increment}
 	first := New(For(time.Hour), 10)
@@ -462,7 +462,7 @@ func TestInheritTwice(t *testing.T) {
 	}
 }
 
-// TestKeeps holds after which ticks a record must be on disk before the batch is delivered: those that leave something which the
+// TestKeeps checks after which ticks a record must be on disk before the batch is delivered: those that leave something which the
 // source does not give again.
 func TestKeeps(t *testing.T) {
 	gauge := &metric.Desc{Name: "g", Type: metric.Gauge}

@@ -91,7 +91,7 @@ func translate(t testing.TB, text string, files *setting.SecretStore) *legacy.Tr
 	return legacy.Translate(doc, legacy.Options{Catalogue: catalogue(), Files: files})
 }
 
-// TestClassInGo holds that a Go source with the name of the class computes the metrics of the service, and gets all settings of
+// TestClassInGo checks that a Go source with the name of the class computes the metrics of the service, and gets all settings of
 // the old file.
 func TestClassInGo(t *testing.T) {
 	old := translate(t, seed, folder(t))
@@ -124,7 +124,7 @@ func TestClassInGo(t *testing.T) {
 	}
 }
 
-// TestAnswersAreKept holds that an answer is used again for a minute, as in Python, where the interval is shorter.
+// TestAnswersAreKept checks that an answer is used again for a minute, as in Python, where the interval is shorter.
 func TestAnswersAreKept(t *testing.T) {
 	const script, inGo = "      expires: 60s # as before", "      cache_for: 60s # as before"
 	for interval, kept := range map[string]bool{"2": true, "0": true, "59.9": true, "60": false, "300": false} {
@@ -141,7 +141,7 @@ func TestAnswersAreKept(t *testing.T) {
 	}
 }
 
-// same holds that a converted file gives the same plan as the old file.
+// same checks that a converted file gives the same plan as the old file.
 func same(t *testing.T, old *legacy.Translation, plan *config.Plan, name string) {
 	t.Helper()
 	text, err := old.YAML(name)
@@ -172,7 +172,7 @@ func keys(p *config.Plan) []string {
 	return all
 }
 
-// TestConvertedIsTheSame holds it for every valid old file of the stories.
+// TestConvertedIsTheSame checks it for every valid old file of the stories.
 func TestConvertedIsTheSame(t *testing.T) {
 	files := folder(t)
 	right := 0
@@ -219,7 +219,7 @@ func parses(text string) bool {
 	return err == nil && legacy.Is(doc)
 }
 
-// TestClassNearlyInGo holds that the problem of a class without a script names a Go source with a similar name.
+// TestClassNearlyInGo checks that the problem of a class without a script names a Go source with a similar name.
 func TestClassNearlyInGo(t *testing.T) {
 	for class, want := range map[string]string{"SplunkAPI": `"SplunkAPI"; did you mean "SplunkApi", which this cton has?`, "Scripts": `service_class, "Scripts"`} {
 		text := strings.NewReplacer(`"SplunkApi"`, strconv.Quote(class), `"splunk_api"`, `"gone"`).Replace(seed)
@@ -246,7 +246,7 @@ func TestIs(t *testing.T) {
 	}
 }
 
-// TestHostile holds that hostile files are translated, or give a problem, in a short time.
+// TestHostile checks that hostile files are translated, or give a problem, in a short time.
 func TestHostile(t *testing.T) {
 	service := func(more string) string {
 		return `{"port": 1, "api_call_intervals": 60, "services": {"s": {"service_class": "SplunkApi", "api_url": "http://a.example", "prometheus_metrics_mapping": {"gauge": ["x"]}` + more + `}}}`
@@ -287,7 +287,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// FuzzTranslate holds that any old file gives problems at lines that it has, or a plan that stays the same after conversion.
+// FuzzTranslate checks that any old file gives problems at lines that it has, or a plan that stays the same after conversion.
 func FuzzTranslate(f *testing.F) {
 	f.Add(seed)
 	for _, text := range stories(f) {

@@ -53,7 +53,7 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// TestDraw holds that a seed gives the same mutations each time, another seed gives others, and targets take turns.
+// TestDraw checks that a seed gives the same mutations each time, another seed gives others, and targets take turns.
 func TestDraw(t *testing.T) {
 	file := func(name string) string {
 		path := filepath.Join(t.TempDir(), name)
@@ -84,7 +84,7 @@ func TestDraw(t *testing.T) {
 	}
 }
 
-// TestTargets holds that the files and packages to mutate and to test exist.
+// TestTargets checks that the files and packages to mutate and to test exist.
 func TestTargets(t *testing.T) {
 	t.Chdir("../../..")
 	for _, of := range targets() {

@@ -82,7 +82,7 @@ func TestHandedOver(t *testing.T) {
 	}
 }
 
-// TestReloadHandsOver holds that a job which a reload removes is given up, and one that it adds or changes is locked.
+// TestReloadHandsOver checks that a job which a reload removes is given up, and one that it adds or changes is locked.
 func TestReloadHandsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "state")
@@ -190,7 +190,7 @@ func isFree(t *testing.T, file *state.File, job string) bool {
 	return true
 }
 
-// TestGivenUpWhenWritten holds that a job which a reload removes stays locked while its last record cannot be written, that this is
+// TestGivenUpWhenWritten checks that a job which a reload removes stays locked while its last record cannot be written, that this is
 // logged once, and that it is unlocked when the record is on disk. A process that has the job then sees the record.
 func TestGivenUpWhenWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestGivenUpWhenWritten(t *testing.T) {
 	})
 }
 
-// TestGivenUpAtTheEnd holds the same for jobs that are locked at the end of the process: they are unlocked when the state file is closed,
+// TestGivenUpAtTheEnd checks the same for jobs that are locked at the end of the process: they are unlocked when the state file is closed,
 // since nothing is written after that.
 func TestGivenUpAtTheEnd(t *testing.T) {
 	for _, single := range []bool{false, true} {
@@ -271,7 +271,7 @@ func TestGivenUpAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestGivenUpWhenDelivered holds that a job which a reload removes stays locked while a sink has a batch of it in memory, but not longer
+// TestGivenUpWhenDelivered checks that a job which a reload removes stays locked while a sink has a batch of it in memory, but not longer
 // than Drain. Another process would deliver newer samples otherwise, and the receiver refuses the older ones then.
 func TestGivenUpWhenDelivered(t *testing.T) {
 	for down, want := range map[time.Duration]time.Duration{5 * time.Second: 5 * time.Second, time.Hour: Drain} {
@@ -308,7 +308,7 @@ func TestGivenUpWhenDelivered(t *testing.T) {
 	}
 }
 
-// TestWaitsForUnreadableState holds that a job which a reload adds does not start from zero while the state file cannot be read: it waits,
+// TestWaitsForUnreadableState checks that a job which a reload adds does not start from zero while the state file cannot be read: it waits,
 // says so once, and goes on from its state afterwards.
 func TestWaitsForUnreadableState(t *testing.T) {
 	for _, shared := range []bool{false, true} {
@@ -353,7 +353,7 @@ func TestWaitsForUnreadableState(t *testing.T) {
 	}
 }
 
-// TestOnceReadsAgain holds that a job which waited for another process goes on from what that process has written, and that it does not
+// TestOnceReadsAgain checks that a job which waited for another process goes on from what that process has written, and that it does not
 // run if this cannot be read.
 func TestOnceReadsAgain(t *testing.T) {
 	for _, fault := range []error{nil, syscall.EIO} {
@@ -460,7 +460,7 @@ func (r *returning) total(t *testing.T, atLeast int) {
 	}
 }
 
-// TestReturns holds that a job which is removed and added again runs at once, also while its last batch is not delivered, and that no
+// TestReturns checks that a job which is removed and added again runs at once, also while its last batch is not delivered, and that no
 // other process can run it meanwhile.
 func TestReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -495,7 +495,7 @@ func TestReturns(t *testing.T) {
 	})
 }
 
-// TestReturnsUnwritten holds that a job which is removed and added again while the disk is full waits until its records are written, and
+// TestReturnsUnwritten checks that a job which is removed and added again while the disk is full waits until its records are written, and
 // says so.
 func TestReturnsUnwritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -521,7 +521,7 @@ func TestReturnsUnwritten(t *testing.T) {
 	})
 }
 
-// TestReturnsUnreadable holds that a job which is removed and added again while the state file cannot be read is given up in the end, so
+// TestReturnsUnreadable checks that a job which is removed and added again while the state file cannot be read is given up in the end, so
 // that another process can run it.
 func TestReturnsUnreadable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

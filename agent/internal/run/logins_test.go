@@ -124,7 +124,7 @@ func (s *tokenServer) get(ctx context.Context, client *httpclient.Client) error 
 	return err
 }
 
-// TestProcessesDoNotSpendOneToken holds that processes that share a state file, or a token file, never send one refresh token twice,
+// TestProcessesDoNotSpendOneToken checks that processes that share a state file, or a token file, never send one refresh token twice,
 // also after others have renewed it. With a state file they share the access token too.
 func TestProcessesDoNotSpendOneToken(t *testing.T) {
 	for _, stateFile := range []bool{true, false} {
@@ -155,7 +155,7 @@ func TestProcessesDoNotSpendOneToken(t *testing.T) {
 	}
 }
 
-// TestLockedLogin holds that a run that has no time left says which process renews the token, and that the next one goes on.
+// TestLockedLogin checks that a run that has no time left says which process renews the token, and that the next one goes on.
 func TestLockedLogin(t *testing.T) {
 	for stateFile, want := range map[bool]string{true: "waited for another process that is logging in: in use by process ", false: "kept, which is in use by process "} {
 		synctest.Test(t, func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestLockedLogin(t *testing.T) {
 	}
 }
 
-// TestRefusedTokenIsNotAnothers holds that a process whose token is refused takes the newer one of another, and does not remove it.
+// TestRefusedTokenIsNotAnothers checks that a process whose token is refused takes the newer one of another, and does not remove it.
 func TestRefusedTokenIsNotAnothers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTokenServer(t)
@@ -202,7 +202,7 @@ func TestRefusedTokenIsNotAnothers(t *testing.T) {
 	})
 }
 
-// TestTokensOfServers holds that each server of a login has a record of its own in the state file, that a new process reads them, and that
+// TestTokensOfServers checks that each server of a login has a record of its own in the state file, that a new process reads them, and that
 // the record of a server that was forgotten is gone when the file is folded.
 func TestTokensOfServers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")

@@ -39,7 +39,7 @@ func observed() (*witness, *Agent) {
 	return w, New(Options{Log: slog.New(slog.DiscardHandler), Self: func(State) metric.Readings { return nil }, Observer: w})
 }
 
-// TestObserver holds what an observer sees of runs that succeed, fail and are skipped.
+// TestObserver checks what an observer sees of runs that succeed, fail and are skipped.
 func TestObserver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(func(_ context.Context, n int) error {
@@ -72,7 +72,7 @@ func TestObserver(t *testing.T) {
 	})
 }
 
-// TestWaitedForSlot holds that an observer sees how long a run has waited for others, whether it succeeds or fails.
+// TestWaitedForSlot checks that an observer sees how long a run has waited for others, whether it succeeds or fails.
 func TestWaitedForSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := newScripted(func(context.Context, int) error { time.Sleep(25 * time.Second); return nil })
@@ -156,7 +156,7 @@ func (s *lateOpener) Ready() error {
 	return nil
 }
 
-// TestReady holds that an agent is ready when its plan is loaded and its sinks are open, and that no job holds it up.
+// TestReady checks that an agent is ready when its plan is loaded and its sinks are open, and that no job holds it up.
 func TestReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &lateOpener{open: time.Now().Add(10 * time.Second)}

@@ -163,7 +163,7 @@ func TestOwnMetricsInterval(t *testing.T) {
 	}
 }
 
-// TestOwnMetricsWithoutPage holds that they are not computed more often than a sink gets them.
+// TestOwnMetricsWithoutPage checks that they are not computed more often than a sink gets them.
 func TestOwnMetricsWithoutPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		computed := 0

@@ -239,7 +239,7 @@ func TestOnceSaysWhatItWaitsFor(t *testing.T) {
 	}
 }
 
-// TestOnceStopped holds what is said of a job that another process runs: that its timeout has passed, or that this process was
+// TestOnceStopped checks what is said of a job that another process runs: that its timeout has passed, or that this process was
 // stopped before.
 func TestOnceStopped(t *testing.T) {
 	for stopped, want := range map[bool]string{

@@ -48,7 +48,7 @@ level=INFO msg=recovered failures=5 last_error="job b: 400 Bad Request"
 	}
 }
 
-// TestReportReminds holds that an error of two jobs which lasts for two days is logged four times, and its end once.
+// TestReportReminds checks that an error of two jobs which lasts for two days is logged four times, and its end once.
 func TestReportReminds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, log := newReport()

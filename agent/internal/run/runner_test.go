@@ -31,7 +31,7 @@ func (s *server) Run(ctx context.Context) error {
 	return nil
 }
 
-// TestRunner holds that a source that fails is started again, that its ticks go on meanwhile, and that a last tick delivers what it
+// TestRunner checks that a source that fails is started again, that its ticks go on meanwhile, and that a last tick delivers what it
 // has taken until the end.
 func TestRunner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -464,7 +464,7 @@ func TestRepeatedFirst(t *testing.T) {
 	}
 }
 
-// TestOutdate holds that the state of each job of a shard is marked, also if the configuration does not have the job any more, and nothing
+// TestOutdate checks that the state of each job of a shard is marked, also if the configuration does not have the job any more, and nothing
 // else. Nothing is written when the time is over.
 func TestOutdate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")

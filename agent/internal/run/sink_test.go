@@ -160,7 +160,7 @@ func TestSinkPanics(t *testing.T) {
 	})
 }
 
-// TestOneFailingJobHoldsUpNoOther holds that a batch that fails for long, such as one that a firewall does not let through, does not hold
+// TestOneFailingJobHoldsUpNoOther checks that a batch that fails for long, such as one that a firewall does not let through, does not hold
 // up the batches of other jobs, is tried again ever more rarely, and arrives when it can.
 func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 	for _, saved := range []bool{false, true} {
@@ -213,7 +213,7 @@ func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// TestDownIsNotHammered holds that many jobs together try a sink that is down as rarely as one job does, and that all come when it works.
+// TestDownIsNotHammered checks that many jobs together try a sink that is down as rarely as one job does, and that all come when it works.
 func TestDownIsNotHammered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin, tries := time.Now(), atomic.Int32{}
@@ -256,7 +256,7 @@ func TestDownIsNotHammered(t *testing.T) {
 	})
 }
 
-// TestPauseOfDurableSink holds that a new batch gets onto the disk of a durable sink at once, also in the pause after a failure.
+// TestPauseOfDurableSink checks that a new batch gets onto the disk of a durable sink at once, also in the pause after a failure.
 func TestPauseOfDurableSink(t *testing.T) {
 	for _, durable := range []bool{false, true} {
 		d := newDelivery(Sink{Durable: durable, Stats: &sinks.Stats{}, Log: slog.New(slog.DiscardHandler)})

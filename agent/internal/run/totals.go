@@ -22,8 +22,8 @@ type total struct {
 // maxTotals is how many counters of a job are kept. There is one for each host that the job asks, so that their number can grow.
 const maxTotals = 1000
 
-// totals continues the agent's own counters where the process before has ended: it counts from zero as every process, and there is
-// one process for each run of a job. The state file keeps them.
+// totals adds the values of earlier processes to the agent's own counters. With cton once, each run of a job is a new process, whose
+// counters begin at zero. The state file keeps the values.
 type totals struct {
 	agent map[string]string // labels of the agent itself: another shard has other series, which this process keeps and does not deliver
 

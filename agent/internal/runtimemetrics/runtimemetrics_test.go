@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestReadings holds the best-known metrics, their types, and that series keep their identity.
+// TestReadings checks the best-known metrics, their types, and that series keep their identity.
 func TestReadings(t *testing.T) {
 	m := New(nil)
 	l := ledger.New(ledger.For(time.Minute), 1000)

@@ -137,7 +137,7 @@ func TestInterval(t *testing.T) {
 	}
 }
 
-// TestPeriodsAreWholeAndConstant holds that the periods of a zone follow each other without gaps and have one offset each.
+// TestPeriodsAreWholeAndConstant checks that the periods of a zone follow each other without gaps and have one offset each.
 func TestPeriodsAreWholeAndConstant(t *testing.T) {
 	begin := time.Date(1880, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 	finish := time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC).Unix()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestWindowsTile holds that consecutive windows have no gap and no overlap, that none is read before it has settled, and that
+// TestWindowsTile checks that consecutive windows have no gap and no overlap, that none is read before it has settled, and that
 // windows of whole days end at midnight, for random lengths, zones and pauses.
 func TestWindowsTile(t *testing.T) {
 	for seed := range uint64(80) {
@@ -50,7 +50,7 @@ func TestWindowsTile(t *testing.T) {
 	}
 }
 
-// TestClosedIsTheLastEnd holds that a window is closed from its end on and not before, around jumps of the clock.
+// TestClosedIsTheLastEnd checks that a window is closed from its end on and not before, around jumps of the clock.
 func TestClosedIsTheLastEnd(t *testing.T) {
 	for _, c := range []struct{ zone, from string }{
 		{"Europe/Oslo", "2024-10-20T00:00:00Z"},

@@ -162,7 +162,7 @@ func text(t *testing.T, s run.State) string {
 	return page.String()
 }
 
-// TestSingle holds that a single run delivers only metrics of its jobs, and no unknown times.
+// TestSingle checks that a single run delivers only metrics of its jobs, and no unknown times.
 func TestSingle(t *testing.T) {
 	state := run.State{
 		Single: true, ReloadGood: true, Reloaded: time.Unix(1, 0), File: &state.Status{}, Sinks: []run.SinkState{{Name: "rw"}},
@@ -185,7 +185,7 @@ func TestSingle(t *testing.T) {
 	}
 }
 
-// TestSpool holds that a spool that cannot be written shows as 0.
+// TestSpool checks that a spool that cannot be written shows as 0.
 func TestSpool(t *testing.T) {
 	page := text(t, run.State{Sinks: []run.SinkState{{Name: "good", Spool: &sinks.SpoolFault{}}, {Name: "bad", Spool: &sinks.SpoolFault{Why: "read-only"}}}})
 	for _, want := range []string{`cton_sink_spool_up{sink="good"} 1`, `cton_sink_spool_up{sink="bad"} 0`} {
@@ -195,7 +195,7 @@ func TestSpool(t *testing.T) {
 	}
 }
 
-// TestShard holds that each metric of a shard has its number as a label: the label instance may be the same for all shards.
+// TestShard checks that each metric of a shard has its number as a label: the label instance may be the same for all shards.
 func TestShard(t *testing.T) {
 	m := New("1.0", Others{Shard: shard.Shard{Index: 2, Count: 5}})
 	s := run.State{
@@ -216,7 +216,7 @@ func TestShard(t *testing.T) {
 	}
 }
 
-// TestLease holds that each metric of an agent with a lease has its host as a label, and that one metric says whether it is active.
+// TestLease checks that each metric of an agent with a lease has its host as a label, and that one metric says whether it is active.
 func TestLease(t *testing.T) {
 	m := New("1.0", Others{Shard: shard.Shard{Index: 2, Count: 5}, Replica: "cton-1"})
 	for _, active := range []bool{true, false} {

@@ -38,7 +38,7 @@ func names(n int) []string {
 	return all
 }
 
-// TestEachJobOnce holds that each job belongs to exactly one shard, and that the shards have about as many each.
+// TestEachJobOnce checks that each job belongs to exactly one shard, and that the shards have about as many each.
 func TestEachJobOnce(t *testing.T) {
 	jobs := names(3000)
 	for _, count := range []int{1, 2, 3, 10, 31} {
@@ -62,7 +62,7 @@ func TestEachJobOnce(t *testing.T) {
 	}
 }
 
-// TestFewMove holds that another shard takes about its part of the jobs, and that no job moves between the others.
+// TestFewMove checks that another shard takes about its part of the jobs, and that no job moves between the others.
 func TestFewMove(t *testing.T) {
 	jobs := names(3000)
 	for count := 1; count < 20; count++ {
@@ -84,7 +84,7 @@ func TestFewMove(t *testing.T) {
 	}
 }
 
-// TestStays holds the shards of some jobs: another release must not move them.
+// TestStays checks the shards of some jobs: another release must not move them.
 func TestStays(t *testing.T) {
 	var got []int
 	for _, job := range []string{"oncall", "billing", "a", "Ü", "team-1/x"} {

@@ -63,7 +63,7 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// TestSharedReread holds that a process sees what others have written since it has opened the state.
+// TestSharedReread checks that a process sees what others have written since it has opened the state.
 func TestSharedReread(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a, b := openShared(t, path), openShared(t, path)
@@ -124,7 +124,7 @@ func (u unsynced) Sync() error {
 	return u.File.Sync()
 }
 
-// TestSharedFailedSync holds that nothing is appended to a journal after a failed sync: nothing is known of what is on disk of it.
+// TestSharedFailedSync checks that nothing is appended to a journal after a failed sync: nothing is known of what is on disk of it.
 func TestSharedFailedSync(t *testing.T) {
 	dir := t.TempDir()
 	disk := &failingSync{FS: durable.NewDir(dir)}
@@ -142,7 +142,7 @@ func TestSharedFailedSync(t *testing.T) {
 	}
 }
 
-// TestSharedSize holds that opening a state counts the bytes of its journals once.
+// TestSharedSize checks that opening a state counts the bytes of its journals once.
 func TestSharedSize(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a := openShared(t, path)
@@ -153,7 +153,7 @@ func TestSharedSize(t *testing.T) {
 	}
 }
 
-// TestSharedFailedTurn holds that a process which could not read what others have written reads it at its next turn.
+// TestSharedFailedTurn checks that a process which could not read what others have written reads it at its next turn.
 func TestSharedFailedTurn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a, b := openShared(t, path), openShared(t, path)
@@ -184,7 +184,7 @@ func TestSharedFailedTurn(t *testing.T) {
 	}
 }
 
-// TestSharedAlone holds that a process which had the last turn too does not read the files again: it would cost the size of the state
+// TestSharedAlone checks that a process which had the last turn too does not read the files again: it would cost the size of the state
 // for each write.
 func TestSharedAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
@@ -197,7 +197,7 @@ func TestSharedAlone(t *testing.T) {
 	}
 }
 
-// TestSharedLocks holds which processes wait for which.
+// TestSharedLocks checks which processes wait for which.
 func TestSharedLocks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a, b := openShared(t, path), openShared(t, path)
@@ -245,7 +245,7 @@ func (d *interrupted) ReadFile(name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// TestSharedRereadTwice holds that of two readings at the same time the one that began first does not replace what the other has read.
+// TestSharedRereadTwice checks that of two readings at the same time the one that began first does not replace what the other has read.
 func TestSharedRereadTwice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	other := openShared(t, path)
@@ -280,7 +280,7 @@ func TestSharedRereadTwice(t *testing.T) {
 	}
 }
 
-// TestAppendIf holds that a record which waits to be written is asked for just before, and is never written after a no.
+// TestAppendIf checks that a record which waits to be written is asked for just before, and is never written after a no.
 func TestAppendIf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	f, other := openShared(t, path), openShared(t, path)

@@ -335,7 +335,7 @@ func readJournal(fsys durable.FS, name string, number uint64) (entries []entry, 
 }
 
 // Records returns the records of a name, oldest first, or nil if there are none. It returns an error if the files cannot be read, or
-// if a record of the name still waits to be written.
+// if the last write failed and a record of the name still waits to be written.
 func (f *File) Records(name string) ([][]byte, error) {
 	f.mu.Lock()
 	if f.records != nil {
@@ -400,7 +400,7 @@ func (f *File) readAll() (sections map[string]Section, err error) {
 	return sections, nil
 }
 
-// Loaded frees the memory of the records read by Open. After that, Records reads the files again.
+// Loaded frees the memory of the records read by Open or Reread. After that, Records reads the files again.
 func (f *File) Loaded() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

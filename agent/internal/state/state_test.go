@@ -71,7 +71,7 @@ func (h *history) play(t *testing.T, f *File, steps int) {
 	}
 }
 
-// check holds that each job has the records that it has appended, in order, up to one that is not older than the last that was
+// check checks that each job has the records that it has appended, in order, up to one that is not older than the last that was
 // written. Records may be there twice.
 func (h *history) check(t *testing.T, f *File) {
 	t.Helper()
@@ -271,7 +271,7 @@ func TestVanished(t *testing.T) {
 	}
 }
 
-// TestFull holds what a full disk costs: nothing but time. The status says why.
+// TestFull checks what a full disk costs: nothing but time. The status says why.
 func TestFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -301,7 +301,7 @@ func TestFull(t *testing.T) {
 	})
 }
 
-// TestOneSync holds that records which come together share a sync, and that one that nobody waits for causes none of its own.
+// TestOneSync checks that records which come together share a sync, and that one that nobody waits for causes none of its own.
 func TestOneSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, syncs := disktest.New(1), new(atomic.Int64)
@@ -449,7 +449,7 @@ func TestDamagedJournal(t *testing.T) {
 	}
 }
 
-// TestForeignFile holds what the problem is with a file that is not a state file.
+// TestForeignFile checks what the problem is with a file that is not a state file.
 func TestForeignFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "it is not a state file of cton",
@@ -467,7 +467,7 @@ func TestForeignFile(t *testing.T) {
 	}
 }
 
-// TestLaterVersion holds that files of a later version stay as they are, with their names, and that Open and Read return an error
+// TestLaterVersion checks that files of a later version stay as they are, with their names, and that Open and Read return an error
 // that says what to do.
 func TestLaterVersion(t *testing.T) {
 	for name, text := range map[string]string{
@@ -499,7 +499,7 @@ func TestLaterVersion(t *testing.T) {
 	}
 }
 
-// TestRemoved holds that a journal whose snapshot was removed, as people do who want to start again, is not used.
+// TestRemoved checks that a journal whose snapshot was removed, as people do who want to start again, is not used.
 func TestRemoved(t *testing.T) {
 	d := disktest.New(1)
 	f, _ := mustOpen(t, d)
@@ -521,7 +521,7 @@ func TestRemoved(t *testing.T) {
 	f.Close()
 }
 
-// TestUnreadable holds that files which cannot be read are left as they are, and that Open returns why.
+// TestUnreadable checks that files which cannot be read are left as they are, and that Open returns why.
 func TestUnreadable(t *testing.T) {
 	for _, failing := range []string{"state", "state.journal-2"} {
 		d, snapshot := written(t)
@@ -580,7 +580,7 @@ func TestVersion1(t *testing.T) {
 	}
 }
 
-// TestCompact holds that journals do not grow without end, and that the state is read while they are folded.
+// TestCompact checks that journals do not grow without end, and that the state is read while they are folded.
 func TestCompact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -612,7 +612,7 @@ func TestCompact(t *testing.T) {
 	})
 }
 
-// TestFoldedToNothing holds that a name of which nothing is needed any more is not in the new snapshot, and can come back.
+// TestFoldedToNothing checks that a name of which nothing is needed any more is not in the new snapshot, and can come back.
 func TestFoldedToNothing(t *testing.T) {
 	d := disktest.New(1)
 	o := options()
@@ -660,7 +660,7 @@ func TestReadBesideOldJournal(t *testing.T) {
 	}
 }
 
-// TestLock holds that two agents do not open one state, and that the second waits for the first to end.
+// TestLock checks that two agents do not open one state, and that the second waits for the first to end.
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "state")
 	synctest.Test(t, func(t *testing.T) {
@@ -692,7 +692,7 @@ func TestLock(t *testing.T) {
 	})
 }
 
-// FuzzParse holds that any bytes are sections, or an error of one line.
+// FuzzParse checks that any bytes are sections, or an error of one line.
 func FuzzParse(f *testing.F) {
 	d := disktest.New(1)
 	if _, err := writeSnapshot(d, "state", 3, map[string]Section{"a": {Records: [][]byte{[]byte("x"), []byte("yz")}}, "b": {}}); err != nil {
@@ -723,7 +723,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzParseJournal holds that any bytes are records, and that what is whole and what is damaged are within them.
+// FuzzParseJournal checks that any bytes are records, and that what is whole and what is damaged are within them.
 func FuzzParseJournal(f *testing.F) {
 	text := journalHead(7)
 	for _, name := range []string{"a", "job", ""} {
@@ -748,7 +748,7 @@ func FuzzParseJournal(f *testing.F) {
 	})
 }
 
-// TestReadOfAMissingFile holds that there is nothing wrong with a state that is not there yet.
+// TestReadOfAMissingFile checks that there is nothing wrong with a state that is not there yet.
 func TestReadOfAMissingFile(t *testing.T) {
 	sections, damage, err := Read(filepath.Join(t.TempDir(), "nowhere", "state"))
 	if err != nil || len(sections)+len(damage) > 0 || errors.Is(err, fs.ErrNotExist) {

@@ -86,7 +86,7 @@ func watch(p *Page, s *stage) {
 	}
 }
 
-// TestSize holds the sizes of pages, and what the history keeps, with 500 jobs, 100,000 series, and 20 series that are watched.
+// TestSize checks the sizes of pages, and what the history keeps, with 500 jobs, 100,000 series, and 20 series that are watched.
 func TestSize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures memory")

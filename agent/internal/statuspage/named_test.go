@@ -32,7 +32,7 @@ func (s *stage) ran(p *Page, at time.Time, b metric.Batch) {
 	p.History.Ran(run.Ended{Job: b.Job, Start: at, Result: run.Succeeded, Families: b.Families})
 }
 
-// TestWatched holds that the series which the configuration names have a past that nobody has looked at, and that they are shown as long
+// TestWatched checks that the series which the configuration names have a past that nobody has looked at, and that they are shown as long
 // as they are there.
 func TestWatched(t *testing.T) {
 	s := &stage{latest: map[string]metric.Batch{}}
@@ -99,7 +99,7 @@ func TestWatched(t *testing.T) {
 	}
 }
 
-// TestWatchedBound holds the bound of all jobs together, and that a listener open to the network shows no value.
+// TestWatchedBound checks the bound of all jobs together, and that a listener open to the network shows no value.
 func TestWatchedBound(t *testing.T) {
 	s := &stage{latest: map[string]metric.Batch{}}
 	p, h := s.open(sinks.Machine)

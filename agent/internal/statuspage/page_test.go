@@ -116,7 +116,7 @@ func decode[T any](t *testing.T, w *httptest.ResponseRecorder) (v T) {
 	return v
 }
 
-// TestWrongComesFirst holds the states, their order and the problems.
+// TestWrongComesFirst checks the states, their order and the problems.
 func TestWrongComesFirst(t *testing.T) {
 	s := &stage{}
 	now := time.Now()
@@ -302,7 +302,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestOpen holds what is shown to the network, and which requests see everything.
+// TestOpen checks what is shown to the network, and which requests see everything.
 func TestOpen(t *testing.T) {
 	const secret = "marker"
 	s, act := furnish(secret)
@@ -332,7 +332,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestActions holds who can act.
+// TestActions checks who can act.
 func TestActions(t *testing.T) {
 	allow := func(o *Options) { o.Actions = true }
 	for _, c := range []struct {
@@ -375,7 +375,7 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// TestReady holds the health checks.
+// TestReady checks the health checks.
 func TestReady(t *testing.T) {
 	s := &stage{ready: errors.New("does not listen")}
 	_, h := s.open(sinks.Anyone)
@@ -419,7 +419,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestWaiting holds that a job's page shows how long its runs and requests have waited, and nothing where they have not.
+// TestWaiting checks that a job's page shows how long its runs and requests have waited, and nothing where they have not.
 func TestWaiting(t *testing.T) {
 	s := &stage{}
 	s.addJob("j")
@@ -439,7 +439,7 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
-// TestTooMany holds that requests and streams beyond the bounds are refused at once.
+// TestTooMany checks that requests and streams beyond the bounds are refused at once.
 func TestTooMany(t *testing.T) {
 	s := &stage{}
 	p, h := s.open(sinks.Machine)
@@ -459,7 +459,7 @@ func TestTooMany(t *testing.T) {
 	}
 }
 
-// TestEvents holds that a stream sends the parts that have changed, and nothing else.
+// TestEvents checks that a stream sends the parts that have changed, and nothing else.
 func TestEvents(t *testing.T) {
 	s := &stage{}
 	s.addJob("j")
@@ -554,7 +554,7 @@ func (s stuck) SetWriteDeadline(at time.Time) error {
 func (s stuck) SetReadDeadline(time.Time) error { return nil }
 func (s stuck) FlushError() error               { return errors.New("i/o timeout") }
 
-// TestSlowReader holds that a stream ends when its client does not read.
+// TestSlowReader checks that a stream ends when its client does not read.
 func TestSlowReader(t *testing.T) {
 	s := &stage{}
 	s.addJob("j")

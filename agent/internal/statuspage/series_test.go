@@ -121,7 +121,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestSearchAllocates holds that a search allocates nothing for a series that it passes over.
+// TestSearchAllocates checks that a search allocates nothing for a series that it passes over.
 func TestSearchAllocates(t *testing.T) {
 	b := batchOf("j", 10_000)
 	if n := testing.AllocsPerRun(5, func() { find(b, seriesQuery{search: "host-x items"}, nil) }); n > 20 {

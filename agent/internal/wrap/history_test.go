@@ -46,7 +46,7 @@ func TestHistoryGoesOn(t *testing.T) {
 	}
 }
 
-// TestHistoryAtOnce holds that runs of one command at the same time lose no count.
+// TestHistoryAtOnce checks that runs of one command at the same time lose no count.
 func TestHistoryAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	var wg sync.WaitGroup
@@ -67,7 +67,7 @@ func TestHistoryAtOnce(t *testing.T) {
 	}
 }
 
-// TestHistoryLost holds that a run whose process has ended without a word is counted once, and one that runs is not.
+// TestHistoryLost checks that a run whose process has ended without a word is counted once, and one that runs is not.
 func TestHistoryLost(t *testing.T) {
 	dir := t.TempDir()
 	played(t, dir, Result{})
@@ -94,7 +94,7 @@ func TestHistoryLost(t *testing.T) {
 	}
 }
 
-// TestHistoryDamage holds what becomes of a record that cannot be used: a damaged one is set aside, one of a later version stays.
+// TestHistoryDamage checks what becomes of a record that cannot be used: a damaged one is set aside, one of a later version stays.
 func TestHistoryDamage(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -138,7 +138,7 @@ func TestHistoryDamage(t *testing.T) {
 	}
 }
 
-// TestStampsAscend holds that samples of a command are in order over processes, also if the clock is set back, unless by much.
+// TestStampsAscend checks that samples of a command are in order over processes, also if the clock is set back, unless by much.
 func TestStampsAscend(t *testing.T) {
 	dir, now := t.TempDir(), time.UnixMilli(1_700_000_000_000)
 	for i, c := range []struct{ at, want time.Duration }{
@@ -155,7 +155,7 @@ func TestStampsAscend(t *testing.T) {
 	}
 }
 
-// TestHistoryWithoutDisk holds that a directory that cannot be used costs only what is kept.
+// TestHistoryWithoutDisk checks that a directory that cannot be used costs only what is kept.
 func TestHistoryWithoutDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {

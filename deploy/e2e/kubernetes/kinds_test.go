@@ -96,8 +96,8 @@ func (r *rollout) byHand(ctx context.Context, t *testing.T) {
 	})
 }
 
-// judgeStarts waits until all events of a job have been counted, and checks the totals of pods that remember nothing: each starts later than
-// the one before it and never decreases.
+// judgeStarts waits until all events of a job have been counted. Its pods keep no state, so each pod counts from zero: the total of a pod
+// must start later than that of the pod before, and must never decrease.
 func (w *world) judgeStarts(ctx context.Context, t *testing.T, job string) {
 	t.Helper()
 	counted, events := w.counted(ctx, t, job)

@@ -303,7 +303,7 @@ func TestGuide(t *testing.T) {
 	}
 }
 
-// TestMistakes holds that a mistake in the values is an error that names it.
+// TestMistakes checks that a mistake in the values is an error that names it.
 func TestMistakes(t *testing.T) {
 	for values, want := range map[string]string{
 		"kind: DaemonSet":        "kind",
@@ -326,7 +326,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestUnknownField holds that decode finds a field that no kind has.
+// TestUnknownField checks that decode finds a field that no kind has.
 func TestUnknownField(t *testing.T) {
 	strict := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, json.SerializerOptions{Yaml: true, Strict: true})
 	_, _, err := strict.Decode([]byte("apiVersion: v1\nkind: Pod\nspec: {restartPolize: Never}\n"), nil, nil)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestOutageReminds holds that an outage of two days is logged four times, also if its requests end at the same time, and its end once.
+// TestOutageReminds checks that an outage of two days is logged four times, also if its requests end at the same time, and its end once.
 func TestOutageReminds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

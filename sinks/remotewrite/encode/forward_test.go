@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// TestForward holds that samples of others go into requests as they came: order, times, values and markers; and that external labels
+// TestForward checks that samples of others go into requests as they came: order, times, values and markers; and that external labels
 // are added and relabelling is done.
 func TestForward(t *testing.T) {
 	for _, p := range []wire.Protocol{wire.V1, wire.V2} {

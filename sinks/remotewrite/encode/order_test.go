@@ -32,7 +32,7 @@ func services(i int) []string {
 	}
 }
 
-// TestOrder holds which order is found for the series of a job, and how many bytes a sample takes in it.
+// TestOrder checks which order is found for the series of a job, and how many bytes a sample takes in it.
 func TestOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	inRecords := []string{"id", "region", "stack", "team"}
@@ -113,7 +113,7 @@ func newTestEncoder() *Encoder {
 	}, time.UnixMilli(1e12))
 }
 
-// TestOrderIsFoundAgain holds that the order is tried again when a job has more than twice the series, or another protocol.
+// TestOrderIsFoundAgain checks that the order is tried again when a job has more than twice the series, or another protocol.
 func TestOrderIsFoundAgain(t *testing.T) {
 	e, f := newTestEncoder(), Format{Protocol: wire.V2, MaxBytes: 1 << 30}
 	at := time.UnixMilli(1.7e12)

@@ -138,7 +138,7 @@ func (p *history) count(of ...fate) (n int) {
 	return n
 }
 
-// balance holds that each record that was put is acknowledged, pending or dropped. Until the directory is open, those of an earlier
+// balance checks that each record that was put is acknowledged, pending or dropped. Until the directory is open, those of an earlier
 // run are not known.
 func (p *history) balance() {
 	p.Helper()
@@ -150,7 +150,7 @@ func (p *history) balance() {
 	}
 }
 
-// drain acknowledges all records and holds that each is whole, in order, and comes once.
+// drain acknowledges all records and checks that each is whole, in order, and comes once.
 func (p *history) drain() map[string]bool {
 	p.Helper()
 	seen := map[string]bool{}

@@ -56,7 +56,7 @@ func put(t *testing.T, name string, data []byte) {
 	}
 }
 
-// TestSpoiledFiles holds that a damaged record is counted and set aside, and that the others are sent.
+// TestSpoiledFiles checks that a damaged record is counted and set aside, and that the others are sent.
 func TestSpoiledFiles(t *testing.T) {
 	for want, spoil := range map[string]func(data []byte) []byte{
 		"is empty":            func([]byte) []byte { return nil },
@@ -110,7 +110,7 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
-// TestStrangeFiles holds which files of others stay, and which are set aside.
+// TestStrangeFiles checks which files of others stay, and which are set aside.
 func TestStrangeFiles(t *testing.T) {
 	b, dir := spoiled(t, func(dir, second string) {
 		name := filepath.Base(second)
@@ -145,7 +145,7 @@ func TestGoneFile(t *testing.T) {
 	}
 }
 
-// TestSetAsideIsBounded holds that the oldest files that were set aside are removed.
+// TestSetAsideIsBounded checks that the oldest files that were set aside are removed.
 func TestSetAsideIsBounded(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, nil)

@@ -101,7 +101,7 @@ func TestGuestsTurn(t *testing.T) {
 	}
 }
 
-// TestGuestsBefore holds that what a guest has put comes before what the owner puts later.
+// TestGuestsBefore checks that what a guest has put comes before what the owner puts later.
 func TestGuestsBefore(t *testing.T) {
 	dir := t.TempDir()
 	owner, a := openShared(t, dir, "x"), openShared(t, dir, "x")
@@ -142,7 +142,7 @@ func TestGuestsWrite(t *testing.T) {
 	}
 }
 
-// TestGuestsOfOthers holds that an owner does not send what is for another receiver.
+// TestGuestsOfOthers checks that an owner does not send what is for another receiver.
 func TestGuestsOfOthers(t *testing.T) {
 	dir := t.TempDir()
 	owner, other := openShared(t, dir, "x"), openShared(t, dir, "y")
@@ -164,7 +164,7 @@ func TestGuestsOfOthers(t *testing.T) {
 	}
 }
 
-// TestGuestsNowhere holds that records wait in memory while the inbox cannot be written.
+// TestGuestsNowhere checks that records wait in memory while the inbox cannot be written.
 func TestGuestsNowhere(t *testing.T) {
 	dir := t.TempDir()
 	owner := openShared(t, dir, "x")

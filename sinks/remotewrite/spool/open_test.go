@@ -124,7 +124,7 @@ func TestNeverOpened(t *testing.T) {
 	b.want("files", d.Names(), []string{})
 }
 
-// TestOpenedAtTheEnd holds that Close opens the directory if it can, whenever that was tried last.
+// TestOpenedAtTheEnd checks that Close opens the directory if it can, whenever that was tried last.
 func TestOpenedAtTheEnd(t *testing.T) {
 	d := disktest.New(1)
 	d.Fail = failing("lock", syscall.EIO)
@@ -136,7 +136,7 @@ func TestOpenedAtTheEnd(t *testing.T) {
 	b.want("files", len(recordFiles(d)), 1)
 }
 
-// TestOpenTwice holds that a queue whose directory another process has waits in memory until it is free.
+// TestOpenTwice checks that a queue whose directory another process has waits in memory until it is free.
 func TestOpenTwice(t *testing.T) {
 	dir := t.TempDir()
 	a := openIn(t, dir)
@@ -188,7 +188,7 @@ func TestOpenBehindLinks(t *testing.T) {
 	b.want("listed", fmt.Sprint(listed(all), err), "1 waiting<nil>")
 }
 
-// TestUnreadableRecord holds that a record that cannot be read is neither lost nor moved. It holds up the others for a while, which
+// TestUnreadableRecord checks that a record that cannot be read is neither lost nor moved. It holds up the others for a while, which
 // are then sent before it, and is sent when it can be read.
 func TestUnreadableRecord(t *testing.T) {
 	for _, errno := range []error{syscall.EACCES, syscall.EIO} {
@@ -263,7 +263,7 @@ func TestVanished(t *testing.T) {
 	})
 }
 
-// TestUnreadableRecords holds that many records that cannot be read hold up the others for as long as one does, and come in their
+// TestUnreadableRecords checks that many records that cannot be read hold up the others for as long as one does, and come in their
 // order when they can be read.
 func TestUnreadableRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -305,7 +305,7 @@ func TestUnreadableRecords(t *testing.T) {
 	})
 }
 
-// TestStrangeFileStays holds that a file of a strange name that cannot be read is not set aside.
+// TestStrangeFileStays checks that a file of a strange name that cannot be read is not set aside.
 func TestStrangeFileStays(t *testing.T) {
 	d := disktest.New(1)
 	d.Put("0000000000000007.strange.rec", []byte("?"))

@@ -112,7 +112,7 @@ func TestOrder(t *testing.T) {
 	b.want("after one is settled and one given back", b.nextIDs(0, OldestFirst), []int{1, 3})
 }
 
-// TestRecordIsKept holds that the fields of a record come back with it, from memory and from disk.
+// TestRecordIsKept checks that the fields of a record come back with it, from memory and from disk.
 func TestRecordIsKept(t *testing.T) {
 	dir := t.TempDir()
 	b := openIn(t, dir)
@@ -241,7 +241,7 @@ func TestAge(t *testing.T) {
 	})
 }
 
-// TestEarlierRunFirst holds that records of an earlier run, which can have had another number of shards, are sent first, unless
+// TestEarlierRunFirst checks that records of an earlier run, which can have had another number of shards, are sent first, unless
 // the order is NewestFirst.
 func TestEarlierRunFirst(t *testing.T) {
 	d := disktest.New(1)
@@ -264,7 +264,7 @@ func TestEarlierRunFirst(t *testing.T) {
 	b.want("new", slices.Concat(b.nextIDs(0, OldestFirst), b.nextIDs(1, OldestFirst)), []int{5, 4})
 }
 
-// TestEarlierRunEnds holds that Next returns once the last record of an earlier run is acknowledged.
+// TestEarlierRunEnds checks that Next returns once the last record of an earlier run is acknowledged.
 func TestEarlierRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -301,7 +301,7 @@ func failing(kind string, err error) func(disktest.Op) error {
 	}
 }
 
-// TestFullDisk holds that records wait in memory while the disk fails, in their order, and are written once it works.
+// TestFullDisk checks that records wait in memory while the disk fails, in their order, and are written once it works.
 func TestFullDisk(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, func(o *Options) { o.MaxMemory = 2 * 300 })
@@ -328,7 +328,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestReadOnlyDisk holds that a disk that fails loses room for one group of records at most.
+// TestReadOnlyDisk checks that a disk that fails loses room for one group of records at most.
 func TestReadOnlyDisk(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, func(o *Options) { o.MaxBytes = 10 * diskBlock })
@@ -346,7 +346,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	b.want("left", b.nextIDs(0, OldestFirst)[0], 21)
 }
 
-// TestSettledBesideFailure holds that a record that is acknowledged after its file could not be written leaves no file.
+// TestSettledBesideFailure checks that a record that is acknowledged after its file could not be written leaves no file.
 func TestSettledBesideFailure(t *testing.T) {
 	for _, kind := range []string{"write", "sync", "rename", "syncdir"} {
 		d := disktest.New(1)
@@ -361,7 +361,7 @@ func TestSettledBesideFailure(t *testing.T) {
 	}
 }
 
-// TestUnsyncedName holds that a record is durable only after its name was synced.
+// TestUnsyncedName checks that a record is durable only after its name was synced.
 func TestUnsyncedName(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, nil)
@@ -372,7 +372,7 @@ func TestUnsyncedName(t *testing.T) {
 	b.want("names are synced", d.Synced(), true)
 }
 
-// TestCloseBesideFailure holds that Close neither counts nor removes a record whose name could not be synced: its file most
+// TestCloseBesideFailure checks that Close neither counts nor removes a record whose name could not be synced: its file most
 // likely exists.
 func TestCloseBesideFailure(t *testing.T) {
 	d := disktest.New(1)
@@ -390,7 +390,7 @@ func TestCloseBesideFailure(t *testing.T) {
 	b.want("lost", b.lost, []string{"shutdown 2"})
 }
 
-// TestCloseBesideNext holds that a record that is read while the queue is closed is not counted as damaged.
+// TestCloseBesideNext checks that a record that is read while the queue is closed is not counted as damaged.
 func TestCloseBesideNext(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, nil)
@@ -406,7 +406,7 @@ func TestCloseBesideNext(t *testing.T) {
 	b.want("given, lost", fmt.Sprint(ok, b.lost, len(recordFiles(d))), "false [] 1")
 }
 
-// TestUnremovable holds that the removal of a file is tried again if it fails, and logged once.
+// TestUnremovable checks that the removal of a file is tried again if it fails, and logged once.
 func TestUnremovable(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, func(o *Options) { o.MaxBytes = 2 * diskBlock })
@@ -426,7 +426,7 @@ func TestUnremovable(t *testing.T) {
 	b.want("files", len(recordFiles(d)), 2)
 }
 
-// TestNoFileDescriptors holds that a record waits, and is not damaged, while the process cannot open its file.
+// TestNoFileDescriptors checks that a record waits, and is not damaged, while the process cannot open its file.
 func TestNoFileDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -494,7 +494,7 @@ func TestConcurrency(t *testing.T) {
 	b.want("files left", fmt.Sprint(names, err), "[] <nil>")
 }
 
-// TestAgain holds which records may have been sent before: those of an earlier run, also behind the first, and what is repeated.
+// TestAgain checks which records may have been sent before: those of an earlier run, also behind the first, and what is repeated.
 func TestAgain(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, nil)

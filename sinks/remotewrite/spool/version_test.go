@@ -65,7 +65,7 @@ func onWithLater(t *testing.T) *disktest.Disk {
 	return d
 }
 
-// untouched holds that all records of later versions are where they were.
+// untouched checks that all records of later versions are where they were.
 func untouched(t *testing.T, d *disktest.Disk) {
 	t.Helper()
 	for name, content := range laterRecords() {
@@ -75,7 +75,7 @@ func untouched(t *testing.T, d *disktest.Disk) {
 	}
 }
 
-// TestLaterVersion holds that records of a later version stay where they are, are not sent, not counted, and logged once.
+// TestLaterVersion checks that records of a later version stay where they are, are not sent, not counted, and logged once.
 func TestLaterVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := onWithLater(t)
@@ -99,7 +99,7 @@ func TestLaterVersion(t *testing.T) {
 	})
 }
 
-// TestLaterVersionIsNotBounded holds that neither the bound in bytes nor that of age removes records of a later version.
+// TestLaterVersionIsNotBounded checks that neither the bound in bytes nor that of age removes records of a later version.
 func TestLaterVersionIsNotBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, bound := range []string{"bytes", "age"} {
@@ -120,7 +120,7 @@ func TestLaterVersionIsNotBounded(t *testing.T) {
 	})
 }
 
-// TestLaterVersionSetAside holds that a record of a later version that an earlier program has set aside is not removed when
+// TestLaterVersionSetAside checks that a record of a later version that an earlier program has set aside is not removed when
 // others are.
 func TestLaterVersionSetAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

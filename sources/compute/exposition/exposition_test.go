@@ -65,7 +65,7 @@ func lines(readings metric.Readings) (all []string) {
 	return all
 }
 
-// TestFilesOverTime holds that a file which breaks loses its series until it is whole again, that the series of a file which is gone
+// TestFilesOverTime checks that a file which breaks loses its series until it is whole again, that the series of a file which is gone
 // end, and that a tick which fails changes nothing.
 func TestFilesOverTime(t *testing.T) {
 	g := &given{texts: map[string]string{"a": "x 1\n", "b": "y 1\n"}}
@@ -94,7 +94,7 @@ func TestFilesOverTime(t *testing.T) {
 	}
 }
 
-// FuzzText holds that each sample of a text that Prometheus' parser reads is passed on or counted, and that any other text is an error
+// FuzzText checks that each sample of a text that Prometheus' parser reads is passed on or counted, and that any other text is an error
 // of one line.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{

@@ -26,11 +26,11 @@ type evaluator struct {
 	ended     error           // why the tick ends together with the expression; nil while the tick continues
 }
 
-// The limits for new strings, which are kept until the end of the tick. If they are exceeded, gojq evaluates the expression, since
-// it frees strings earlier.
+// Limits for the strings that the evaluator makes. It keeps them until the end of the tick. gojq, which frees strings earlier, evaluates
+// an expression that exceeds a limit.
 const (
-	maxStrings = 64 << 20 // bytes of all new strings
-	maxBoxes   = 1 << 20
+	maxStrings = 64 << 20 // bytes of all strings
+	maxBoxes   = 1 << 20  // number of strings
 )
 
 // reset prepares the evaluator for a tick.

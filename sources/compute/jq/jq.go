@@ -237,7 +237,7 @@ func (d *Default) UnmarshalText(text []byte) error {
 // absent is left out.
 type Missing uint8
 
-// Drop drops the reading. Error is an error of the metric, also if a label is missing. Zero makes the value zero.
+// Drop drops the reading. Error makes the whole metric fail, also if a label is missing. Zero makes the value zero.
 const (
 	Drop Missing = iota
 	Error

@@ -25,7 +25,7 @@ const (
 	maxHelp      = 500    // bytes of a help
 )
 
-// validateNames checks the settings of a metric whose names or labels come from its items.
+// validateNames checks the settings for names that come from the items of a metric: name_from, help_from and max_names.
 func (m *Metric) validateNames() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Errorf(path, format, args...)) }

@@ -17,7 +17,7 @@ again: {type: counter, items: '.list[]?', name_from: '"n_\(.name)_total"', value
 fixed: {type: histogram, value: "1"}
 `
 
-// FuzzNamed holds that every item becomes a reading of a metric with a valid name and valid labels, or is counted as left out, and
+// FuzzNamed checks that every item becomes a reading of a metric with a valid name and valid labels, or is counted as left out, and
 // that no two metrics use one name.
 func FuzzNamed(f *testing.F) {
 	for _, doc := range []string{
@@ -81,7 +81,7 @@ func checkNamed(t *testing.T, readings metric.Readings) {
 	}
 }
 
-// TestNamedMetricsOverTime holds that each item is a reading or is counted, that a name that comes again is the same metric, and that
+// TestNamedMetricsOverTime checks that each item is a reading or is counted, that a name that comes again is the same metric, and that
 // names that have gone make room for others.
 func TestNamedMetricsOverTime(t *testing.T) {
 	source := &fixed{}

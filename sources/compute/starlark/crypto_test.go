@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestCrypto holds the functions against published answers (FIPS 180, RFC 1321, 2202, 4231, 4648 and 7914) and their bounds.
+// TestCrypto checks the functions against published answers (FIPS 180, RFC 1321, 2202, 4231, 4648 and 7914) and their bounds.
 func TestCrypto(t *testing.T) {
 	s := &source{env: sources.Env{Web: &httpclient.Host{Secrets: &setting.SecretStore{}}}}
 	names := codecs()

@@ -332,7 +332,7 @@ func resultIn(t *testing.T, raw string) string {
 	return strconv.Itoa(*r.ExitCode) + " " + *r.Output
 }
 
-// TestRunsToItsEnd holds that no command ends because of what it prints.
+// TestRunsToItsEnd checks that no command ends because of what it prints.
 func TestRunsToItsEnd(t *testing.T) {
 	for settings, want := range map[string]string{
 		"document: output": "run /bin/sh: the output exceeds max_output (10KiB): print less, or raise it",
@@ -349,7 +349,7 @@ func TestRunsToItsEnd(t *testing.T) {
 	}
 }
 
-// TestNotes holds that what a command reports without failing the run is logged, once.
+// TestNotes checks that what a command reports without failing the run is logged, once.
 func TestNotes(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer

@@ -191,7 +191,8 @@ func TestFileWithoutSize(t *testing.T) {
 	}
 }
 
-// meanwhile is a context that calls do at each call of Err, which is while a file is read.
+// meanwhile is a context whose Err method calls the function do. The fetcher calls Err while it reads a file, so do can change the file
+// in between.
 type meanwhile struct {
 	context.Context
 	do func() error

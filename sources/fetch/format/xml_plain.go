@@ -179,8 +179,8 @@ func nameOf(raw []byte) (name xml.Name) {
 	return xml.Name{Space: space, Local: local}
 }
 
-// unescaped replaces the predefined entities of a text. It returns false if the text contains another entity, or a character that plain
-// does not read.
+// unescaped replaces the predefined entities of a text. It returns false if the text contains another entity, an & that begins no entity,
+// or a character that only encoding/xml handles.
 func (p *plain) unescaped(text []byte) ([]byte, bool) {
 	if !allowed(text) {
 		return nil, false

@@ -214,7 +214,7 @@ func failures() map[string]failure {
 	}
 }
 
-// TestFailures holds that every failure ends in time and says what is wrong and where, and that neither the error nor the
+// TestFailures checks that every failure ends in time and says what is wrong and where, and that neither the error nor the
 // observed exchange shows a secret.
 func TestFailures(t *testing.T) {
 	const secrets = "basic_auth: {username: ops, password: 'env:KEY'}\n"
@@ -349,7 +349,7 @@ func TestRedirectOnTheSameHost(t *testing.T) {
 	})
 }
 
-// TestTimesAreNotSecrets holds that the time of a template is not taken for a secret because of its parameter's name: it would
+// TestTimesAreNotSecrets checks that the time of a template is not taken for a secret because of its parameter's name: it would
 // be removed from every log line.
 func TestTimesAreNotSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -21,7 +21,7 @@ headers: {X-Api-Key: "env:KEY"}
 for_each: {url: /users, items: ".users[]"}
 `
 
-// TestForEach holds that each item is requested with its fields, and that the bodies come in the order of the items.
+// TestForEach checks that each item is requested with its fields, and that the bodies come in the order of the items.
 func TestForEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -51,7 +51,7 @@ func TestForEach(t *testing.T) {
 	})
 }
 
-// TestForEachHostileItems holds that a field stays within its path segment, parameter or string, and is never a template.
+// TestForEachHostileItems checks that a field stays within its path segment, parameter or string, and is never a template.
 func TestForEachHostileItems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -86,7 +86,7 @@ for_each: {url: /list, items: ".[]", concurrency: 1}
 	})
 }
 
-// TestForEachErrors holds that a failed item fails the tick, or is left out with on_error: skip.
+// TestForEachErrors checks that a failed item fails the tick, or is left out with on_error: skip.
 func TestForEachErrors(t *testing.T) {
 	const jobs = "url: http://a.example/users/{{ .Item.id }}/jobs\nfor_each: {url: /users, items: '.users[]'"
 	for settings, want := range map[string]string{
@@ -117,7 +117,7 @@ func TestForEachErrors(t *testing.T) {
 	}
 }
 
-// TestForEachWrittenList holds that a list in the settings needs no request.
+// TestForEachWrittenList checks that a list in the settings needs no request.
 func TestForEachWrittenList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -136,7 +136,7 @@ func TestForEachWrittenList(t *testing.T) {
 	})
 }
 
-// TestForEachPages holds that the list and the items can have pages, and that the list can be empty.
+// TestForEachPages checks that the list and the items can have pages, and that the list can be empty.
 func TestForEachPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -165,7 +165,7 @@ for_each: {url: "cursor?all=1", items: ".data[]", paginate: {cursor: {from: .nex
 	})
 }
 
-// TestForEachConcurrency holds that as many requests as allowed run at once, and that a rate limit is not an error of one item.
+// TestForEachConcurrency checks that as many requests as allowed run at once, and that a rate limit is not an error of one item.
 func TestForEachConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -191,7 +191,7 @@ func TestForEachConcurrency(t *testing.T) {
 	})
 }
 
-// TestForEachAsked holds that a script's request for another URL is one request.
+// TestForEachAsked checks that a script's request for another URL is one request.
 func TestForEachAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := fakePlace(t)

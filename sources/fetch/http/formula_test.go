@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestFormulas holds what is sent of values that are computed, and that values computed from secrets are not shown.
+// TestFormulas checks what is sent of values that are computed, and that values computed from secrets are not shown.
 func TestFormulas(t *testing.T) {
 	for text, want := range map[string]string{
 		// echo -n 1782900000 | openssl dgst -sha256 -hmac abc123def
@@ -47,7 +47,7 @@ func TestFormulas(t *testing.T) {
 	}
 }
 
-// TestRandomFormula holds that random bytes are new in each request.
+// TestRandomFormula checks that random bytes are new in each request.
 func TestRandomFormula(t *testing.T) {
 	p := newPlace(t)
 	seen := map[string]bool{}
@@ -66,7 +66,7 @@ func TestRandomFormula(t *testing.T) {
 	}
 }
 
-// TestFormulaProblems holds the errors of formulas, when the configuration is checked.
+// TestFormulaProblems checks the errors of formulas, when the configuration is checked.
 func TestFormulaProblems(t *testing.T) {
 	for text, want := range map[string]string{
 		`query: {a: "{{ sha256 .Now }}"}`:                                               `query.a: a function gets a time, but wants a text: write (unix .Now), (rfc3339 .Now) or (date "2006-01-02" .Now)`,
@@ -95,7 +95,7 @@ func TestFormulaProblems(t *testing.T) {
 	}
 }
 
-// TestDatedFormulas holds that a request is dated if a formula has a time of the tick.
+// TestDatedFormulas checks that a request is dated if a formula has a time of the tick.
 func TestDatedFormulas(t *testing.T) {
 	for text, want := range map[string]bool{
 		`query: {a: '{{ md5 (unix .Window.Start) }}'}`: true, `query: {a: '{{ md5 "a" }}'}`: false, `query: {a: '{{ random 4 }}'}`: false,

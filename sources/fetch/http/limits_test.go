@@ -18,7 +18,7 @@ func (p *place) tick(t *testing.T, f *fetcher) (*sources.Document, error) {
 	return f.Fetch(ctx, sources.Tick{Time: time.Now(), Start: time.Now(), End: time.Now()}, sources.Request{})
 }
 
-// TestRetryAfterOverTicks holds that a job sends no requests for as long as Retry-After says, over several ticks.
+// TestRetryAfterOverTicks checks that a job sends no requests for as long as Retry-After says, over several ticks.
 func TestRetryAfterOverTicks(t *testing.T) {
 	for path, refusal := range map[string]string{
 		"retry-seconds": "429 Too Many Requests: slow down (the server asks to retry after 1m30s)",
@@ -46,7 +46,7 @@ func TestRetryAfterOverTicks(t *testing.T) {
 	}
 }
 
-// TestUnchangedDocument holds that a 304 gives the same document without a body, also after a failure.
+// TestUnchangedDocument checks that a 304 gives the same document without a body, also after a failure.
 func TestUnchangedDocument(t *testing.T) {
 	for _, path := range []string{"kept", "dated"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestUnchangedDocument(t *testing.T) {
 	}
 }
 
-// TestQuotaIsUsedUp holds that the last request of a quota succeeds, and that the next one waits for its reset.
+// TestQuotaIsUsedUp checks that the last request of a quota succeeds, and that the next one waits for its reset.
 func TestQuotaIsUsedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)

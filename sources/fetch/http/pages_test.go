@@ -32,7 +32,7 @@ func ids(doc *sources.Document, path ...string) string {
 	return strings.Join(all, " ")
 }
 
-// TestPages holds that every way of paging gives the whole list, in order, with all digits.
+// TestPages checks that every way of paging gives the whole list, in order, with all digits.
 func TestPages(t *testing.T) {
 	const whole = "9 8 7 6 5 4 3"
 	for _, c := range []struct {
@@ -92,7 +92,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestPagesKeepTheShape holds that members beside the list are those of the first page.
+// TestPagesKeepTheShape checks that members beside the list are those of the first page.
 func TestPagesKeepTheShape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := fakePlace(t)
@@ -107,7 +107,7 @@ func TestPagesKeepTheShape(t *testing.T) {
 	})
 }
 
-// TestPageProblems holds that the fetch fails if a page does, and that the error says which page and why.
+// TestPageProblems checks that the fetch fails if a page does, and that the error says which page and why.
 func TestPageProblems(t *testing.T) {
 	const cursor = "\npaginate: {cursor: {from: .next, param: cursor}, items: .data}"
 	for settings, want := range map[string]string{
@@ -148,7 +148,7 @@ func TestPageProblems(t *testing.T) {
 	}
 }
 
-// TestPagesAfterAFailure holds that the fetch after a failed one has the whole list.
+// TestPagesAfterAFailure checks that the fetch after a failed one has the whole list.
 func TestPagesAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := fakePlace(t)
@@ -163,7 +163,7 @@ func TestPagesAfterAFailure(t *testing.T) {
 	})
 }
 
-// TestPagesAsked holds that a request for another URL is one request, and that one for the settings' URL fetches all pages.
+// TestPagesAsked checks that a request for another URL is one request, and that one for the settings' URL fetches all pages.
 func TestPagesAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)
@@ -181,7 +181,7 @@ func TestPagesAsked(t *testing.T) {
 	})
 }
 
-// TestPagesAskedByLink holds that the query is not added to the URL of a next page, which has it already.
+// TestPagesAskedByLink checks that the query is not added to the URL of a next page, which has it already.
 func TestPagesAskedByLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)

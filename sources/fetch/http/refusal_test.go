@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// TestRefusal holds which responses of status 200 fail: by fail_if, and by the errors of GraphQL. "" = none.
+// TestRefusal checks which responses of status 200 fail: by fail_if, and by the errors of GraphQL. "" = none.
 func TestRefusal(t *testing.T) {
 	const post = "method: POST\nbody: '{\"query\": \"{ a }\"}'\n"
 	for _, c := range []struct{ settings, body, want string }{
@@ -55,7 +55,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// TestFormats holds that the content type or the settings choose the format, and that the settings set Accept.
+// TestFormats checks that the content type or the settings choose the format, and that the settings set Accept.
 func TestFormats(t *testing.T) {
 	for _, c := range []struct{ settings, kind, body, want, accept string }{
 		{"", "text/csv; charset=iso-8859-1", "name\ncaf\xe9\n", `[{"name":"café"}]`, "application/json"},

@@ -15,7 +15,7 @@ headers: {X-Api-Key: "env:KEY", X-Team: ops}
 query: {since: yesterday, key: "env:KEY"}
 `
 
-// TestAsk holds which parts of a request replace the settings, and what is sent to which origin.
+// TestAsk checks which parts of a request replace the settings, and what is sent to which origin.
 func TestAsk(t *testing.T) {
 	text := func(s string) *string { return &s }
 	for _, c := range []struct {
@@ -77,7 +77,7 @@ func TestAskRefuses(t *testing.T) {
 	}
 }
 
-// TestAskRedirects holds that headers of a request follow a redirect only within its origin.
+// TestAskRedirects checks that headers of a request follow a redirect only within its origin.
 func TestAskRedirects(t *testing.T) {
 	for _, from := range []string{"http://a.example/v1/x", "http://b.example/v1/x"} {
 		synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 const longKey = "sk-live-0123456789abcdefghijklmnopqrstuvwxyz"
 
-// TestCutSecret holds that a secret that a server echoes is removed even if the excerpt of a jq error cuts it.
+// TestCutSecret checks that a secret that a server echoes is removed even if the excerpt of a jq error cuts it.
 func TestCutSecret(t *testing.T) {
 	for name, text := range map[string]string{
 		"fail_if error":  "fail_if: .body.echo | tonumber\n",
@@ -44,7 +44,7 @@ func TestCutSecret(t *testing.T) {
 	}
 }
 
-// TestOwnCondition holds that a 304 to a job's own If-None-Match does not give the cached response of another version.
+// TestOwnCondition checks that a 304 to a job's own If-None-Match does not give the cached response of another version.
 func TestOwnCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -68,7 +68,7 @@ func TestOwnCondition(t *testing.T) {
 	})
 }
 
-// TestItemsAreNoSecrets holds that items are not taken for secrets because of a parameter's name: a long list would displace
+// TestItemsAreNoSecrets checks that items are not taken for secrets because of a parameter's name: a long list would displace
 // the real secrets.
 func TestItemsAreNoSecrets(t *testing.T) {
 	p := newPlace(t)
@@ -96,7 +96,7 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var _ = url.Parse
 
-// TestSecretsWithin holds what is sent of secrets within a text: each is escaped as its place needs it, and shown nowhere.
+// TestSecretsWithin checks what is sent of secrets within a text: each is escaped as its place needs it, and shown nowhere.
 func TestSecretsWithin(t *testing.T) {
 	const key = `k"<&/ +%é`
 	for text, want := range map[string]string{

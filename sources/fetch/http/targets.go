@@ -263,7 +263,7 @@ func (t *targets) replace(groups []discovery.Group) {
 	t.leave(before)
 }
 
-// leave ends what the job has at the servers of targets that are not in the list any more.
+// leave ends the logins of the job at the servers of targets that are no longer in the list, and closes their idle connections.
 func (t *targets) leave(gone map[string]*sources.Target) {
 	servers := func(list iter.Seq[*sources.Target]) (all []run.Server) {
 		for known := range list {

@@ -21,7 +21,7 @@ import (
 	"github.com/collectington/collectington/sources/discovery"
 )
 
-// FuzzTarget holds that a target of a list is refused, or gives a request to its own host that contains no template, and labels that
+// FuzzTarget checks that a target of a list is refused, or gives a request to its own host that contains no template, and labels that
 // are valid.
 func FuzzTarget(f *testing.F) {
 	for _, target := range []string{"10.0.0.1:80", "http://x.test/a?b=c", "unix:///run/x.sock:/v1", "https://x.test/{{ .Now }}", "x.test/{{", "http://[::1]:80", "/only", ""} {
@@ -58,7 +58,7 @@ func FuzzTarget(f *testing.F) {
 	})
 }
 
-// TestEndpoints holds what a target gets from the url of the settings.
+// TestEndpoints checks what a target gets from the url of the settings.
 func TestEndpoints(t *testing.T) {
 	for _, c := range []struct{ url, target, want string }{
 		{"/rpc/Status?id=0", "http://a.test", "http://a.test/rpc/Status?id=0"},
@@ -93,7 +93,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestTargetsStay holds that a target is the same as long as it is listed with the same labels, and that the rate limit of the settings
+// TestTargetsStay checks that a target is the same as long as it is listed with the same labels, and that the rate limit of the settings
 // is that of each target's server.
 func TestTargetsStay(t *testing.T) {
 	c := config(t, "{targets: [{url: 'http://a.test/x'}, {url: 'http://b.test/x'}], rate_limit: {requests: 1, per: 1h}}")
@@ -120,7 +120,7 @@ func TestTargetsStay(t *testing.T) {
 	}
 }
 
-// TestLimitOfEachTarget holds that each target's server has the rate limit of the settings.
+// TestLimitOfEachTarget checks that each target's server has the rate limit of the settings.
 func TestLimitOfEachTarget(t *testing.T) {
 	var asked [2]atomic.Int32
 	var urls []string
@@ -155,7 +155,7 @@ func TestLimitOfEachTarget(t *testing.T) {
 	}
 }
 
-// TestListOfServerAndRules holds that targets come from a server too, that relabel_configs change and drop targets, and that neither can
+// TestListOfServerAndRules checks that targets come from a server too, that relabel_configs change and drop targets, and that neither can
 // bring in a template.
 func TestListOfServerAndRules(t *testing.T) {
 	list := `[

@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/sources/fetch/http/fakeapi"
 )
 
-// TestTemplates holds that templates are filled in, and that the rest of the URL stays as it is written.
+// TestTemplates checks that templates are filled in, and that the rest of the URL stays as it is written.
 func TestTemplates(t *testing.T) {
 	for settings, want := range map[string]string{
 		"url: 'http://a.example/x/{{ date \"2006/01/02\" .Window.Start }}/a%2Fb.json?x=a%20b'": "GET /x/2026/07/01/a%2Fb.json?x=a%20b",
@@ -38,7 +38,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// TestTemplatesOfDays holds that a date in a path is in the job's time zone, and that relative URLs are resolved against the
+// TestTemplatesOfDays checks that a date in a path is in the job's time zone, and that relative URLs are resolved against the
 // filled-in path.
 func TestTemplatesOfDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestTemplatesOfDays(t *testing.T) {
 	})
 }
 
-// TestForEachHeaders holds that item fields are filled into headers and bodies, and that invalid header values are refused.
+// TestForEachHeaders checks that item fields are filled into headers and bodies, and that invalid header values are refused.
 func TestForEachHeaders(t *testing.T) {
 	const own = "url: http://a.example/own\nmethod: POST\nheaders: {X-User: '{{ .Item.id }}', X-Span: '{{ .Now }}'}\nbody: '{\"name\": \"{{ .Item.name }}\"}'\n"
 	for settings, want := range map[string]string{
@@ -81,7 +81,7 @@ func TestForEachHeaders(t *testing.T) {
 	}
 }
 
-// TestPagesInBody holds that the page can be selected in the body, which is unchanged for the first page of a cursor.
+// TestPagesInBody checks that the page can be selected in the body, which is unchanged for the first page of a cursor.
 func TestPagesInBody(t *testing.T) {
 	const (
 		post    = "method: POST\n"
@@ -124,7 +124,7 @@ func TestPagesInBody(t *testing.T) {
 	}
 }
 
-// TestPagesInBodyFail holds that an error of a page names the page.
+// TestPagesInBodyFail checks that an error of a page names the page.
 func TestPagesInBodyFail(t *testing.T) {
 	const graphql = "method: POST\nurl: http://a.example/graphql\n"
 	for settings, want := range map[string]string{
@@ -144,7 +144,7 @@ func TestPagesInBodyFail(t *testing.T) {
 	}
 }
 
-// FuzzBodyPath holds that a value is set at its path, and that the rest of the body is unchanged.
+// FuzzBodyPath checks that a value is set at its path, and that the rest of the body is unchanged.
 func FuzzBodyPath(f *testing.F) {
 	f.Add(`{"a": {"b": 1, "c": [1, {"x": "é"}]}}`, ".a.b")
 	f.Add(`{"a": null, "a": {"b": 2}}`, ".a.b.c")

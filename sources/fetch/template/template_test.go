@@ -45,7 +45,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// TestDatesOfDays holds that dates are in the tick's zone, and other times in UTC.
+// TestDatesOfDays checks that dates are in the tick's zone, and other times in UTC.
 func TestDatesOfDays(t *testing.T) {
 	tick := tickAt()
 	tick.Zone = time.FixedZone("NZST", 12*60*60+30*60)

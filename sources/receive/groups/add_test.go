@@ -81,7 +81,7 @@ func TestAddUp(t *testing.T) {
 	}
 }
 
-// TestAddUpRefuses holds that histograms with other buckets are refused, and that those of a lower resolution are not.
+// TestAddUpRefuses checks that histograms with other buckets are refused, and that those of a lower resolution are not.
 func TestAddUpRefuses(t *testing.T) {
 	g := open(t, func(o *Options) { o.AddUp = true })
 	classic := func(bound string) string {

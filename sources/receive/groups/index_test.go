@@ -6,7 +6,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestForgetIsOfTheGroup holds that a series which has come to another group since stays that group's, whatever the order of a
+// TestForgetIsOfTheGroup checks that a series which has come to another group since stays that group's, whatever the order of a
 // restoration is.
 func TestForgetIsOfTheGroup(t *testing.T) {
 	x := newIndex()

@@ -207,7 +207,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestReplaceInGroup holds that what a PUT replaces is not in its way.
+// TestReplaceInGroup checks that what a PUT replaces is not in its way.
 func TestReplaceInGroup(t *testing.T) {
 	g := open(t, nil)
 	g.mustPush("PUT", "job/a", "# TYPE x histogram\nx_bucket{le=\"+Inf\"} 1\nx_count 1\nx_sum 1\n")
@@ -240,7 +240,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestSameSeries holds that a series keeps its label set and its description over pushes, and that groups share descriptions.
+// TestSameSeries checks that a series keeps its label set and its description over pushes, and that groups share descriptions.
 func TestSameSeries(t *testing.T) {
 	g := open(t, nil)
 	const text = "# TYPE x counter\nx{a=\"1\"} 1\nx{a=\"2\"} 2\n"
@@ -263,7 +263,7 @@ func TestSameSeries(t *testing.T) {
 	}
 }
 
-// TestTTL holds that a group ends so long after its last push that succeeded, also for a restart, and begins again.
+// TestTTL checks that a group ends so long after its last push that succeeded, also for a restart, and begins again.
 func TestTTL(t *testing.T) {
 	disk := disktest.New(1)
 	lives := func(o *Options) { on(disk)(o); o.TTL, o.AddUp = time.Hour, true }
@@ -292,7 +292,7 @@ func TestTTL(t *testing.T) {
 	}
 }
 
-// TestLimits holds that what exceeds a limit is refused and changes nothing.
+// TestLimits checks that what exceeds a limit is refused and changes nothing.
 func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -317,7 +317,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestDropLabels holds that the instances of a job push to one group.
+// TestDropLabels checks that the instances of a job push to one group.
 func TestDropLabels(t *testing.T) {
 	g := open(t, func(o *Options) { o.DropLabels, o.AddUp = []string{"instance"}, true })
 	for i := range 3 {
@@ -379,7 +379,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestDiskFails holds that a push that cannot be written is refused and leaves no trace, also on disk once it works again.
+// TestDiskFails checks that a push that cannot be written is refused and leaves no trace, also on disk once it works again.
 func TestDiskFails(t *testing.T) {
 	for _, kind := range []string{"create", "write", "sync", "rename", "syncdir", "remove"} {
 		disk := disktest.New(7)
@@ -415,7 +415,7 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// TestDamage holds that a damaged file costs its group alone, and is kept.
+// TestDamage checks that a damaged file costs its group alone, and is kept.
 func TestDamage(t *testing.T) {
 	disk := disktest.New(1)
 	g := open(t, on(disk))
@@ -492,7 +492,7 @@ func nativeFamilies() []*dto.MetricFamily {
 	}
 }
 
-// TestHostileProtobuf holds that a small body of very many messages is refused before they are made.
+// TestHostileProtobuf checks that a small body of very many messages is refused before they are made.
 func TestHostileProtobuf(t *testing.T) {
 	family := append([]byte{0x0a, 1, 'x'}, bytes.Repeat([]byte{0x22, 0}, 1<<20)...) // empty metrics
 	var body bytes.Buffer

@@ -67,7 +67,7 @@ func encoded(t testing.TB, m interface{ Marshal() ([]byte, error) }) []byte {
 	return raw
 }
 
-// TestDecode holds that samples stay as they come, in both protocols.
+// TestDecode checks that samples stay as they come, in both protocols.
 func TestDecode(t *testing.T) {
 	const want = `{__name__="a_total",job="j"} a_total counter "As." "things" 5:3ff0000000000000 3:4000000000000000 3:4000000000000000 9:7ff0000000000002
 {__name__="took"} 7:h3/4000000000000000/[{1 1} {2 2}] 8:h0/7ff0000000000002/[]
@@ -141,7 +141,7 @@ func v2() *writev2.Request {
 	return q
 }
 
-// TestInvalidSeries holds that a series that no receiver would store costs itself alone.
+// TestInvalidSeries checks that a series that no receiver would store costs itself alone.
 func TestInvalidSeries(t *testing.T) {
 	long := strings.Repeat("x", 65_000)
 	bad := map[string]prompb.TimeSeries{
@@ -181,7 +181,7 @@ func TestInvalidSeries(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds that what is decoded is well formed.
+// FuzzDecode checks that what is decoded is well formed.
 func FuzzDecode(f *testing.F) {
 	f.Add(encoded(f, v1()), false)
 	f.Add(encoded(f, v2()), true)

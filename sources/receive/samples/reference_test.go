@@ -175,7 +175,7 @@ func (q *reference) add(s *metric.StreamSeries) {
 	q.Stream = append(q.Stream, *s)
 }
 
-// FuzzReference holds that a request is decoded as the types of Prometheus decode it.
+// FuzzReference checks that a request is decoded as the types of Prometheus decode it.
 func FuzzReference(f *testing.F) {
 	f.Add(encoded(f, v1()), false)
 	f.Add(encoded(f, v2()), true)

@@ -64,7 +64,7 @@ func (s *scraper) remembers(lines, series int) {
 	}
 }
 
-// TestSeriesKeepTheirPointers holds that label sets and descriptions, which sinks use as keys, stay the same while other
+// TestSeriesKeepTheirPointers checks that label sets and descriptions, which sinks use as keys, stay the same while other
 // series come and go.
 func TestSeriesKeepTheirPointers(t *testing.T) {
 	s := newScraper(t)
@@ -100,7 +100,7 @@ func TestSeriesKeepTheirPointers(t *testing.T) {
 	s.remembers(2, 1) // a TYPE and a sample
 }
 
-// TestFailedPageIsForgotten holds that lines and metadata of a page that failed do not stay in memory.
+// TestFailedPageIsForgotten checks that lines and metadata of a page that failed do not stay in memory.
 func TestFailedPageIsForgotten(t *testing.T) {
 	s := newScraper(t)
 	if _, err := s.scrape("a 1\n", 0); err != nil {
@@ -121,7 +121,7 @@ func TestFailedPageIsForgotten(t *testing.T) {
 	s.remembers(1, 1)
 }
 
-// TestStream holds that values are the same whether known lines pass through a window of any size or reach the parser.
+// TestStream checks that values are the same whether known lines pass through a window of any size or reach the parser.
 func TestStream(t *testing.T) {
 	page := func(n int) string {
 		var b bytes.Buffer
