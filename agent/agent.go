@@ -59,9 +59,9 @@ func reap() {
 // value costs the agent a few percent of CPU and saves a quarter of its memory.
 const gcPercent = 50
 
-// saveMemory makes the garbage collector run more often than by default. It sets gcPercent only after the first garbage collection, since
-// gcPercent also reduces the minimum heap size: the first collection would then already run while the command line is read, even for a
-// short command. saveMemory does nothing if the environment configures the garbage collector.
+// saveMemory makes the garbage collector run more often than by default. It sets gcPercent only after the first garbage collection:
+// gcPercent also reduces the minimum heap size, so the first collection would otherwise run already while the command line is read,
+// even for a short command. saveMemory does nothing if the environment configures the garbage collector.
 func saveMemory() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		runtime.AddCleanup(new(any), func(percent int) { debug.SetGCPercent(percent) }, gcPercent)

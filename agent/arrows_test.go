@@ -13,7 +13,7 @@ import (
 
 const module = "github.com/collectington/collectington/"
 
-// arrows says which folder may import which of ours. A pattern with * stands for a folder of a kind.
+// arrows returns, by folder, the folders of this module that it may import. A pattern with * stands for the folder of any kind.
 func arrows() map[string][]string {
 	kit := []string{"agent/clock", "agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/process", "agent/relabel", "agent/setting", "agent/text", "agent/webserver"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
@@ -133,7 +133,7 @@ func packages(t *testing.T) []goPackage {
 	}
 }
 
-// rule is the entry of arrows for a folder: its own, or that of its kind.
+// rule returns the entry of arrows for a folder: its own entry, or else that of a pattern with *. It returns false if there is none.
 func rule(folder string) ([]string, bool) {
 	all := arrows()
 	if allowed, ok := all[folder]; ok {
@@ -185,7 +185,7 @@ func side(folder string) string {
 }
 
 // TestArrowsOfTests checks that tests stay on their side: those of sources import neither sinks nor the program, those of sinks
-// neither sources nor the program, and those of the kit nothing but the kit. What needs both sides is a test of the program.
+// neither sources nor the program, and those of the kit nothing but the kit. A test that needs sources and sinks belongs to the program.
 func TestArrowsOfTests(t *testing.T) {
 	allowed := map[string][]string{"sources": {"sources", "kit"}, "sinks": {"sinks", "kit"}, "kit": {"kit"}}
 	checked := 0

@@ -21,7 +21,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// archive is an API that has a value for every minute, shows those of a window and of a while before it, and is often busy.
+// archive is an API that has a value for every minute. It shows the values of a window and of up to 20 minutes before the window. It is
+// often busy.
 type archive struct {
 	mu   sync.Mutex
 	dice *rand.Rand
@@ -54,8 +55,8 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"readings": all})
 }
 
-// TestBackfillGoesOn stops a walk again and again, and each time goes on with the command that it has printed: in the end a
-// receiver that takes a series' samples in order alone holds each point of the past once, and has refused none.
+// TestBackfillGoesOn checks a backfill that is stopped again and again, and continued each time with the command that it has
+// printed. In the end, a receiver that accepts a series' samples only in order has each point of the past once, and has refused none.
 func TestBackfillGoesOn(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -115,7 +116,7 @@ jobs:
       temp: {type: gauge, items: ".readings[]", value: .value, time: .at}
 `
 
-// diary notes which days it is asked for.
+// diary is an API that notes which days it is asked for.
 type diary struct{ asked []string }
 
 func (d *diary) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -123,8 +124,8 @@ func (d *diary) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"n": %d}`, len(d.asked))
 }
 
-// TestBackfillReadsAsTheJobDoes checks that the past is read in the stretches in which the job itself would have read it: its
-// windows, or from one due time to the next, whatever the clock of its zone did meanwhile.
+// TestBackfillReadsAsTheJobDoes checks that the past is read in the stretches in which the job itself would have read it: the job's
+// windows, or from one due time to the next. This includes days on which the job's time zone changes to or from summer time.
 func TestBackfillReadsAsTheJobDoes(t *testing.T) {
 	for job, want := range map[string][]string{
 		"days": {

@@ -27,8 +27,8 @@ type batch struct {
 	dir        string
 	gateway    *peers.Pushgateway
 	prometheus *peers.Prometheus
-	down       atomic.Bool  // what receives remote-write
-	refused    atomic.Int32 // requests of remote-write in which something was refused
+	down       atomic.Bool  // whether the receiver of remote-write is down
+	refused    atomic.Int32 // number of remote-write requests in which something was refused
 }
 
 // newBatch returns a host with jobs, each a script. A script counts its runs.
@@ -72,7 +72,7 @@ jobs:
 	return b
 }
 
-// refusals counts the refused requests among the responses.
+// refusals counts the responses that refuse a request.
 type refusals struct {
 	http.ResponseWriter
 	count *atomic.Int32
@@ -94,7 +94,7 @@ func (b *batch) noneRefused() {
 	}
 }
 
-// once is a process.
+// once is a process that runs cton once.
 type once struct {
 	*exec.Cmd
 	log *lockedText
@@ -129,7 +129,7 @@ func (b *batch) shows(want string) {
 	}
 }
 
-// stored checks the values of a series, in order.
+// stored checks the values that Prometheus has stored of a series, in order.
 func (b *batch) stored(selector, want string) {
 	b.Helper()
 	if got := valuesOf(b.T, b.prometheus, selector); got != want {
@@ -150,7 +150,7 @@ func (b *batch) waitFor(file string) {
 	}
 }
 
-// puts waits until a process has its sinks, while another process sends from the spool.
+// puts waits until a process has started its sinks and logs that another process sends from the spool.
 func (b *batch) puts(o *once) {
 	b.Helper()
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(o.log.String(), "another process sends from the spool"); time.Sleep(10 * time.Millisecond) {
@@ -167,7 +167,7 @@ func (b *batch) touch(file string) {
 	}
 }
 
-// TestBatchTogether starts many runs of different jobs, and of the same, at the same moment.
+// TestBatchTogether checks that every run is counted when many runs, of different jobs and of the same job, start at the same moment.
 func TestBatchTogether(t *testing.T) {
 	jobs := []string{"a", "b", "c", "d"}
 	b := newBatch(t, map[string]string{"a": ":", "b": "exit 1", "c": "sleep 0.1", "d": ":"})
@@ -203,7 +203,8 @@ func TestBatchTogether(t *testing.T) {
 	}
 }
 
-// TestBatchTurns runs a job that takes long: others run meanwhile, the same waits for its turn, and a kill gives up the turn.
+// TestBatchTurns checks that other jobs can run while a job runs for long, that another run of the same job waits for its turn, and that
+// the turn of a killed process passes to the next.
 func TestBatchTurns(t *testing.T) {
 	b := newBatch(t, map[string]string{"fast": ":", "slow": "touch started; while [ ! -e go ]; do sleep 0.05; done"})
 	b.ends(b.start("fast"), 0)
@@ -222,7 +223,7 @@ func TestBatchTurns(t *testing.T) {
 	b.ends(b.start("-c", "hasty.yaml", "fast", "slow"), 3)
 	b.shows(`fast_runs_total{instance="test",job="fast"} 3`)
 
-	// Both are there before the first run that is counted, so that for each of them the counters begin after its own start.
+	// Both processes start before the first run that is counted, so that for each of them the counters begin after its own start.
 	next, last := b.start("slow"), b.start("slow")
 	b.puts(next)
 	b.puts(last)
@@ -241,8 +242,8 @@ func TestBatchTurns(t *testing.T) {
 	b.noneRefused()
 }
 
-// TestBatchSpool runs jobs while nothing receives: no run is lost, and the next run of a job does not wait for the delivery of the one
-// before.
+// TestBatchSpool checks that no run is lost while the receiver is down, and that the next run of a job does not wait until the previous run
+// is delivered.
 func TestBatchSpool(t *testing.T) {
 	b := newBatch(t, map[string]string{"a": ":", "b": ":"})
 	b.down.Store(true)
@@ -282,7 +283,8 @@ func (b *batch) waitForSpool() {
 	}
 }
 
-// TestBatchKilled kills runs at any moment. What they have counted is counted once, and the runs that follow go on from it.
+// TestBatchKilled checks that no run is counted twice although runs are killed at any moment, and that later runs continue from the counts
+// of earlier ones.
 func TestBatchKilled(t *testing.T) {
 	b := newBatch(t, map[string]string{"a": "echo >> ran", "b": ":"})
 	for i := range 12 {

@@ -19,7 +19,7 @@ import (
 	fetch "github.com/collectington/collectington/sources/fetch/http"
 )
 
-// noted is a job whose runs a history notes; nil = none does.
+// noted is a job whose runs are noted in history, unless history is nil.
 type noted struct {
 	name    string
 	worker  *running.Worker
@@ -27,7 +27,7 @@ type noted struct {
 	inside  time.Duration // the time that the history has taken
 }
 
-// newNoted returns a job that fetches a document of 200 items by HTTP, and has a series of each.
+// newNoted returns a job that fetches a document of 200 items by HTTP, and has one series for each item.
 func newNoted(b *testing.B, i int, server string, h *statuspage.History) *noted {
 	n := &noted{name: fmt.Sprintf("team-%02d-service-%03d", i%17, i), history: h}
 	web := &httpclient.Host{Secrets: &setting.SecretStore{}, UserAgent: "bench", Observe: func(x httpclient.Exchange) {
@@ -55,7 +55,7 @@ func (n *noted) timed(f func()) {
 	}
 }
 
-// tick runs the job once, from the request to the batch, and returns how long that took.
+// tick runs the job once, from the request to the batch, and returns how long the run took.
 func (n *noted) tick(b *testing.B, at time.Time) time.Duration {
 	began := time.Now()
 	result, err := n.worker.Tick(b.Context(), sources.Tick{Time: at, End: at}, running.Steps{})
@@ -70,10 +70,10 @@ func (n *noted) tick(b *testing.B, at time.Time) time.Duration {
 	return time.Since(began)
 }
 
-// BenchmarkHistory is what the history of the page costs of whole runs, from the request to the batch, of 500 jobs with 200 series each,
-// while no client has the page open. Each job runs in turn without the history, without it a second time, and with it. added-% is the
-// difference between the medians of the first and the third, noise-% that between the first and the second, and inside-% is the time
-// in the history's own functions.
+// BenchmarkHistory measures how much time the history of the status page adds to runs, from the request to the batch. It has 500 jobs with
+// 200 series each, and no client has the page open. Each job runs in turn without the history, without it a second time, and with it.
+// added-% is the difference between the medians of the first and the third, noise-% that between the first and the second, and inside-% is
+// the share of the runs' time that is spent in the history's own functions.
 func BenchmarkHistory(b *testing.B) {
 	var items []string
 	for i := range 200 {

@@ -11,15 +11,15 @@ import (
 	"github.com/collectington/collectington/sources/compute/jq"
 )
 
-// computedRules measure the same records as recordsRules by what is more than a path.
+// computedRules measure the same records as recordsRules, with expressions that are more than a path.
 const computedRules = `
 records_open: {type: gauge, items: '.data[] | select(.open >= 0)', value: .open * 2 + 1, labels: &labels {id: .id, team: .team.name | ascii_downcase, region: '.team.region // "none"', stack: .stack}}
 records_resolved: {type: gauge, items: '.data[] | select(.open >= 0)', value: (.resolved - .open) / 60, labels: *labels}
 records_latency_seconds: {type: gauge, items: '.data[] | select(.open >= 0)', value: '.latency_seconds // 0', labels: *labels}
 `
 
-// BenchmarkRules is decoding and rules alone. Each round does what fastjson's bare parse takes, then ours, so that their
-// ratio stands however the machine's speed drifts.
+// BenchmarkRules measures only decoding and rules. Each round does a bare parse by fastjson and then our work, so that the ratio of the
+// two does not depend on how the machine's speed drifts.
 func BenchmarkRules(b *testing.B) {
 	var docs [][]byte
 	for n := range 4 {

@@ -27,13 +27,13 @@ import (
 	fetch "github.com/collectington/collectington/sources/fetch/http"
 )
 
-// The workload: so many records of about 300 bytes, and three samples of each.
+// The workload: the number of records, of about 300 bytes each, and the number of samples, three for each record.
 const (
 	records = 10_000
 	samples = 3 * records
 )
 
-// recordsDoc is the document that the API answers with at its n-th call.
+// recordsDoc returns the document with which the API answers the n-th request.
 func recordsDoc(n int) []byte {
 	b := []byte(`{"generated_at":"2026-03-01T12:00:00Z","data":[`)
 	for i := range records {
@@ -54,10 +54,10 @@ records_resolved: {type: gauge, items: ".data[]", value: .resolved, labels: {id:
 records_latency_seconds: {type: gauge, items: ".data[]", value: .latency_seconds, labels: {id: .id, team: .team.name, region: .team.region, stack: .stack}}
 `
 
-// bench is everything that a tick needs, stage by stage.
+// bench has everything that the stages of a tick need.
 type bench struct {
 	docs    [][]byte
-	request []byte // an encoded request of all samples, as the bare cost compresses it
+	request []byte // an encoded request with all samples, not compressed: the function bare compresses it
 	host    *httpclient.Host
 	fetcher sources.Fetcher
 	source  sources.Source
@@ -67,7 +67,7 @@ type bench struct {
 	stats   *sinks.Stats
 }
 
-// ready is a fetcher of a document that is there already.
+// ready is a fetcher that returns a document without fetching it.
 type ready struct{ doc *sources.Document }
 
 func (r *ready) Fetch(context.Context, sources.Tick, sources.Request) (*sources.Document, error) {
@@ -131,7 +131,7 @@ func configured[C interface{ Validate() error }, T any](b *testing.B, c C, text 
 	return made
 }
 
-// bare is what nobody can do without: parse the document once, compress the encoded request once.
+// bare does the work that no program can avoid: it parses the document once, and compresses the encoded request once.
 func (s *bench) bare(n int, p *fastjson.Parser, out []byte) []byte {
 	if _, err := p.ParseBytes(s.docs[n%len(s.docs)]); err != nil {
 		panic(err)
@@ -173,9 +173,9 @@ func (s *stage) measure(f func()) {
 	s.bytes += after.TotalAlloc - before.TotalAlloc
 }
 
-// BenchmarkTick is one tick of 10,000 records to 30,000 samples, delivered by remote-write over loopback. Each round does
-// the bare cost and then every stage, so that their ratio stands however the machine's speed drifts. The receiver is in
-// the same process and its cost, reading and throwing away, is in the figures.
+// BenchmarkTick measures one tick that turns 10,000 records into 30,000 samples and delivers them by remote-write over loopback. Each round
+// does the work of the function bare and then every stage, so that the ratio of the two does not depend on how the machine's speed drifts.
+// The receiver is in the same process, so the figures include its cost of reading and discarding.
 func BenchmarkTick(b *testing.B) {
 	s := newBench(b)
 	stages := []*stage{{name: "bare"}, {name: "fetch+decode"}, {name: "rules"}, {name: "ledger"}, {name: "encode+send"}}

@@ -29,7 +29,7 @@ type kind struct {
 	suite         string     // the suite that its tests call
 }
 
-// catalogueKinds returns every kind of the catalogue, and goclass, which users add.
+// catalogueKinds returns every kind of the catalogue, and the kind goclass, which is not in the catalogue because users add it.
 func catalogueKinds() []kind {
 	c := agent.Catalogue()
 	var all []kind
@@ -141,8 +141,8 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestExamples checks the example of every kind: it decodes strictly, is valid, names every setting, and sets each setting that
-// has a default to it.
+// TestExamples checks that the example of every kind decodes strictly, is valid, names every setting, and shows the default of each
+// setting that has one.
 func TestExamples(t *testing.T) {
 	for _, k := range catalogueKinds() {
 		t.Run(k.name, func(t *testing.T) { checkExample(t, k.example, k.defaults) })
@@ -172,7 +172,7 @@ func checkExample(t *testing.T, example string, defaults func() any) {
 	}
 }
 
-// checkDefaults holds each setting that is not marked as required, and that has a default, against it.
+// checkDefaults checks that each setting which has a default, and which is not marked as required, has this default in the example.
 func checkDefaults(t *testing.T, example string, got, want reflect.Value) {
 	for f := range got.Type().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
@@ -186,7 +186,7 @@ func checkDefaults(t *testing.T, example string, got, want reflect.Value) {
 	}
 }
 
-// tags are the names of all settings of a type, those of settings within it included.
+// tags returns the names of all settings of a type, including those of nested settings.
 func tags(t reflect.Type, seen []reflect.Type) []string {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 		t = t.Elem()

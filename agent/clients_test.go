@@ -10,8 +10,7 @@ import (
 	"testing"
 )
 
-// otherClients returns the places in a file where it sends HTTP requests without agent/httpclient, or reads a response's body
-// without a limit.
+// otherClients returns the places where a file sends HTTP requests without agent/httpclient, or reads a response's body without a limit.
 func otherClients(fset *token.FileSet, f *ast.File) []string {
 	name := importName(f, "net/http")
 	if name == "" {
@@ -47,7 +46,7 @@ func otherClients(fset *token.FileSet, f *ast.File) []string {
 	return found
 }
 
-// isRequest reports whether an expression has a name that requests of servers have.
+// isRequest reports whether an expression has one of the names that are used for the request in an HTTP server.
 func isRequest(x ast.Expr) bool {
 	name, ok := x.(*ast.Ident)
 	return ok && slices.Contains([]string{"r", "req", "request"}, name.Name)

@@ -16,8 +16,8 @@ import (
 )
 
 // TestErrors checks that testdata/errors.txt has the text of every error that the program makes, by package, and no other. Whoever adds
-// one adds its line with -update, and reads it as somebody who does not know the code: does it say what failed, where, why, and
-// what to do? A text that only wraps another error needs no remedy, and no error of what cannot happen does.
+// an error adds its line with -update, and reads it as somebody who does not know the code: does it say what failed, where, why, and
+// what to do? An error needs no remedy if it only wraps another error, or if it cannot happen.
 func TestErrors(t *testing.T) {
 	const file = "testdata/errors.txt"
 	want, err := os.ReadFile(file)
@@ -87,8 +87,8 @@ func errorTexts(t *testing.T, roots ...string) (all []errorPackage) {
 	return all
 }
 
-// errorText returns the texts of the error that a call makes: of fmt.Errorf, errors.New and setting.Errorf, and of the functions that have the
-// names by which packages shorten them.
+// errorText returns the possible texts of the error that a call makes, or nil if the call makes no error. It knows fmt.Errorf, errors.New
+// and setting.Errorf, and the names that packages give to their own functions that shorten these.
 func errorText(call *ast.CallExpr, constants map[string]string) (texts []string) {
 	name, of := "", ""
 	switch f := call.Fun.(type) {

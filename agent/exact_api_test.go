@@ -22,20 +22,20 @@ type happening struct {
 	shown time.Time
 }
 
-// What an API may do to those who ask.
+// How late and how long an API shows an event.
 const (
-	lateBy    = 3 * time.Minute  // an event is shown that much after it has happened, at most
-	retention = 40 * time.Minute // an event is shown that long
+	lateBy    = 3 * time.Minute  // an event is first shown at most this long after it has happened
+	retention = 40 * time.Minute // an event is no longer shown when it is older
 )
 
-// flaky is an API over a history. It gives its events in pages of sizes that change, in one of the ways there are, and
-// fails at any request.
+// flaky is an API that shows the events of a history. It pages in one of three ways, with page sizes that may change. Any request may
+// fail.
 type flaky struct {
 	events []happening
 	begin  time.Time
-	calm   time.Time // from then on it does not fail at all
+	calm   time.Time // from then on no request fails
 	paging string    // cursor, page, next
-	fails  float64   // how many of the requests
+	fails  float64   // the share of the requests that fail
 
 	mu     sync.Mutex
 	dice   *rand.Rand
@@ -44,7 +44,7 @@ type flaky struct {
 	failed int
 }
 
-// visible is what the API would show of a span of time, as it is now.
+// visible returns the events of a span of time that the API shows now, newest first.
 func (f *flaky) visible(from, to time.Time) (all []happening) {
 	now := time.Now()
 	for _, e := range f.events {
@@ -56,7 +56,7 @@ func (f *flaky) visible(from, to time.Time) (all []happening) {
 	return all
 }
 
-// total is how many events there have been.
+// total returns the number of events that have happened so far.
 func (f *flaky) total() (n int) {
 	for _, e := range f.events {
 		if !e.At.After(time.Now()) {
@@ -89,7 +89,7 @@ func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.page(w, r, events)
 }
 
-// page shows a page of the events. New ones may have come between two pages.
+// page answers with one page of the events. New events may have come since the previous page.
 func (f *flaky) page(w http.ResponseWriter, r *http.Request, events []happening) {
 	q := r.URL.Query()
 	begin := 0
@@ -125,7 +125,7 @@ func (f *flaky) page(w http.ResponseWriter, r *http.Request, events []happening)
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// fail spoils a request, in one of the ways there are.
+// fail may answer a request with one of several faults. It reports whether it did.
 func (f *flaky) fail(w http.ResponseWriter) bool {
 	now := time.Now()
 	if !now.Before(f.calm) || !mayFail(now.Sub(f.begin)) {
@@ -159,8 +159,8 @@ func (f *flaky) fail(w http.ResponseWriter) bool {
 	return true
 }
 
-// mayFail leaves some minutes of each quarter of an hour in peace: what nobody has read before its retention ends is lost
-// to anybody.
+// mayFail reports whether requests may fail at this time. They do not fail in some minutes of each quarter of an hour: no client could
+// count an event that it could not read during its retention.
 func mayFail(since time.Duration) bool {
 	m := since % (15 * time.Minute)
 	return m >= 4*time.Minute && m < 11*time.Minute
@@ -171,7 +171,7 @@ func moment(text string) time.Time {
 	return t
 }
 
-// newHappenings is a history of so many minutes, in order of time. Most are shown at once, some late.
+// newHappenings returns the events of a history of some minutes, in order of time. Most events are shown at once, some late.
 func newHappenings(dice *rand.Rand, begin time.Time, minutes int) (all []happening) {
 	rate := dice.IntN(4) // in a minute, on average
 	for m := range minutes {

@@ -32,12 +32,12 @@ var (
 	firstSeed = flag.Int("first", 0, "the seed of the first history")
 )
 
-// together is how many histories share a receiver and a bubble of fake time.
+// together is the number of histories that share a receiver and a bubble of fake time (synctest).
 const together = 10
 
-// TestExactness compares the counters and histograms that a real storage ends up with with what has happened: histories of
-// events, an API that pages, repeats, reports late, forgets and fails, and an agent that is stopped, killed and started again
-// at any point. Nothing may be lost and nothing counted twice.
+// TestExactness checks that nothing is lost and nothing is counted twice. It makes histories of events. An API shows them in pages,
+// repeats them, reports them late, forgets them and fails. The agent is stopped, killed and started again at any point. In the end, the
+// counters and histograms in a real storage must agree with the history.
 func TestExactness(t *testing.T) {
 	n := *histories
 	if testing.Short() {
@@ -83,7 +83,7 @@ type exact struct {
 	closing sync.WaitGroup
 }
 
-// lockedText is what several processes write at once.
+// lockedText is a text that several processes can append to at once.
 type lockedText struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -101,7 +101,7 @@ func (l *lockedText) String() string {
 	return l.text.String()
 }
 
-// The length of a history: events until its end, and then some minutes in peace.
+// The length of a history, in minutes, and the time without events and faults after it.
 const (
 	exactMinutes = 40
 	exactPeace   = 14 * time.Minute
@@ -122,7 +122,7 @@ func newExact(t *testing.T, network *memnet.Network, seed uint64) *exact {
 
 const closed = `, query: {from: "{{ .Window.Start }}", to: "{{ .Window.End }}"}`
 
-// configuration is one of the ways to count the API's events.
+// configuration returns a configuration that counts the API's events in one of several ways, chosen at random.
 func (x *exact) configuration(host string) string {
 	paging := map[string]string{
 		"cursor": "{cursor: {from: .next, param: after}, items: .events, max_pages: 1000}",
@@ -139,7 +139,7 @@ func (x *exact) configuration(host string) string {
 		window, query = "window: {length: 90s, settle: 2m, overlap: 3m}", closed
 	}
 	spool := ""
-	if x.dice.IntN(5) == 0 { // the disk's own pace, not fake time's
+	if x.dice.IntN(5) == 0 { // a spool, which takes real time and not fake time
 		spool = ", spool: {dir: spool}"
 	}
 	return fmt.Sprintf(`
@@ -174,7 +174,7 @@ jobs:
 `, x.seed, spool, []string{"@every 60s", "* * * * *", "@every 45s"}[x.dice.IntN(3)], window, host, query, paging, host, closed, host)
 }
 
-// live goes through the history: the agent runs, ends in one way or another, is away for a while, and comes back.
+// live goes through the history. Again and again, the agent runs, is stopped or killed, and starts after a while.
 func (x *exact) live() {
 	end := x.begin.Add(exactMinutes * time.Minute)
 	for time.Now().Before(end) {
@@ -196,7 +196,7 @@ func (x *exact) live() {
 			a.kill()
 		case 3, 4: // at an operation of the state's disk
 			x.start(&process{killAtOp: 1 + x.dice.IntN(50), powerCut: x.dice.IntN(2) == 0}).wait(span)
-		case 5: // before or after something is sent
+		case 5: // before or after it sends something
 			x.start(&process{killAtSend: 1 + x.dice.IntN(50), after: x.dice.IntN(2) == 0}).wait(span)
 		}
 		time.Sleep(time.Duration(x.dice.Int64N(int64(4 * time.Minute))))
@@ -210,13 +210,13 @@ type process struct {
 	end  context.CancelFunc
 	done chan struct{}
 
-	killAtOp   int  // of the state's disk; 0 = never
-	powerCut   bool // what was not synced is lost, at least in part
-	killAtSend int  // of all connections; 0 = never
-	after      bool // it was sent
+	killAtOp   int  // number of the operation on the state's disk at which the process is killed; 0 = never
+	powerCut   bool // a kill loses what was not synced, at least in part
+	killAtSend int  // number of the write, over all connections, at which the process is killed; 0 = never
+	after      bool // killAtSend kills after this write, not before it
 
 	mu     sync.Mutex
-	dead   bool // nothing of it reaches anybody
+	dead   bool // the process was killed: nothing that it still sends or writes has an effect
 	killed chan struct{}
 	conns  []net.Conn
 	ops    int
@@ -289,8 +289,8 @@ func (c *sending) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// counts reports whether operations count for the kill. In the first minutes of all they do not: what happens before the first run
-// has ended is known to none.
+// counts reports whether operations count for killAtOp and killAtSend. They do not in the first minutes of the history: nobody can know
+// what has happened before the agent's first run has ended.
 func (p *process) counts() bool { return time.Since(p.begin) > 4*time.Minute }
 
 func (p *process) isDead() bool {
@@ -299,13 +299,13 @@ func (p *process) isDead() bool {
 	return p.dead
 }
 
-// stop is an orderly end.
+// stop stops the process in an orderly way, and waits until it has ended.
 func (p *process) stop() {
 	p.end()
 	<-p.done
 }
 
-// wait waits for the kill, or stops the process after a while.
+// wait waits until the process is killed. After the time span it stops the process if it still runs.
 func (p *process) wait(span time.Duration) {
 	select {
 	case <-p.killed:
@@ -316,7 +316,7 @@ func (p *process) wait(span time.Duration) {
 	}
 }
 
-// kill is kill -9: what is on disk at this moment is all that is left.
+// kill acts like kill -9: only what is on disk at this moment is left.
 func (p *process) kill() {
 	p.mu.Lock()
 	if p.dead {
@@ -340,8 +340,8 @@ func (p *process) kill() {
 	close(p.killed)
 }
 
-// copyDir returns a copy of the process' directory. It begins again where a file goes during the copy: the process still removes
-// what the receiver has taken.
+// copyDir copies the process' directory and returns the path of the copy. It starts again if a file vanishes during the copy, since the
+// process still removes what the receiver has accepted.
 func (p *process) copyDir() (dir string) {
 	for range 100 {
 		dir = p.TempDir()
@@ -358,7 +358,7 @@ func (p *process) copyDir() (dir string) {
 	return dir
 }
 
-// stateDisk is the directory of the state file. At an operation its process is killed.
+// stateDisk is the directory of the state file. Its process may be killed at an operation.
 type stateDisk struct {
 	*durable.Dir
 	path string
@@ -368,7 +368,8 @@ type stateDisk struct {
 	synced map[string]int64 // the sizes of files as of their last sync
 }
 
-// do does an operation unless the process ends there. It takes its time, so that what does not wait for it comes before.
+// do does an operation unless the process is killed at it or was killed before. It first waits some milliseconds, so that code which
+// fails to wait for the operation is ahead of it.
 func (d *stateDisk) do(f func() error) error {
 	time.Sleep(time.Duration(d.p.killAtOp) * time.Millisecond)
 	d.p.mu.Lock()
@@ -386,7 +387,7 @@ func (d *stateDisk) do(f func() error) error {
 	return f()
 }
 
-// lose cuts the files of a copy somewhere behind what was synced.
+// lose truncates the files in dir, a copy of the directory, somewhere in the part that was not synced.
 func (d *stateDisk) lose(dir string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -490,8 +491,8 @@ func (x *exact) check(storage *peers.Prometheus) {
 	}
 }
 
-// steps looks at the samples as they are stored: no total steps back, those of events begin at zero, and each change is there
-// once.
+// steps returns what is wrong with the stored samples. No total may decrease, the totals of events must begin at zero, and each change of
+// the API's total must be stored once.
 func (x *exact) steps(storage *peers.Prometheus) (wrong []string) {
 	for name, ours := range map[string]bool{
 		"events_total": true, "took_seconds_count": true, "took_seconds_sum": true, "took_seconds_bucket": true, "count_total": true, "seen_total": false,

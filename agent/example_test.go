@@ -10,11 +10,11 @@ import (
 	"github.com/collectington/collectington/sources/compute/goclass"
 )
 
-// A program of your own is a main that gives Main a class: this one would be
+// A program of your own has a function main that passes a class to Main. Here it would be
 //
 //	func main() { os.Exit(agent.Main(goclass.Kind("Garden", garden()))) }
 //
-// In its configuration a job can say Garden where it could say metrics or script.
+// In the configuration of this program, a job can have a section Garden in place of metrics or script.
 func ExampleMain() {
 	const config = `
 sinks: {out: {print: {}}}

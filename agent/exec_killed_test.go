@@ -21,7 +21,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// shaky is a Pushgateway that is killed now and then: it forgets everything, and does not answer for a while.
+// shaky is a Pushgateway that can be killed. It then forgets everything, and does not answer while down is set.
 type shaky struct {
 	t    *testing.T
 	mu   sync.Mutex
@@ -48,7 +48,7 @@ func (s *shaky) kill(down bool) {
 	s.peer, s.down = peers.NewPushgateway(s.t), down
 }
 
-// killCommand kills the last command that has written its number to a file, if it runs.
+// killCommand kills the last command that has written its process ID to the file truth, if it still runs.
 func killCommand(truth string) {
 	text, err := os.ReadFile(truth)
 	if err != nil {
@@ -63,7 +63,7 @@ func killCommand(truth string) {
 	}
 }
 
-// TestExecKilled checks that every run is counted once, although cton, the command and the receiver are killed at random moments.
+// TestExecKilled checks that every run is counted once although cton, the command and the receiver are killed at random moments.
 func TestExecKilled(t *testing.T) {
 	t.Parallel()
 	moments := 200
@@ -79,7 +79,7 @@ func TestExecKilled(t *testing.T) {
 	receiver.kill(false)
 	server := httptest.NewServer(receiver)
 	defer server.Close()
-	// Each run of the command adds a line to a file: that is the truth.
+	// Each run of the command adds a line to the file truth, so its lines are the true number of runs.
 	truth := filepath.Join(dir, "truth")
 	command := fmt.Sprintf("echo $$ >>%s; sleep 0.0$(( $$ %% 10 ))", truth)
 	run := func() *exec.Cmd {
@@ -123,14 +123,14 @@ func TestExecKilled(t *testing.T) {
 	}
 	lost := pushed.Values[`cton_exec_runs_total{result="lost"}`]
 	t.Logf("%d moments: the command ran %d times; counted are %g runs, %g of them lost", moments, ran, total, lost)
-	// A run that was killed between its note and the start of the command has not run, and is counted as lost.
+	// If cton is killed after it has noted a run and before it starts the command, the run is counted as lost although nothing ran.
 	if total < float64(ran) || total-lost > float64(ran) || total > float64(moments+1) {
 		t.Errorf("%g runs are counted, of which %g are lost; there were %d", total, lost, ran)
 	}
 	if n := pushed.Values["cton_exec_duration_seconds_count"]; n != total-lost {
 		t.Errorf("the histogram has %g runs, want %g", n, total-lost)
 	}
-	if ran == 0 || lost == 0 && !testing.Short() { // the few moments of a short test may miss all runs
+	if ran == 0 || lost == 0 && !testing.Short() { // in a short test, the few kills may all miss a run
 		t.Error("nothing was lost, so the test has shown nothing")
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// wrapper is a folder with a program w that runs its arguments: as they are, or by cton exec.
+// wrapper returns a folder with a program named w, which runs its arguments directly, or with cton exec if wrapped is true.
 func wrapper(t *testing.T, wrapped bool) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -42,7 +42,7 @@ func wrapper(t *testing.T, wrapped bool) (dir string) {
 	return dir
 }
 
-// ending is all that a parent sees of a command.
+// ending is all that the parent process of a command sees.
 type ending struct {
 	stdout, stderr string
 	status         string
@@ -52,8 +52,8 @@ func (e ending) String() string {
 	return fmt.Sprintf("%s\nstdout: %q\nstderr: %q", e.status, e.stdout, e.stderr)
 }
 
-// play runs a line of sh in which w is the wrapper. What send lists is sent to the process group of the shell when the line has
-// written "ready".
+// play runs a shell command line in which w is the wrapper. When the line has written "ready", play sends the signals in send to the
+// process group of the shell.
 func play(t *testing.T, dir, line, stdin string, send []syscall.Signal) ending {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", line)
@@ -88,11 +88,11 @@ func play(t *testing.T, dir, line, stdin string, send []syscall.Signal) ending {
 		}
 	}
 	_, _ = io.Copy(&stdout, out)
-	_ = cmd.Wait() // the status says how it ended
+	_ = cmd.Wait() // ProcessState has the result
 	return ending{stdout.String(), stderr.String(), cmd.ProcessState.String()}
 }
 
-// TestExecChangesNothing compares commands without cton exec and with it: every byte, and how they end.
+// TestExecChangesNothing checks that commands write the same bytes and end in the same way without cton exec and with it.
 func TestExecChangesNothing(t *testing.T) {
 	t.Parallel()
 	bare, wrapped := wrapper(t, false), wrapper(t, true)
@@ -156,10 +156,10 @@ type terminal struct {
 	text []byte
 }
 
-// prompt is the shell's.
+// prompt is the shell's prompt.
 const prompt = "@@ "
 
-// openTerminal starts an interactive bash on a new pseudo-terminal. It is killed at the end of the test.
+// openTerminal starts an interactive bash on a new pseudo-terminal. The bash is killed at the end of the test.
 func openTerminal(t *testing.T, dir string) *terminal {
 	t.Helper()
 	bash, err := exec.LookPath("bash")
@@ -220,10 +220,10 @@ func (x *terminal) shown() string {
 	return string(x.text)
 }
 
-// TestExecOnTerminal compares what a terminal shows without cton exec and with it: keys that send signals, and job control.
+// TestExecOnTerminal checks that a terminal shows the same without cton exec and with it, for keys that send signals and for job control.
 func TestExecOnTerminal(t *testing.T) {
 	t.Parallel()
-	// Each step is what is typed, after a text was shown so many times more.
+	// A step types keys as soon as the terminal shows the text await after what the previous step has waited for.
 	type step struct{ await, keys string }
 	line := func(text string) step { return step{prompt, text + "\n"} }
 	steps := []step{

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// shutter is a server that can be away.
+// shutter is a server that can be made unavailable.
 type shutter struct {
 	http.Handler
 	down atomic.Bool
@@ -54,8 +54,8 @@ func cton(t *testing.T, args ...string) (code int, out string) {
 	return cmd.ProcessState.ExitCode(), both.String()
 }
 
-// TestExecReceiverDown checks that a receiver that is away changes nothing of a command, and that the next run of any command brings
-// it what has waited, once.
+// TestExecReceiverDown checks that a command is not affected if the receiver is down, and that the next run of any command delivers, once,
+// what has waited.
 func TestExecReceiverDown(t *testing.T) {
 	t.Parallel()
 	pushgateway, prometheus := peers.NewPushgateway(t), peers.NewPrometheus(t)
@@ -172,7 +172,7 @@ jobs:
 	}
 }
 
-// TestExecOnNewHosts checks that a host without state leaves the last success of another host in the group that they share.
+// TestExecOnNewHosts checks that a host without state does not remove the last success of another host from the group that both push to.
 func TestExecOnNewHosts(t *testing.T) {
 	t.Parallel()
 	gateway := peers.NewPushgateway(t)
@@ -190,7 +190,7 @@ func TestExecOnNewHosts(t *testing.T) {
 	}
 }
 
-// TestExecMetricsAreClean lints the metrics of a run as promtool does.
+// TestExecMetricsAreClean checks that the metrics of a run pass the lint of promtool.
 func TestExecMetricsAreClean(t *testing.T) {
 	t.Parallel()
 	gateway := peers.NewPushgateway(t)
@@ -209,7 +209,7 @@ func TestExecMetricsAreClean(t *testing.T) {
 	}
 }
 
-// TestExecBadMetrics checks that metrics which a receiver refuses cost those of the run nothing.
+// TestExecBadMetrics checks that the run's own metrics arrive even if the receiver refuses the metrics that the command has written.
 func TestExecBadMetrics(t *testing.T) {
 	t.Parallel()
 	gateway := peers.NewPushgateway(t)

@@ -92,7 +92,7 @@ func eventually(t *testing.T, check func() error) {
 	t.Fatal(err)
 }
 
-// sender is a Prometheus whose samples its own remote-write queue sends.
+// sender is a Prometheus that sends its samples with its own remote-write queue.
 type sender struct {
 	db *tsdb.DB
 }
@@ -128,7 +128,7 @@ func newSender(t *testing.T, to string, protocol remoteapi.WriteMessageType) *se
 	return &sender{db}
 }
 
-// noManager has no metadata of scrapes.
+// noManager stands for the scrape manager, from which the queue would get metadata. There is none.
 type noManager struct{}
 
 func (noManager) Get() (*scrape.Manager, error) { return nil, errors.New("there is none") }
@@ -136,7 +136,7 @@ func (noManager) Get() (*scrape.Manager, error) { return nil, errors.New("there 
 // fill stores samples of a few kinds, in time order.
 func (s *sender) fill(t *testing.T, series, times int) {
 	t.Helper()
-	begin := time.Now().Add(5 * time.Second).UnixMilli() // the queue sends what is later than its start
+	begin := time.Now().Add(5 * time.Second).UnixMilli() // the queue sends only samples that are later than its start
 	for at := range times {
 		a := s.db.Appender(t.Context())
 		ms := begin + int64(at)
@@ -159,7 +159,7 @@ func (s *sender) fill(t *testing.T, series, times int) {
 	}
 }
 
-// points returns the stored samples by series, bit by bit, without the label site.
+// points returns the stored samples by series, with the exact bits of their values. The label named site is left out.
 func points(t *testing.T, p *peers.Prometheus, selector string) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -171,8 +171,8 @@ func points(t *testing.T, p *peers.Prometheus, selector string) map[string][]str
 	return all
 }
 
-// TestForward sends the samples of a Prometheus by its own remote-write queue to an agent, which passes them on to another
-// Prometheus: what one has, the other has, N in and N out.
+// TestForward checks the way of samples from a Prometheus, which sends them with its own remote-write queue, through an agent to another
+// Prometheus: the second one must have the same samples as the first.
 func TestForward(t *testing.T) {
 	for _, protocol := range []remoteapi.WriteMessageType{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType} {
 		t.Run(string(protocol), func(t *testing.T) {

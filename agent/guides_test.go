@@ -37,7 +37,7 @@ func TestGuides(t *testing.T) {
 	}
 }
 
-// TestGuidesLogged checks that errors.md has messages as they are logged.
+// TestGuidesLogged checks that the messages in errors.md are the same as in testdata/logged.txt.
 func TestGuidesLogged(t *testing.T) {
 	logged := strings.Split(readText(t, filepath.Join("testdata", "logged.txt")), "\n")
 	_, table, _ := strings.Cut(readText(t, filepath.Join("..", "deploy", "guides", "errors.md")), "\n## Messages of the log\n")
@@ -66,9 +66,9 @@ func TestGuidesAreListed(t *testing.T) {
 // page is a text in Markdown. The first word after the fence of a block is its language, the second says how it is checked:
 //
 //	yaml             a whole configuration, which cton check accepts
-//	yaml part        sections of one
-//	yaml metrics     metrics of a job; between a block json and a block text they are computed, and give that text
-//	yaml problem     such metrics; cton try reports the problems of the block text
+//	yaml part        sections of a configuration
+//	yaml metrics     metrics of a job; between a block json and a block text, the metrics of that JSON must be that text
+//	yaml problem     metrics of a job for which cton try reports the problems in the block text
 //	yaml wrong       a configuration that cton check refuses with the block text
 //	yaml prometheus  a part of Prometheus' configuration
 //	yaml values      values of the Helm chart, which deploy/helm/check renders
@@ -76,7 +76,7 @@ func TestGuidesAreListed(t *testing.T) {
 //	sh               commands whose names and flags are checked
 //	sh environment   variables that the configurations of the page need, NAME=VALUE
 //
-// A table after a block json whose first column is headed "jq" has expressions and what they make of it.
+// A table whose first column is headed "jq" has expressions and their results for the last block json before it.
 type page struct {
 	file, text string // file is absolute
 	blocks     []block
@@ -88,7 +88,7 @@ type dialer = func(ctx context.Context, network, address string) (net.Conn, erro
 // block is a fenced block, or a table of jq expressions.
 type block struct{ kind, text string }
 
-// shownAPI is the address of the demo's API in texts.
+// shownAPI is the address of the demo's API as the guides show it.
 const shownAPI = "127.0.0.1:8001"
 
 var (
@@ -143,7 +143,7 @@ func (p *page) only(kind string) []string {
 	return texts
 }
 
-// check checks all that the page shows. It writes to the working directory.
+// check checks everything that the page shows. It writes files to the working directory.
 func (p *page) check(t *testing.T) {
 	t.Helper()
 	p.checkLinks(t)
@@ -215,7 +215,7 @@ func (p *page) example(i int) example {
 	return e
 }
 
-// example is metrics, an answer, and the series that they make of it.
+// example has an API's answer, the metrics of a job, and the series that these metrics make of the answer.
 type example struct{ answer, metrics, series string }
 
 // exampleFrame is a configuration that lacks the metrics of its job.
@@ -250,7 +250,7 @@ func (e example) check(t *testing.T) {
 	}
 }
 
-// checkProblems checks that the series of the example are the problems that cton try reports.
+// checkProblems checks that cton try reports the problems in e.series. An example for problems has them there in place of series.
 func (e example) checkProblems(t *testing.T) {
 	t.Helper()
 	write(t, "cton.yaml", exampleFrame+indented(e.metrics, "      "))
@@ -396,7 +396,8 @@ func readBody(ctx context.Context, url string) string {
 	return string(body)
 }
 
-// checkCommand checks that cton has a command, and the command the flags of a line; and that it explains the kind.
+// checkCommand checks that cton has the command of a line, that the command has the flags of the line, and that cton explain knows the
+// kind if the line explains one.
 func checkCommand(t *testing.T, line string) {
 	t.Helper()
 	line, _, _ = strings.Cut(line, " -- ")
@@ -443,7 +444,7 @@ func commands(t *testing.T) []string {
 	return names
 }
 
-// framed returns a configuration of sections, and of a sink and a job if they are not among them.
+// framed returns a configuration of the sections. It adds a sink and a job if the sections have none.
 func framed(sections string) string {
 	for _, frame := range []string{"sinks: {frame: {print: {}}}", "jobs: {frame: {schedule: \"@hourly\", http: {url: \"http://localhost\"}, metrics: {m: {type: gauge, help: x, value: .x}}}}"} {
 		if name, _, _ := strings.Cut(frame, ":"); !strings.HasPrefix(sections, name+":") && !strings.Contains(sections, "\n"+name+":") {

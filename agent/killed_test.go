@@ -73,7 +73,8 @@ func valuesOf(t *testing.T, storage *peers.Prometheus, selector string) string {
 	return strings.Join(slices.Compact(all), " ")
 }
 
-// TestResetIsSeenOnce kills an agent after an upstream's total was reset: the reset is not seen again, and no zero is stored.
+// TestResetIsSeenOnce checks that an agent which is killed after an upstream's total was reset does not see the reset again, and that no
+// zero is stored.
 func TestResetIsSeenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x, api, storage := newKilled(t)
@@ -81,7 +82,7 @@ func TestResetIsSeenOnce(t *testing.T) {
 			for _, n := range totals {
 				api.set(fmt.Sprintf(`{"calls": [{"host": "a", "n": %d}]}`, n))
 				if p == nil {
-					p = x.start(&process{}) // its runs are ten seconds after each change from here on
+					p = x.start(&process{}) // from here on, its runs are ten seconds after each change
 					time.Sleep(10 * time.Second)
 					continue
 				}
@@ -98,7 +99,7 @@ func TestResetIsSeenOnce(t *testing.T) {
 	})
 }
 
-// TestGoneWhileDown checks that a series that vanishes while the agent is away, killed or stopped, is ended by its next run.
+// TestGoneWhileDown checks that a series that vanishes while the agent is killed or stopped is ended by the agent's next run.
 func TestGoneWhileDown(t *testing.T) {
 	for _, kill := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

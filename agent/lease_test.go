@@ -26,7 +26,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/lease/leasetest"
 )
 
-// pair is two agents of a cluster that share a lease.
+// pair is a cluster whose two agents share a lease.
 type pair struct {
 	*cluster
 	kube    *leasetest.API
@@ -44,7 +44,7 @@ type leader struct {
 func newPair(t *testing.T, jobs []string, shared bool) *pair {
 	p := &pair{cluster: newCluster(t, jobs), kube: leasetest.New("token-1"), account: t.TempDir()}
 	p.shared = shared
-	certificates := httptest.NewUnstartedServer(nil) // for its certificate, which is valid for example.com
+	certificates := httptest.NewUnstartedServer(nil) // only for its certificate, which is valid for example.com
 	certificates.StartTLS()
 	certificate := certificates.TLS.Certificates[0]
 	certificates.Close()
@@ -133,8 +133,8 @@ func (p *pair) active() string {
 	return strings.Join(all, ", ")
 }
 
-// TestLease lets two agents with one state file run the same jobs, one after the other: after an orderly stop, and while the holder
-// does not reach the API server. The totals go on where they were, and nothing is counted twice or lost.
+// TestLease checks two agents that share a state file and run the same jobs. One takes over after an orderly stop of the other, or while
+// the other does not reach the API server. The totals continue, and nothing is counted twice or lost.
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs := namesOf(5)
@@ -183,7 +183,7 @@ func TestLease(t *testing.T) {
 	})
 }
 
-// counted returns what increase() counts of a counter of a job over all points that are stored, from zero.
+// counted returns the increase of a job's counter over all stored points, starting from zero, as increase() would count it.
 func (p *pair) counted(series string) (sum float64) {
 	p.Helper()
 	for _, points := range p.storage.Points(p.T, series) {
@@ -203,8 +203,8 @@ func (p *pair) counted(series string) (sum float64) {
 	return sum
 }
 
-// TestLeaseOwnState lets two agents run the same jobs that each have a state file. An agent continues from its file only if no other has run
-// the jobs since. Otherwise its totals start from zero, so that nothing is counted twice.
+// TestLeaseOwnState checks two agents that run the same jobs, each with its own state file. An agent continues from its file only if no
+// other has run the jobs since. Otherwise its totals start from zero, so that nothing is counted twice.
 func TestLeaseOwnState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs := namesOf(2)
@@ -247,8 +247,9 @@ func TestLeaseOwnState(t *testing.T) {
 	})
 }
 
-// TestLeaseUnusableState gives the lease to an agent whose state file has vanished, or cannot be written: the agent gives the lease back
-// within seconds, says so, and leaves it to the other, whose totals go on where they were. When the file can be used again, it takes part.
+// TestLeaseUnusableState checks an agent that gets the lease although its state file has vanished or cannot be written. The agent gives
+// the lease back within seconds, logs this, and leaves the lease to the other agent, whose totals continue. When the file can be used
+// again, the agent takes part again.
 func TestLeaseUnusableState(t *testing.T) {
 	for name, fault := range map[string]func(t *testing.T, file string) (mend func() error){
 		"vanished": func(t *testing.T, file string) func() error {

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// TestLogged checks that testdata/logged.txt has every warning and error that the program logs, each with what to do about it, and no
-// other. A message is a line; the line below, after a tab, says what its reader does.
+// TestLogged checks that testdata/logged.txt has every warning and error that the program logs, and no other. Each message is a line. The
+// line below it starts with a tab and says what the reader of the message should do.
 func TestLogged(t *testing.T) {
 	text, err := os.ReadFile("testdata/logged.txt")
 	if err != nil {
@@ -89,7 +89,7 @@ func collectLogged(t *testing.T, root string, logged map[string]string) {
 	}
 }
 
-// literal returns the constant part of a message, "…" for the rest, and "" if none of it is constant.
+// literal returns a message with "…" in place of the parts that are not constant. It returns "" if no part is constant.
 func literal(x ast.Expr) string {
 	switch x := x.(type) {
 	case *ast.BasicLit:

@@ -40,7 +40,7 @@ type tracker struct {
 
 	mu       sync.Mutex
 	elected  string
-	heard    time.Time                            // when the elected replica has last sent something
+	heard    time.Time                            // when the elected replica last sent something
 	received map[string]map[string]map[int64]bool // times of the samples that were received, by replica and series
 	refused  int                                  // requests answered with 202
 }
@@ -77,8 +77,8 @@ func (h *tracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.storage.ServeHTTP(w, kept)
 }
 
-// takes reports whether a request is from the elected replica, and removes the label of the replica from its series. A request that has only
-// metadata is taken.
+// takes reports whether a request is from the elected replica, and removes the label __replica__ from its series. It also returns true for
+// a request that has only metadata.
 func (h *tracker) takes(request *prompb.WriteRequest) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -121,8 +121,8 @@ func (h *tracker) takes(request *prompb.WriteRequest) bool {
 	return true
 }
 
-// TestPair lets two agents send the same series, as the chart sets them up (pair.enabled). The receiver keeps those of one, and of the
-// other when the first has stopped. Every sample is delivered once by each, and stored once.
+// TestPair checks two agents that send the same series, as the chart sets them up (pair.enabled). The receiver keeps the samples of one
+// agent, and those of the other when the first has stopped. Each agent delivers every sample of its own once, and none is stored twice.
 func TestPair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.NewNetwork()

@@ -17,13 +17,13 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// meter is an API that shows each minute some of what its rooms measured: a stretch of the past in any order, often what it
-// has shown before, sometimes nothing of a room, sometimes nothing at all. What it shows late is behind what it has shown.
+// meter is an API that shows some readings of its rooms: those of a stretch of the past, in any order, often ones that it has shown
+// before. Sometimes it shows nothing of a room, and sometimes it fails. A reading is late if it is first shown after a newer one.
 type meter struct {
 	dice  *rand.Rand
 	begin time.Time
-	last  map[string]int64     // what was shown of each room, up to which second
-	shown map[string][]reading // that is newer than all before of its room, in order
+	last  map[string]int64     // the time of the newest reading shown, by room, in Unix seconds
+	shown map[string][]reading // the readings that were newer than all earlier ones when they were shown, by room, in order of time
 	late  int
 }
 
@@ -67,8 +67,8 @@ func (m *meter) remember(all []reading) {
 	}
 }
 
-// TestPointsAreStoredOnce runs the whole program against such APIs, with restarts from its state file: a receiver that
-// takes a series' samples in order alone holds each point that was new when it was shown, once, and refuses nothing.
+// TestPointsAreStoredOnce runs the whole program against a meter, with restarts from its state file. It checks that a receiver which
+// accepts a series' samples only in order stores each reading in meter.shown once, and refuses nothing.
 func TestPointsAreStoredOnce(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestReadme runs what README.md shows: its configurations, its commands, and what they print.
+// TestReadme checks the configurations in README.md, and that its commands print what it shows.
 func TestReadme(t *testing.T) {
 	readme := openPage(t, filepath.Join("..", "README.md"))
 	if len(readme.only("yaml")) != 1 || len(readme.only("console")) < 3 {
@@ -22,7 +22,7 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestReadmeIsShort checks that README.md is a page to begin with; more is in the guides.
+// TestReadmeIsShort checks that README.md stays a short introduction. Everything else belongs in the guides.
 func TestReadmeIsShort(t *testing.T) {
 	if n := len(strings.Fields(readText(t, filepath.Join("..", "README.md")))); n >= 700 {
 		t.Errorf("README.md has %d words, 700 is too many", n)
@@ -59,7 +59,7 @@ func TestReadmeFigures(t *testing.T) {
 	}
 }
 
-// TestReadmePicture computes the series of the picture from its answer and its lines of YAML.
+// TestReadmePicture checks that the series in the picture are what its lines of YAML make of its API answer.
 func TestReadmePicture(t *testing.T) {
 	picture := readText(t, filepath.Join("..", "deploy", "guides", "overview.svg"))
 	lines := map[string]string{}
@@ -110,7 +110,7 @@ func TestMatches(t *testing.T) {
 // session is a command and what it prints.
 type session struct{ command, output string }
 
-// sessions takes console blocks apart; a line that begins with "$ " is a command.
+// sessions splits console blocks into commands and their outputs. A line that begins with "$ " is a command.
 func sessions(blocks []string) []session {
 	var all []session
 	for _, block := range blocks {
@@ -125,7 +125,7 @@ func sessions(blocks []string) []session {
 	return all
 }
 
-// matches reports whether a text is as wanted, where a line "…" stands for any lines, or none.
+// matches reports whether got is the text want, in which a line "…" stands for any number of lines.
 func matches(want, got string) bool {
 	var parts []string
 	for line := range strings.Lines(want) {

@@ -74,7 +74,8 @@ func jsonValue(v any) any {
 	return v
 }
 
-// TestSchemaAccepts checks that the schema accepts every configuration that the agent accepts: of the examples and of all stories.
+// TestSchemaAccepts checks that the schema accepts each configuration that the agent accepts. It tries those of the examples and of all
+// stories.
 func TestSchemaAccepts(t *testing.T) {
 	schema, catalogue, accepted := newSchema(t), agent.Catalogue(), 0
 	check := func(name, text string) {
@@ -127,7 +128,7 @@ func TestSchemaAccepts(t *testing.T) {
 	}
 }
 
-// TestSchemaRefuses checks that the schema refuses what an editor should mark, at its place.
+// TestSchemaRefuses checks that the schema refuses what an editor should mark as wrong, at the place where it is.
 func TestSchemaRefuses(t *testing.T) {
 	schema := newSchema(t)
 	const good = `{external_labels: {site: oslo}, x-a: 1, include: [a.yaml], defaults: {timeout: 5s, http: {method: POST}}, ` +
@@ -165,7 +166,7 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
-// TestEnums checks that settings with fixed values accept exactly these.
+// TestEnums checks that settings which list their possible values accept exactly these values.
 func TestEnums(t *testing.T) {
 	found := map[reflect.Type]bool{}
 	var walk func(of reflect.Type, depth int)

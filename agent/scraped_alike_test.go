@@ -23,10 +23,10 @@ const (
 	openMetricsPage = "application/openmetrics-text; version=1.0.0"
 )
 
-// nativePage is the type of a page in protobuf, which a test writes as the text format of protobuf.
+// nativePage is the content type of a page in protobuf. A test writes such a page in protobuf's text format.
 const nativePage = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
-// both has a native histogram with classic buckets, a classic one, and a native one without.
+// both has a native histogram with classic buckets, a classic histogram, and a native histogram without classic buckets.
 const both = `name:"both" type:HISTOGRAM metric:{label:{name:"a" value:"1"} histogram:{sample_count:3 sample_sum:4 schema:0
 	zero_threshold:0.001 zero_count:0 positive_span:{offset:0 length:2} positive_delta:1 positive_delta:1
 	exemplars:{label:{name:"trace_id" value:"n"} value:2 timestamp:{seconds:946684800}}
@@ -63,7 +63,7 @@ h_sum 2 # {trace_id="hs"} 2
 # EOF
 `
 
-// encoded returns the bodies as they are served.
+// encoded returns the bodies as they are served: in binary form if contentType is nativePage.
 func encoded(t *testing.T, contentType string, bodies []string) []string {
 	t.Helper()
 	if contentType != nativePage {
@@ -104,7 +104,7 @@ func scrapedByPrometheus(t *testing.T, settings, host string, p *pages) *peers.P
 }
 
 // storedOf returns the samples and exemplars of the last scrape: the values by series, and the labels and values of exemplars.
-// Of a scrape that failed it returns the metrics about the scrape. The agent ends the other series at once, and Prometheus later.
+// If the scrape has failed, it returns only the metrics about the scrape: the agent ends the other series at once, Prometheus later.
 func storedOf(t *testing.T, p *peers.Prometheus, at time.Time) (map[string]float64, []string) {
 	t.Helper()
 	names := `,__name__=~".+"`
@@ -123,8 +123,8 @@ func storedOf(t *testing.T, p *peers.Prometheus, at time.Time) (map[string]float
 
 func describeExemplar(e exemplar.Exemplar) string { return fmt.Sprintf("%s %v", e.Labels, e.Value) }
 
-// TestScrapedAsByPrometheus checks that the receiver has the same samples and exemplars whether the agent or Prometheus itself
-// has scraped the pages.
+// TestScrapedAsByPrometheus checks that the same samples and exemplars are stored whether the agent or Prometheus itself has scraped
+// the pages.
 func TestScrapedAsByPrometheus(t *testing.T) {
 	for name, c := range map[string]struct {
 		contentType, settings string

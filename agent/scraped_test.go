@@ -45,8 +45,8 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, strings.TrimPrefix(body, "nothing"))
 }
 
-// scraped runs the agent until its job has scraped the exporters n times, by their host, and returns what Prometheus' own
-// receiver has stored of it.
+// scraped runs the agent until its job has scraped the exporters n times, and returns the Prometheus that has received the samples. The
+// keys of exporters are hosts.
 func scraped(t *testing.T, n int, settings string, exporters map[string]*pages) *peers.Prometheus {
 	t.Helper()
 	network, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
@@ -112,7 +112,7 @@ func prometheusReads(t *testing.T, body []byte, contentType, instance string) ma
 	}
 }
 
-// encodePage returns families in a format.
+// encodePage returns a page with the families in a format.
 func encodePage(t *testing.T, f expfmt.Format, families ...*dto.MetricFamily) string {
 	t.Helper()
 	var body bytes.Buffer
@@ -130,7 +130,7 @@ func encodePage(t *testing.T, f expfmt.Format, families ...*dto.MetricFamily) st
 	return body.String()
 }
 
-// TestScrapedIsStored holds, in every format, that Prometheus stores what its own parser reads from the page.
+// TestScrapedIsStored checks, for every format, that Prometheus stores what its own parser reads from the page.
 func TestScrapedIsStored(t *testing.T) {
 	families, err := scrapetest.Registry().Gather()
 	if err != nil {
@@ -144,7 +144,7 @@ func TestScrapedIsStored(t *testing.T) {
 				e := &pages{contentType: string(f), bodies: []string{body}}
 				p := scraped(t, 2, "scrape_native_histograms: true", map[string]*pages{"exporter.test": e})
 				want := prometheusReads(t, []byte(body), string(f), "exporter.test")
-				for i, at := range e.times { // all lines are new, then all are known
+				for i, at := range e.times { // in the first scrape all series are new, in the second all are known
 					got := p.Query(t, at.Add(time.Second), `{__name__=~".+",__name__!~"up|(scrape|cton)_.*"}`)
 					if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); diff != "" {
 						t.Errorf("scrape %d (- page, + stored):\n%s", i, diff)
@@ -185,7 +185,7 @@ func TestScrapedNativeHistogramsAreStored(t *testing.T) {
 			"histogram_count(floats)":  9.5,
 			"histogram_sum(floats)":    7.5,
 			"histogram_count(waiting)": 6,
-			// The counts of a gauge decrease without a reset. A sum over time takes them as they are.
+			// The counts of a gauge histogram may decrease without a reset, so sum_over_time adds them as they are.
 			"histogram_count(sum_over_time(waiting[1h]))": 15,
 		} {
 			if v := p.Value(t, e.times[1].Add(time.Second), query); v != want {
@@ -230,8 +230,8 @@ only_seconds_count 3
 	})
 }
 
-// TestScrapedSeriesEnd checks that Prometheus sees the end of a series at once: of one that the page no longer has, and of all
-// series of a target that is down, while the other target's go on.
+// TestScrapedSeriesEnd checks that Prometheus sees at once the end of a series that the page no longer has, and the end of all series of
+// a target that is down. The series of the other target continue.
 func TestScrapedSeriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &pages{contentType: "text/plain", bodies: []string{"x 1\ny 1\n", "x 3\n"}}

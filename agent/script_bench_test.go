@@ -22,8 +22,8 @@ def get_records_open():
     ]
 `
 
-// BenchmarkScript is one tick of 10,000 records to 10,000 labelled values, fetched, decoded, computed and taken by the
-// ledger: by rules and by a script in turn, so that their ratio stands however the machine's speed drifts.
+// BenchmarkScript measures one tick of 10,000 records with one labelled value each, from fetching and decoding over computing to the
+// ledger. It computes with rules and with a script in turn, so that the ratio of the two does not depend on how the machine's speed drifts.
 func BenchmarkScript(b *testing.B) {
 	s := newBench(b)
 	dir := b.TempDir()
@@ -53,7 +53,7 @@ func BenchmarkScript(b *testing.B) {
 		at = at.Add(time.Second)
 		for i := range ticks {
 			if first {
-				ticks[i]() // a first tick makes what later ones have
+				ticks[i]() // the first tick creates what later ticks reuse
 				at = at.Add(time.Second)
 			}
 			stages[i].measure(ticks[i])

@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark"
 )
 
-// TestEditedScriptKeepsTotals checks that a metric goes on counting over an edit of its script as long as a function of the
-// same name computes it and it is declared as before, and that it begins anew otherwise.
+// TestEditedScriptKeepsTotals checks that a metric keeps its total over an edit of its script as long as a function of the same name
+// computes it and its declaration is the same. Otherwise it starts again from zero.
 func TestEditedScriptKeepsTotals(t *testing.T) {
 	const declared = "{type: counter, from: increment}"
 	for name, c := range map[string]struct{ metric, script, want string }{
@@ -41,7 +41,7 @@ func TestEditedScriptKeepsTotals(t *testing.T) {
 	}
 }
 
-// apply is what one tick of a script makes of a ledger.
+// apply applies one tick of a script to a ledger, and returns the resulting series.
 func apply(t *testing.T, book *ledger.Ledger, at time.Time, metrics, text string) string {
 	t.Helper()
 	c, dir := starlark.Kind.Defaults(), t.TempDir()

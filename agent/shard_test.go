@@ -32,16 +32,16 @@ var (
 	shards    = flag.Int("shards", 5, "how many shards TestShards has")
 )
 
-// cluster is agents with one configuration, which share the jobs, and the API and the receiver of all.
+// cluster has agents with one configuration, which share its jobs, and the API and the receiver that all agents use.
 type cluster struct {
 	*testing.T
 	net     *memnet.Network
 	storage *peers.Prometheus
 	dir     string
-	shared  bool // one state file for all, else each host has its own
+	shared  bool // all hosts have one state file; otherwise each has its own
 
 	mu       sync.Mutex
-	requests map[string]int // by path: each adds an event to its answer
+	requests map[string]int // number of requests by path; each request adds an event to the answer for its path
 }
 
 // newCluster returns a cluster without agents, for jobs of the names given.
@@ -78,7 +78,7 @@ func (c *cluster) write(name, text string) {
 	}
 }
 
-// ServeHTTP shows the last 20 events of a job. Each request makes one happen.
+// ServeHTTP answers with the last 20 events of a job. Each request makes one more event happen.
 func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,13 +131,14 @@ func (c *cluster) start(shard string) *pod {
 	return p
 }
 
-// stop stops the agent in order.
+// stop stops the agent in an orderly way.
 func (p *pod) stop() {
 	p.end()
 	<-p.done
 }
 
-// check checks that what is stored of each job is right: no total steps back, and both end at the number of requests.
+// check checks the stored totals of each job, events_total and runs_total. Neither may decrease, and both must end at the number of
+// requests.
 func (c *cluster) check(jobs []string) {
 	c.Helper()
 	asked := c.asked()
@@ -162,7 +163,7 @@ func (c *cluster) check(jobs []string) {
 	}
 }
 
-// namesOf returns names of jobs.
+// namesOf returns n names of jobs.
 func namesOf(n int) []string {
 	var all []string
 	for i := range n {
@@ -171,8 +172,8 @@ func namesOf(n int) []string {
 	return all
 }
 
-// TestRollout changes the number of shards as a StatefulSet does: a pod is added, and the others start again one after the other. The
-// shards have one state file. For a while two shards have the same jobs: one waits, and says so. All counters come out right.
+// TestRollout checks that all counters are right after the number of shards has changed as in a StatefulSet: a pod is added, and the others
+// start again one after the other. The shards have one state file. For a while two shards have the same jobs: then one waits, and logs it.
 func TestRollout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs := namesOf(12)
@@ -189,7 +190,7 @@ func TestRollout(t *testing.T) {
 			pods[i] = c.start(fmt.Sprintf("%d/3", i+1))
 			time.Sleep(90 * time.Second)
 		}
-		time.Sleep(5 * time.Minute) // Prometheus shows the series of those that have ended as long
+		time.Sleep(5 * time.Minute) // for five minutes, queries still find the series of pods that have ended
 		synctest.Wait()
 		runs := strings.Count(added.logs.String(), `msg=recovered`)
 		if waits == 0 || runs != waits || !strings.Contains(added.logs.String(), "in use by process") {
@@ -209,8 +210,9 @@ func TestRollout(t *testing.T) {
 	})
 }
 
-// TestShards runs many jobs on many shards, and ends one for some minutes: it costs the runs of its jobs meanwhile, and nothing else.
-// With -v it says what was measured. To measure 10,000 jobs: go test -v -run TestShards ./agent -shards 10 -shard-jobs 10000
+// TestShards runs many jobs on many shards, and stops one shard for some minutes. It checks that only the runs of this shard's jobs in
+// these minutes are lost. With -v it says what was measured. To measure 10,000 jobs:
+// go test -v -run TestShards ./agent -shards 10 -shard-jobs 10000
 func TestShards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs := namesOf(*shardJobs)

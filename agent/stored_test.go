@@ -14,10 +14,10 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// receiver is Prometheus, made when something is first sent to it.
+// receiver returns a Prometheus, which is created when it is first used.
 type receiver func() *peers.Prometheus
 
-// receivers are two for a story: /prometheus/write takes a series' samples in order alone, /reordering/write in any order.
+// receivers returns two receivers for a story: /prometheus/write accepts a series' samples only in order, /reordering/write in any order.
 func receivers(t testing.TB, mux *http.ServeMux) map[string]receiver {
 	all := map[string]receiver{
 		"prometheus": sync.OnceValue(func() *peers.Prometheus { return peers.NewPrometheus(t) }),
@@ -29,7 +29,7 @@ func receivers(t testing.TB, mux *http.ServeMux) map[string]receiver {
 	return all
 }
 
-// stored holds all samples that a receiver has of a metric against a file: stored prometheus temp FILE.
+// stored compares all samples that a receiver has of a metric with a file. The line "stored prometheus temp FILE" compares those of temp.
 func stored(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: stored RECEIVER METRIC FILE")
@@ -41,8 +41,9 @@ func stored(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// hours answers for a window, from and to: how many hours of the year are over at its end, and what each ten minutes of it
-// were. With bad=TIME it fails for the window that begins then, with twice=1 it also shows the half hour before.
+// hours answers for the window that the query parameters "from" and "to" name: how many hours of the year are over at its end, and a
+// value for each ten minutes of it. With bad=TIME it fails for the window that begins at this time. With twice=1 it also shows the half
+// hour before the window.
 func hours(w http.ResponseWriter, r *http.Request) {
 	from, _ := time.Parse(time.RFC3339, r.URL.Query().Get("from"))
 	to, err := time.Parse(time.RFC3339, r.URL.Query().Get("to"))

@@ -18,17 +18,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// authAPI gives tokens s3ss10n-1, s3ss10n-2, … for the password s3cr3t-key, and data to whoever has the last.
+// authAPI gives the tokens s3ss10n-1, s3ss10n-2, … for the password s3cr3t-key. It gives data only for the token that it gave last.
 type authAPI struct {
 	*httptest.Server
-	key *ecdsa.PrivateKey // of who may sign for a token
+	key *ecdsa.PrivateKey // its owner gets tokens for assertions that it has signed
 
 	mu      sync.Mutex
 	logins  int
 	logouts int
-	ended   int // the login whose session has ended
+	ended   int // number of the login whose session has ended
 	refused int
-	refresh int // the number of the refresh token that is taken next
+	refresh int // number of the refresh token that is accepted next
 }
 
 func newAuthAPI(env *testscript.Env) *authAPI {
@@ -68,7 +68,7 @@ func newAuthAPI(env *testscript.Env) *authAPI {
 
 func text200(kind, body string) http.HandlerFunc { return text(200, kind, body) }
 
-// next is a new token, which ends the one before.
+// next returns a new token. The previous token is then no longer valid.
 func (a *authAPI) next() string {
 	a.logins++
 	return fmt.Sprintf("s3ss10n-%d", a.logins)
@@ -98,7 +98,7 @@ func (a *authAPI) form(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/html", http.StatusSeeOther)
 }
 
-// token is a token server that takes each refresh token once: s3cr3t-key, then r3fr3sh-1, r3fr3sh-2, …
+// token is a token server that accepts each refresh token once: first s3cr3t-key, then r3fr3sh-1, r3fr3sh-2, …
 func (a *authAPI) token(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -165,7 +165,7 @@ func (a *authAPI) count(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, `{"logins": %d, "logouts": %d}`, a.logins, a.logouts)
 }
 
-// in reports whether the request has the last token, in any place; otherwise it is answered.
+// in reports whether the request has the last token, in any of the places for it. If not, in has already answered the request.
 func (a *authAPI) in(w http.ResponseWriter, r *http.Request) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// devices log in as devices and appliances do. The password is s3cr3t-key.
+// devices are servers with the kinds of logins that devices and appliances have. The password is s3cr3t-key.
 type devices struct {
 	*httptest.Server
 
@@ -24,7 +24,7 @@ type devices struct {
 	partition string // of the load balancer
 }
 
-// newPlugs returns equal devices, each with sessions of its own. They are the servers $PLUG1 and $PLUG2.
+// newPlugs starts two equal devices with separate sessions. Stories know their addresses as $PLUG1 and $PLUG2.
 func newPlugs(env *testscript.Env) {
 	for n := 1; n <= 2; n++ {
 		var mu sync.Mutex
@@ -75,7 +75,7 @@ func newDevices(env *testscript.Env) *devices {
 	return d
 }
 
-// router wants a challenge answered by PBKDF2 in two rounds, and speaks XML, as the FRITZ!Box does.
+// router wants an answer to a challenge, computed with PBKDF2 in two rounds, and sends XML, as the FRITZ!Box does.
 func (d *devices) router(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -121,7 +121,8 @@ func (d *devices) consoleData(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `{"clients": 7}`)
 }
 
-// downloads gives its session with a refusal, and ends it after two requests, as Transmission may do at any time.
+// downloads gives a session ID when it refuses a request, as Transmission does. It ends the session after two requests; Transmission may
+// end one at any time.
 func (d *devices) downloads(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -134,7 +135,7 @@ func (d *devices) downloads(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"torrents": %d}`, d.session)
 }
 
-// page has a hidden field in its form, and a session before the login.
+// page is a login page whose form has a hidden field. It sets a session cookie already before the login.
 func (d *devices) page(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "s3ss10n-of-nobody"})

@@ -31,18 +31,18 @@ import (
 	"github.com/collectington/collectington/sources/fetch/http/fakeapi"
 )
 
-// TestMain lets the test binary be cton itself, so that stories run the real command line.
+// TestMain lets the test binary act as cton, so that stories run the real command line.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"cton": func() { os.Exit(agent.Main()) }})
 }
 
-// TestStories plays testdata/*.txtar: a configuration, commands, and all that a user sees. With -update, what is shown
-// is taken for right.
+// TestStories plays the stories in testdata/*/*.txtar. A story has a configuration, commands, and everything that a user sees. With
+// -update, what is shown now is written to the story.
 func TestStories(t *testing.T) {
 	gateway := peers.NewPushgateway(t)
 	pushed := httptest.NewServer(gateway)
 	t.Cleanup(pushed.Close)
-	// gateway writes what the Pushgateway shows to a file: gateway shown.
+	// The line "gateway FILE" writes what the Pushgateway shows to a file.
 	shown := func(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(gateway.Text(t)), 0o600))
 	}
@@ -102,7 +102,7 @@ func serveHTTPBin(env *testscript.Env) error {
 	return nil
 }
 
-// setKinds sets the names of kinds, so that stories need not list them, as messages do.
+// setKinds sets variables with the names of all kinds. Messages list the names, and with the variables stories need not list them.
 func setKinds(env *testscript.Env) {
 	c := agent.Catalogue()
 	var fetchers, sources, sinks []string
@@ -153,7 +153,7 @@ func asked(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Value("pages").(*fakeapi.API).Wait(ctx, args[1], times))
 }
 
-// showing holds all that the last command has shown, but for times and ports, against a file.
+// showing compares everything that the last command has shown with a file. Times and ports may differ.
 func showing(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile("stdout")
 	for _, part := range [][2]string{
@@ -169,7 +169,7 @@ func showing(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// holding takes a spool's directory, as an agent that runs does, until the story ends.
+// holding locks a spool's directory until the story ends, as a running agent does.
 func holding(ts *testscript.TestScript, _ bool, args []string) {
 	dir := durable.NewDir(ts.MkAbs(args[0]))
 	ts.Check(dir.Mkdir("."))
@@ -177,7 +177,8 @@ func holding(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { ts.Check(dir.Unlock()) })
 }
 
-// database runs the statements of a file in a database's file, which is made where there is none: sqlite jobs.db jobs.sql.
+// database runs the statements of a file in an SQLite database. It creates the database if there is none. The line
+// "sqlite jobs.db jobs.sql" runs jobs.sql in jobs.db.
 func database(ts *testscript.TestScript, _ bool, args []string) {
 	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
 	ts.Check(err)
@@ -186,7 +187,7 @@ func database(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(db.Close())
 }
 
-// expand replaces $API and the like in a file.
+// expand replaces variables such as $API in files.
 func expand(ts *testscript.TestScript, _ bool, args []string) {
 	for _, file := range args {
 		text := os.Expand(ts.ReadFile(file), func(name string) string {
@@ -199,7 +200,7 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// oddAPI answers in every way that an API should not.
+// oddAPI answers in every way in which an API should not answer.
 type oddAPI struct {
 	*httptest.Server
 	other *httptest.Server // another host, to which no credentials may go
@@ -237,11 +238,11 @@ func newOddAPI(t testing.TB, env *testscript.Env) *oddAPI {
 		},
 		"/grows": a.grows,
 		"/moved": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusMovedPermanently) },
-		"/file/": func(w http.ResponseWriter, r *http.Request) { // a file of the story, as the type that is asked for
+		"/file/": func(w http.ResponseWriter, r *http.Request) { // a file of the story, with the requested content type
 			w.Header().Set("Content-Type", r.URL.Query().Get("type"))
 			http.ServeFileFS(w, r, os.DirFS(env.WorkDir), strings.TrimPrefix(r.URL.Path, "/file/"))
 		},
-		"/wants/": func(w http.ResponseWriter, r *http.Request) { // a scheme of authentication
+		"/wants/": func(w http.ResponseWriter, r *http.Request) { // asks for a scheme of authentication
 			w.Header().Set("WWW-Authenticate", strings.TrimPrefix(r.URL.Path, "/wants/")+` realm="x"`)
 			http.Error(w, "no", http.StatusUnauthorized)
 		},
@@ -289,7 +290,7 @@ func text(code int, kind, body string) http.HandlerFunc {
 	}
 }
 
-// written is a receiver of remote-write 1.0 that takes all.
+// written is a receiver that accepts all requests of remote-write 1.0.
 func written(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("X-Prometheus-Remote-Write-Version") != "0.1.0" {
 		http.Error(w, "only 1.0", http.StatusUnsupportedMediaType)
@@ -299,7 +300,7 @@ func written(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// login answers only who has the key.
+// login answers only requests with the key.
 func (a *oddAPI) login(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("X-Api-Key") != "s3cr3t-key" {
 		http.Error(w, "no such key: "+r.Header.Get("X-Api-Key"), http.StatusUnauthorized)
@@ -308,7 +309,7 @@ func (a *oddAPI) login(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"total": 3}`)
 }
 
-// grows shows with each answer one incident more, and a total that is 10 higher.
+// grows shows one more incident in each answer, and a total that is 10 higher.
 func (a *oddAPI) grows(w http.ResponseWriter, _ *http.Request) {
 	n := a.grown.Add(1)
 	var incidents []string
@@ -334,7 +335,7 @@ func needs(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"items": [{"name": "a", "size": 1}, {"name": "b", "size": 2}]}`)
 }
 
-// sent answers only to the request that the stories about references mean to send: total is 3 for all of it.
+// sent answers only to the request that the stories about references should send. If all parts of the request are right, the total is 3.
 func sent(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	for _, part := range []struct{ name, got, want string }{
@@ -358,7 +359,7 @@ func retryLater(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "slow down", http.StatusTooManyRequests)
 }
 
-// big is a body of 200 MB.
+// big answers with a body of 200 MB.
 func big(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"total": "`)
@@ -370,7 +371,7 @@ func big(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// bomb is 200 MB that come as few bytes.
+// bomb answers with a body of 200 MB that is compressed to few bytes.
 func bomb(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Encoding", "gzip")
 	z := gzip.NewWriter(w)
@@ -383,7 +384,7 @@ func bomb(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// drip is a byte a second.
+// drip sends one byte a second.
 func drip(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	for r.Context().Err() == nil {

@@ -19,8 +19,9 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// TestTargetsSeriesEnd checks what Prometheus stores of an http job over several targets: the series of a target that is down end
-// at once, its totals go on; all series of a target that is gone from the list end, its totals too; the other target's go on.
+// TestTargetsSeriesEnd checks what Prometheus stores of an http job over several targets. If a target is down, its series end at once, but
+// its totals continue. If a target is removed from the list, all its series end, including its totals. The series of the other target
+// continue.
 func TestTargetsSeriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
@@ -109,8 +110,8 @@ func (p *plug) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestLoginOfEachTarget checks that each target of a list, of http and of scrape, is logged in to once, that one which leaves the list is
-// logged out at once, and that the state file has only the tokens of those that stay.
+// TestLoginOfEachTarget checks, for the kinds http and scrape, that the agent logs in once to each target of a list, that it logs out at
+// once from a target that is removed from the list, and that the state file has only the tokens of the targets in the list.
 func TestLoginOfEachTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memnet.NewNetwork()

@@ -22,8 +22,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// history is what has really happened upstream, and an API that shows it with the faults that APIs have. A minute is a
-// tick.
+// history is what has really happened upstream, and an API that shows it with the faults that APIs have. There is one tick a minute.
 type history struct {
 	begin  time.Time
 	events []incident
@@ -38,8 +37,8 @@ type incident struct {
 
 const (
 	minutes    = 40
-	resetAt    = 13 // the upstream's totals begin anew right after this minute's tick
-	vanishFrom = 20 // team b is not shown
+	resetAt    = 13 // the upstream's totals start again from zero right after this minute's tick
+	vanishFrom = 20 // the first minute in which the API does not show team b
 	vanishTo   = 25
 	windowSpan = 5 // minutes of events that the API shows, so that each event is shown five times
 )
@@ -58,7 +57,7 @@ func newHistory(begin time.Time) *history {
 
 func (h *history) minute() int { return int(time.Since(h.begin) / time.Minute) }
 
-// total is the upstream's running total at a minute: it grows by 3 a minute for team a and by 5 for b.
+// total returns the upstream's running total at a minute. It grows by 3 a minute for team a and by 5 a minute for team b.
 func total(team string, minute int) int {
 	if minute > resetAt {
 		minute -= resetAt
@@ -119,7 +118,7 @@ jobs:
       acknowledge_seconds: {type: summary, items: ".events[]", once_by: .id, value: .seconds, quantiles: [0.5]}
 `
 
-// outage answers 503 for some minutes, in which a push is lost.
+// outage is a receiver that answers 503 for some minutes. A push to the Pushgateway in these minutes is lost.
 type outage struct {
 	http.Handler
 	begin time.Time
@@ -134,7 +133,7 @@ func (o *outage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.Handler.ServeHTTP(w, r)
 }
 
-// TestTruth runs the whole program against that API, and asks real Prometheus storages what they have come to believe.
+// TestTruth runs the whole program against the API of a history, and checks that real Prometheus storages then have what really happened.
 func TestTruth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now().Add(time.Minute) // the first tick
@@ -205,7 +204,7 @@ func checkTruth(t *testing.T, protocol string, h *history, p *peers.Prometheus, 
 	}
 	span := fmt.Sprintf("[%dm] anchored", minutes)
 	for team, n := range byTeam {
-		// Before the reset the total grows from the first tick on; after it, from zero.
+		// Before the reset the total grows from its value at the first tick; after the reset it grows from zero.
 		grown := total(team, resetAt) - total(team, 0) + total(team, minutes-1)
 		label := fmt.Sprintf("{team=%q}", team)
 		want("increase(requests_total"+label+span+")", end, float64(grown))
@@ -213,7 +212,7 @@ func checkTruth(t *testing.T, protocol string, h *history, p *peers.Prometheus, 
 		want("increase(resolve_seconds_count"+label+span+")", end, n)
 		want("resolve_seconds_bucket{le=\"+Inf\",team=\""+team+"\"}", end, n)
 	}
-	// A delta is the difference of two ticks, so all of them together are the last total less the first.
+	// Each delta is the difference between two ticks, so the sum of all deltas is the last total minus the first.
 	want(`sum_over_time(requests_change{team="a"}[40m])`, end, float64(total("a", minutes-1)-total("a", 0)))
 	lost := total("b", vanishTo) - total("b", vanishFrom-1) // nobody saw b in between
 	want(`sum_over_time(requests_change{team="b"}[40m])`, end, float64(total("b", minutes-1)-total("b", 0)-lost))
@@ -226,14 +225,14 @@ func checkTruth(t *testing.T, protocol string, h *history, p *peers.Prometheus, 
 	want(`requests_total{team="b"}`, gone.Add(-time.Second), float64(total("b", vanishFrom-1)))
 	want(`requests_total{team="b"}`, gone, math.NaN()) // at once: a staleness marker
 	want(`requests_total{team="a"}`, gone, float64(total("a", vanishFrom)))
-	want(`requests_total{team="a"}`, begin.Add(8*time.Minute-1), float64(total("a", 6))) // the last good value
-	want(`requests_total{team="a"}`, begin.Add(8*time.Minute), math.NaN())               // for two intervals
+	want(`requests_total{team="a"}`, begin.Add(8*time.Minute-1), float64(total("a", 6))) // the last good value is still shown
+	want(`requests_total{team="a"}`, begin.Add(8*time.Minute), math.NaN())               // two intervals after the last good value
 	want(`count_over_time(requests_total{team="a"}[40m])`, end, float64(minutes-3))      // each good tick once, none lost in the outage
 	want(`cton_job_up{cton_job="api"}`, end, 1)
 	want(`cton_job_runs_total{cton_job="api",result="error"}`, end, 3)
 }
 
-// checkGateway holds what the Pushgateway shows, at the end and on the way, against the truth.
+// checkGateway compares what the Pushgateway shows, at the end and at some minutes before it, with what really happened.
 func checkGateway(t *testing.T, h *history, last string, during map[int]string) {
 	t.Helper()
 	value := func(text, series string) float64 {

@@ -47,7 +47,8 @@ func TestStatsPending(t *testing.T) {
 	}
 }
 
-// TestMarks checks that what an error says about trying again is seen through wrapping, and does not change its text.
+// TestMarks checks that the marks of Permanent and After are found in errors that wrap a marked error, and do not change the text
+// of an error.
 func TestMarks(t *testing.T) {
 	cause := errors.New("no")
 	for _, c := range []struct {

@@ -16,7 +16,7 @@ import (
 )
 
 // Declaration holds the settings of one metric that are independent of how the metric is computed: its type, and what its readings
-// mean. Each kind of source has it in its settings of a metric (inline).
+// mean. Each kind of source embeds it (inline) in its own settings of a metric.
 type Declaration struct {
 	Type  metric.Type `yaml:"type"`
 	Help  string      `yaml:"help" setting:"verbatim"`
@@ -60,8 +60,8 @@ func defaultBuckets() []float64 {
 	return []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 }
 
-// Desc returns the description of the metric for the ledger. labels are the names of the labels of readings. once says that
-// readings have event IDs. Validate must have returned nil for the declaration.
+// Desc returns the description of the metric for the ledger. labels are the label names of its readings. once says that readings
+// have event IDs. Validate must have returned nil for the declaration.
 func (d *Declaration) Desc(name string, labels []string, once bool) *metric.Desc {
 	desc := &metric.Desc{
 		Name: name, Help: d.Help, Unit: d.Unit, Type: d.Type,
@@ -95,8 +95,8 @@ func (d *Declaration) Desc(name string, labels []string, once bool) *metric.Desc
 	return desc
 }
 
-// Validate checks the declaration of the metric called name. labels are the names of the labels of readings. once says that
-// readings have event IDs. The problems name settings of the metric.
+// Validate checks the declaration of the metric called name. labels are the label names of its readings. once says that readings
+// have event IDs. The problems name settings of the metric.
 func (d *Declaration) Validate(name string, labels []string, once bool) error {
 	return errors.Join(
 		d.checkName(name),
@@ -106,7 +106,7 @@ func (d *Declaration) Validate(name string, labels []string, once bool) error {
 	)
 }
 
-// AddLabels adds the constant labels whose names the metric does not use yet. own are the names of the labels of readings.
+// AddLabels adds the constant labels whose names the metric does not use yet. own are the label names of its readings.
 func (d *Declaration) AddLabels(labels map[string]string, own []string) {
 	all := Labels{}
 	for name, value := range labels {

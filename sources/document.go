@@ -18,7 +18,7 @@ type Document struct {
 	Skipped
 }
 
-// Skipped describes items that are missing in a document. It is counted for each metric that is computed from the document.
+// Skipped describes items that are missing in a document. They are counted for each metric that is computed from the document.
 type Skipped struct {
 	Items int   // number of items that could not be fetched; 0 = the document is complete
 	First error // the error for the first missing item
@@ -46,7 +46,7 @@ type Parser struct {
 	doc  Document
 }
 
-// Lenient sets whether comments, commas after the last item, NaN and Infinity are allowed: document.Parser.Lenient.
+// Lenient sets whether comments, commas after the last item, NaN and Infinity are allowed: see document.Parser.Lenient.
 func (p *Parser) Lenient(is bool) { p.json.Lenient = is }
 
 // JSON decodes a JSON text in UTF-8, with or without a byte order mark. The body must not change while the document is in
@@ -83,7 +83,7 @@ func notJSON(body []byte, err error) error {
 	return fmt.Errorf("the JSON is %w", err)
 }
 
-// lenientHint returns a remedy for what json.lenient allows.
+// lenientHint returns a hint to set json.lenient if that allows what the error is about, or "". rest is the text from the error on.
 func lenientHint(e *document.SyntaxError, rest []byte) string {
 	lastComma := rest[0] == ']' && e.Want == "a value" || rest[0] == '}' && e.Want == "a key in quotes"
 	for _, begin := range []string{"NaN", "Infinity", "//", "/*"} {

@@ -61,7 +61,7 @@ func glob(pattern string) (paths []string, err error) {
 	return paths, err
 }
 
-// in returns the paths of all names in a directory that match a pattern. If dir is not a directory, it returns none.
+// in returns the paths of the entries of a directory whose names match a pattern. If dir is not a directory, it returns none.
 func in(dir, pattern string) (paths []string, err error) {
 	read := dir
 	if read == "" {

@@ -42,8 +42,8 @@ type Fetcher interface {
 type Tick struct {
 	Time time.Time // when the tick began; its samples have this time
 
-	// The tick reads [Start, End). If the job sets window, this is a closed window, and Start is earlier by overlap. Otherwise, it is the
-	// time from the last successful tick until this tick, or one interval if there is none.
+	// The tick reads [Start, End). If the job has the setting window, this is a window that has ended, and Start is earlier by the setting
+	// overlap. Otherwise, it is the time from the last successful tick until this tick, or one interval if there is none.
 	Start, End time.Time
 
 	Zone *time.Location // time zone of dates, if windows are whole days; nil = UTC
@@ -71,7 +71,7 @@ type Kind[T any] struct {
 	Expressions func(c Config[T]) []Expression
 	// Forwards reports whether the source calls Env.Forward. If so, the job needs sinks that accept streams.
 	Forwards func(c Config[T]) bool
-	// Version returns the version of the data besides its settings from which a source or fetcher is made, such as a script. A
+	// A source or fetcher may be made from other data than its settings, such as a script. Version returns the version of these data. A
 	// reload makes a new source or fetcher if the version has changed.
 	Version func(made T) string
 }
@@ -139,14 +139,13 @@ type Identifier interface {
 	Identity() string
 }
 
-// Dated is an optional interface of a Config. It reports whether the data depends on the tick's window, or has its own times. If it
-// is false, the job can have no windows and no backfill, since every window would get the current data. A Config without this
-// interface is treated as if it were true.
+// Dated is an optional interface of a Config. Its method reports whether the data depends on the tick's window, or has its own times. If it
+// does neither, the job can have no windows and no backfill, since every window would get the current data. A Config without this interface
+// is treated as if its data depended on the window.
 type Dated interface{ Dated() bool }
 
-// Overrunner is an optional interface of a Config. Overtime returns how long after Tick.Deadline the fetcher or source may
-// continue, to end something properly that it has started, such as a command, and to return the result. The context ends that much
-// later.
+// Overrunner is an optional interface of a Config. Overtime returns how long after Tick.Deadline the fetcher or source may continue, so
+// that it can properly end something that it has started, such as a command, and return the result. The context ends that much later.
 type Overrunner interface{ Overtime() time.Duration }
 
 // Claimer is an optional interface of a source's Config. Claims returns texts for everything that only one job or sink can use,

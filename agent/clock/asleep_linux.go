@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Asleep returns how long the machine was suspended since it was started: meanwhile the boot clock continues, and the monotonic clock
-// stands still. It returns 0 if the kernel does not report it.
+// Asleep returns how long the machine was suspended since it was started. During a suspension, the boot clock continues and the monotonic
+// clock stands still. Asleep returns 0 if the kernel does not report it.
 func Asleep() time.Duration {
 	var total time.Duration
 	for range 5 {

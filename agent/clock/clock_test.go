@@ -45,7 +45,7 @@ func TestJumps(t *testing.T) {
 	})
 }
 
-// TestSystem checks that this machine's clock is read as it goes, and does not jump by itself.
+// TestSystem checks that the clock of this machine goes forward, and that no jump is noticed without a change of the clock.
 func TestSystem(t *testing.T) {
 	c := clock.New()
 	began := c.Read()

@@ -28,15 +28,15 @@ func (r *Reminder) Due() bool {
 	return true
 }
 
-// Continuing is an error that may continue, of something that is tried again and again. It decides when the error is logged: when it
-// begins, when its text changes, and when a [Reminder] of the text is due. The zero value has no error.
+// Continuing is an error that may continue while something is tried again and again. It decides when the error is logged: when it begins,
+// when its text changes, and when a [Reminder] of the text is due. The zero value has no error.
 type Continuing struct {
 	text     string
 	reminder *Reminder
 }
 
-// Failed notes that an attempt has failed, and reports whether to log the error now. If it was logged before, more is its begin, as the
-// attribute "since" of the log line. The text "" is not an error.
+// Failed notes that an attempt has failed, and reports whether to log the error now. If the error has continued since an earlier attempt,
+// more is the attribute "since" for the log line: when the error began. The text "" is not an error.
 func (c *Continuing) Failed(text string) (more []any, log bool) {
 	if text != c.text {
 		c.text, c.reminder = text, NewReminder()
@@ -45,7 +45,7 @@ func (c *Continuing) Failed(text string) (more []any, log bool) {
 	return []any{"since", c.reminder.Since()}, c.reminder.Due()
 }
 
-// Ended notes that an attempt has succeeded. It reports whether the attempt before has failed.
+// Ended notes that an attempt has succeeded. It reports whether the previous attempt has failed.
 func (c *Continuing) Ended() bool {
 	failed := c.text != ""
 	c.text, c.reminder = "", nil

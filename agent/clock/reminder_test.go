@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestReminder checks when something that lasts is logged again, and that times that have passed meanwhile count once.
+// TestReminder checks when an error that lasts is logged again, and that reminders that have become due since the last call count once.
 func TestReminder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, r := time.Now(), NewReminder()
@@ -32,7 +32,8 @@ func TestReminder(t *testing.T) {
 	})
 }
 
-// TestContinuing checks that an error is logged when it begins, when its text changes, when it begins again, and as a reminder with its begin.
+// TestContinuing checks that an error is logged when it begins, when its text changes, and when it begins again, and that a reminder says
+// when the error began.
 func TestContinuing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Continuing

@@ -83,9 +83,9 @@ func Derive(hashName, password, salt string, iterations, length int) (string, er
 }
 
 // functions returns the functions that a formula can call. A function concatenates the texts that it gets. Hashes are returned as
-// hexadecimal digits. secret returns the secret of a reference. keep returns result; if a text in of contains a secret, it also remembers
-// result as a secret.
-// now is the time that the function now returns.
+// hexadecimal digits. The function secret returns the secret of a reference. The function keep returns its first argument. If one of its
+// other arguments contains a secret, keep also remembers the first one as a secret. In a formula, the function now returns the time in the
+// argument now.
 func functions(secret func(reference string) (string, error), keep func(result string, of ...string) string, now time.Time) template.FuncMap {
 	one := func(f func(string) (string, error)) func(...string) (string, error) {
 		return func(texts ...string) (string, error) {

@@ -67,7 +67,7 @@ func TestFormulas(t *testing.T) {
 	}
 }
 
-// What is computed from a secret is a secret, at each step.
+// TestComputedSecrets checks that what is computed from a secret is a secret, at each step.
 func TestComputedSecrets(t *testing.T) {
 	v := vault()
 	out := compute(`{{ hmac "sha256" (secret "env:KEY") "a" }} {{ md5 "public" }} {{ base64 (unhex (sha1 (secret "env:KEY"))) }}`, nil, v)
@@ -99,7 +99,8 @@ func FuzzFormula(f *testing.F) {
 	})
 }
 
-// TestMistakesAreFoundAtOnce checks that a mistake which no value can heal is an error of the text, not of the first request.
+// TestMistakesAreFoundAtOnce checks that a mistake which occurs with all values is found when the formula is compiled, not
+// at the first request.
 func TestMistakesAreFoundAtOnce(t *testing.T) {
 	for text, want := range map[string]string{
 		`{{ unhex "zz" }}`:                `unhex: `,

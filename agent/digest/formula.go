@@ -153,8 +153,8 @@ func (w *walk) node(node parse.Node) error {
 	return fmt.Errorf("%s is not allowed", node)
 }
 
-// command checks the call of a function. The argument of secret must be a constant, so that the references are known before the
-// formula is computed. piped is the number of arguments that the call gets from the call before it in a pipeline.
+// command checks the call of a function. The argument of secret must be a constant, so that the references are known before the formula is
+// computed. piped is the number of arguments that the call gets from the previous call in a pipeline.
 func (w *walk) command(c *parse.CommandNode, piped int) error {
 	if name, ok := c.Args[0].(*parse.IdentifierNode); ok {
 		if err := w.countArguments(name.Ident, len(c.Args)-1+piped); err != nil && name.Ident != "secret" {
@@ -250,9 +250,9 @@ var errSecret = errors.New(`want (secret "env:NAME"), (secret "file:/path") or (
 // ErrDerives is the error for a text that calls pbkdf2 too often.
 var ErrDerives = fmt.Errorf("more than %d calls of pbkdf2", MaxDerives)
 
-// Compute evaluates the formula with values, a map by name, and the time of its function now. Formulas that are sent together need the same
-// time. Each result that is computed from a secret is remembered as a secret.
-// Errors do not show secrets.
+// Compute evaluates the formula. The argument values has the values by name. The formula's function now returns the time in the argument
+// now; formulas that are sent together need the same time. Each result that is computed from a secret is remembered as a secret. Errors do
+// not show secrets.
 func (f Formula) Compute(values any, vault *setting.SecretStore, now time.Time) (string, error) {
 	keep := func(result string, of ...string) string {
 		for _, text := range of {

@@ -11,7 +11,7 @@ import (
 // use.
 type Builder struct {
 	tree Tree
-	open []int // the lists and objects that have begun and not ended, as numbers of Tree.begin
+	open []int // the lists and objects that have begun and not ended: the numbers that Tree.begin returned for them
 	err  error // the first limit that was exceeded; after that nothing is added
 }
 

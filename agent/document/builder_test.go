@@ -13,7 +13,7 @@ import (
 
 func TestBuilder(t *testing.T) {
 	var b Builder
-	for range 2 { // the second uses the memory of the first
+	for range 2 { // the second document uses the memory of the first
 		b.Reset(0, 0)
 		b.Begin(Object)
 		key := b.Keep([]byte("k"))
@@ -45,7 +45,7 @@ func TestBuilder(t *testing.T) {
 	}
 }
 
-// The JSON of a document that shares a long key is bounded.
+// TestRawIsBounded checks that the JSON of a document in which many objects share a long key is bounded.
 func TestRawIsBounded(t *testing.T) {
 	var b Builder
 	b.Reset(0, 0)
@@ -146,7 +146,8 @@ func TestParseLines(t *testing.T) {
 	}
 }
 
-// FuzzParseLines compares the documents with those of encoding/json, which allows a string right after a number too.
+// FuzzParseLines checks that ParseLines returns the same documents as encoding/json. Unlike ParseLines, encoding/json also allows a string
+// directly after a number.
 func FuzzParseLines(f *testing.F) {
 	for _, s := range []string{"{\"a\":1}\n[2]\n", "\x1e1\n", "[\x1e]", "1\x1e2", "1 2\n", "\"\n\"", "\r\n\r", "null\n\n{", "[1,\n2]{}", "1\"a\""} {
 		f.Add(s)
@@ -185,7 +186,8 @@ func FuzzParseLines(f *testing.F) {
 	})
 }
 
-// FuzzLenient checks that what is JSON is read alike, and that all that is accepted is written as JSON.
+// FuzzLenient checks that a lenient Parser reads JSON in the same way as a strict one, and that everything that it accepts is written as
+// JSON.
 func FuzzLenient(f *testing.F) {
 	for _, s := range []string{`{"a": [1, NaN, -Infinity,], // x` + "\n}", "/* */ 1", `["//", "/*"]`, "1 /", "[-Infinity]", "NaNa", "{\"a\":1,}", "[,]"} {
 		f.Add(s)

@@ -63,11 +63,11 @@ func (n node) escaped() bool { return n.rest&1 != 0 }
 // holds reports whether the node is a list or an object.
 func (n node) holds() bool { return n.kind() >= Array }
 
-// extent is the index of the node after a list or object and all nodes inside it. Of another value it is its length in the text, or longText
-// if it is not shorter.
+// extent returns, for a list or object, the index of the node after it and all nodes inside it. For another value it returns the value's
+// length in the text, or longText if that length is not smaller than longText.
 func (n node) extent() uint32 { return n.rest >> 4 }
 
-// end is the position after a value whose node does not say it: that of a list or object, and of a long text.
+// end is the position after a value whose node does not contain it: a list, an object or a long text.
 type end struct{ node, at uint32 }
 
 // Tree is the text and the nodes of a document.
@@ -110,7 +110,7 @@ func (t *Tree) next(at uint32) uint32 {
 	return at + 1
 }
 
-// raw returns the text of a value, of a string without its quotes, of a list or object with its brackets.
+// raw returns the text of a value: a string without its quotes, a list or object with its brackets.
 func (t *Tree) raw(at uint32) []byte {
 	n := t.nodes[at]
 	if n.holds() || n.extent() == longText {
@@ -139,8 +139,8 @@ func (v Value) Kind() Kind {
 // maxRaw is the maximum length of the JSON of a built document. It is needed because many objects may share one long key.
 const maxRaw = 16 << 20
 
-// Raw returns the JSON of the value, but a string without its quotes. For a parsed document it is the original text. For a built
-// document it is cut off after maxRaw bytes.
+// Raw returns the JSON of the value. If the value is a string, the result is without quotes. For a parsed document it is the original
+// text. For a built document it is cut off after maxRaw bytes.
 func (v Value) Raw() string {
 	if v.tree == nil {
 		return "null"
@@ -252,7 +252,7 @@ func (v Value) Members(yield func(string, Value) bool) {
 	}
 }
 
-// Position returns a tree and a number, for which Tree.At returns the value. A list of numbers takes less memory than a list of
+// Position returns a tree and a number. Tree.At returns the value for the number. A list of numbers takes less memory than a list of
 // values.
 func (v Value) Position() (*Tree, uint32) { return v.tree, v.at }
 

@@ -119,7 +119,7 @@ func TestWrong(t *testing.T) {
 	}
 }
 
-// TestReuse checks that a Parser leaves nothing of one document in the next, and allocates nothing after the first.
+// TestReuse checks that a Parser leaves nothing of one document in the next, and allocates nothing after the first document.
 func TestReuse(t *testing.T) {
 	var p Parser
 	for _, text := range []string{`{"a":"\n","b":[1,2,3]}`, `[`, `"x"`, `{"a":2}`} {
@@ -140,7 +140,7 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-// FuzzParse compares the Parser with encoding/json.
+// FuzzParse checks that the Parser accepts the same texts as encoding/json, and reads the same values.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`{"a":[1,-2.5e+3,true,false,null,"x\u00e9\n"],"a":2}`, `[[],{}]`, `"\ud800"`, ` 0 `, `1e`, `{"a":1,}`, "\"\x1f\"",
@@ -174,7 +174,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// A clone is equal, and stays valid when the Parser is used again.
+// TestClone checks that a clone is equal to its original, and stays valid when the Parser is used again.
 func TestClone(t *testing.T) {
 	var p Parser
 	text := []byte(`{"a": [1, {"b\n": "x\u00e9"}], "c": null}`)
@@ -203,7 +203,7 @@ func TestClone(t *testing.T) {
 	}
 }
 
-// A text whose length does not fit into its node keeps its length.
+// TestLongText checks that a text whose length does not fit into its node keeps its length.
 func TestLongText(t *testing.T) {
 	tree := &Tree{text: make([]byte, longText+20)}
 	list := tree.begin(Array, 0)

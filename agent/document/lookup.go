@@ -6,7 +6,7 @@ type Lookup struct {
 	slots     map[string]int
 	object    Value     // the object to which found belongs, or null
 	found     []Value   // members of object, by slot
-	layout    []keySlot // the keys of the previous objects, in their order; without keys that have escapes
+	layout    []keySlot // the keys of earlier objects, in their order, without keys that have escapes
 	unescaped []byte    // reused memory for a key
 }
 
@@ -19,7 +19,7 @@ type keySlot struct {
 	slot int
 }
 
-// Slot returns the number of a key, which Get takes.
+// Slot returns the number of a key. The method Get expects this number.
 func (l *Lookup) Slot(key string) int {
 	slot, known := l.slots[key]
 	if !known {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestLookup compares Lookup.Get with Value.Get, in objects with similar and with different keys.
+// TestLookup checks that Lookup.Get returns the same as Value.Get, for objects with similar and with different keys.
 func TestLookup(t *testing.T) {
 	var l Lookup
 	r := rand.New(rand.NewPCG(1, 2))

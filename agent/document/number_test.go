@@ -57,7 +57,7 @@ func TestParseNumber(t *testing.T) {
 	}
 }
 
-// TestDecimals compares numbers with a point with strconv.
+// TestDecimals checks that ParseNumber reads numbers with a decimal point in the same way as strconv.
 func TestDecimals(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 10_000 {

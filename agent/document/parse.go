@@ -76,8 +76,9 @@ func (p *Parser) Parse(text []byte) (Value, error) {
 }
 
 // ParseLines decodes a sequence of JSON texts into a list. Usually there is one JSON text per line (NDJSON, JSON Lines), but a line may
-// have several of them, and each may have several lines. A separator of RFC 7464 may precede each. The text must not change while the
-// document is in use. An error is a *LineError with the line on which the JSON text begins; its position counts from the start of text.
+// have several JSON texts, and a JSON text may have several lines. A separator of RFC 7464 may precede each JSON text. The text must not
+// change while the document is in use. An error is a *LineError with the line on which the wrong JSON text begins. The position in a
+// SyntaxError inside it counts from the start of text.
 func (p *Parser) ParseLines(text []byte) (Value, error) {
 	if err := p.begin(text); err != nil {
 		return Value{}, err
@@ -101,7 +102,8 @@ func (p *Parser) gap() {
 	}
 }
 
-// oneOfMany parses a JSON text that others may follow. After a number, a string or a word there must be a gap: 1 and 2 are not 12.
+// oneOfMany parses a JSON text that others may follow. After a number, a string or a word there must be a gap, since the numbers 1 and 2
+// cannot be written as 12.
 func (p *Parser) oneOfMany() error {
 	isContainer := p.peek() == '{' || p.peek() == '['
 	err := p.value(1)
@@ -130,7 +132,7 @@ func (p *Parser) begin(text []byte) error {
 	return nil
 }
 
-// want returns the error that something else was expected at the current position.
+// want returns the error that says what was expected at the current position.
 func (p *Parser) want(what string) error {
 	if p.at >= len(p.tree.text) {
 		return ErrShort
@@ -140,7 +142,7 @@ func (p *Parser) want(what string) error {
 
 // space skips white space, and comments if the parser is lenient.
 func (p *Parser) space() {
-	if c := p.peek(); c <= ' ' || c == '/' { // otherwise there is nothing to skip, and no call
+	if c := p.peek(); c <= ' ' || c == '/' { // no call of skipSpace if there is nothing to skip
 		p.skipSpace()
 	}
 }

@@ -47,9 +47,9 @@ func plain(text string) int {
 	return len(text)
 }
 
-// special returns the index of the next quote, backslash or control character at or after i. It tests eight bytes at a time: the
-// subtraction sets the high bit of each byte that is zero (or below a space). Higher bytes may have the bit wrongly, but the lowest
-// bit that is set is right.
+// special returns the index of the next quote, backslash or control character at or after i. It tests eight bytes at a time: a
+// subtraction sets the high bit of each byte that is zero (or below a space). It may wrongly set that bit in higher bytes too, but the
+// lowest bit that is set is always right.
 func special(text []byte, i int) int {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for ; i+8 <= len(text); i += 8 {

@@ -8,7 +8,7 @@
 //     missing: the file can end in the middle of a record, or in zeros. A reader must find the end of the intact data, for
 //     example by checksums, and truncate the file there before appending.
 //   - A file that [FS.Lock] has locked is locked for one process until Unlock, or until the process ends.
-//   - Symbolic links are kept: Replace and ReplaceFile replace the file to which a link points. Lock does not change such a file.
+//   - Symbolic links are kept: Replace and ReplaceFile replace the file to which a link points. Lock does not change that file.
 //
 // [Dir] is a directory on disk. For tests, package [github.com/collectington/collectington/agent/durable/disktest] has a simulated
 // directory, which can fail and lose data that was not synced.
@@ -96,8 +96,8 @@ type Replaced struct {
 	Left    []string // temporary files that could not be removed
 }
 
-// ReplaceAll replaces several files like Replace, but syncs the directory only once. It works in order and stops at the first
-// error. A symbolic link is replaced by the file.
+// ReplaceAll replaces several files like Replace, but syncs the directory only once. It works in order and stops at the first error.
+// Unlike Replace, it replaces a symbolic link itself by the new file.
 func ReplaceAll(fsys FS, names []string, write func(i int, w io.Writer) error) (r Replaced, err error) {
 	created, synced, err := writeTemp(fsys, names, write)
 	for r.Named < synced {

@@ -42,7 +42,7 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// TestAppend appends, reads back, truncates and appends again, also over two openings.
+// TestAppend checks that data can be appended, read back, truncated and appended again, also when the file is opened a second time.
 func TestAppend(t *testing.T) {
 	d := durable.NewDir(t.TempDir())
 	for i, want := range []string{"one", "ontwo"} {
@@ -82,7 +82,7 @@ func TestReadDir(t *testing.T) {
 	}
 }
 
-// TestReplaceFile replaces a file for its owner only, and removes temporary files that are old enough.
+// TestReplaceFile checks that only the owner can read a replaced file, and that temporary files are removed if they are old enough.
 func TestReplaceFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "token")
@@ -118,8 +118,8 @@ func TestReplaceFile(t *testing.T) {
 	}
 }
 
-// TestReplaceBehindLinks replaces files behind symbolic links, also relative ones in directories that are links themselves. The
-// links stay, and nothing is left beside them.
+// TestReplaceBehindLinks checks that files behind symbolic links are replaced, also behind relative links in directories that are links
+// themselves. The links stay, and nothing is left beside them.
 func TestReplaceBehindLinks(t *testing.T) {
 	for name, replace := range map[string]func(path, content string) error{
 		"Replace": func(path, content string) error {

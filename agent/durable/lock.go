@@ -43,7 +43,7 @@ func (d *Dir) WaitLock(ctx context.Context, name, word string, pause time.Durati
 		case errors.Is(err, errors.ErrUnsupported):
 			return "", func() {}, nil
 		case err == nil:
-			return before, func() { _ = own.Unlock() }, nil // it ends with the process at the latest
+			return before, func() { _ = own.Unlock() }, nil // at the latest, the lock ends with the process
 		case !held:
 			return "", nil, err
 		}

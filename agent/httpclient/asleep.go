@@ -6,8 +6,9 @@ import (
 	"github.com/collectington/collectington/agent/clock"
 )
 
-// sleepMeter returns how long the machine has been suspended since it was started; nil = ask the system, not a test. Go's monotonic
-// clock stops while the machine is suspended, but tokens expire, and pauses that servers have asked for end.
+// sleepMeter returns how long the machine has been suspended since it was started. A nil sleepMeter asks the system; tests set another
+// one. It is needed because Go's monotonic clock stops while the machine is suspended, but tokens still expire, and pauses that servers
+// have asked for still end.
 type sleepMeter func() time.Duration
 
 func (s sleepMeter) read() time.Duration {
@@ -29,7 +30,7 @@ func (s sleepMeter) now() moment { return moment{time.Now(), s.read()} }
 func (m moment) since(earlier moment) time.Duration { return m.Sub(earlier.Time) + m.slept(earlier) }
 
 // slept returns the time to add to m.Sub(earlier.Time) for suspensions between the two moments. It is 0 if earlier has no monotonic
-// reading, such as a time from before a restart: Sub then uses the wall clock, which does not stop.
+// reading, for example if it is from before a restart. Sub then uses the wall clock, which does not stop.
 func (m moment) slept(earlier moment) time.Duration {
 	if earlier.Time == earlier.Round(0) {
 		return 0

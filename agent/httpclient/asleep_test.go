@@ -15,7 +15,7 @@ type machine struct{ asleep time.Duration }
 
 func (m *machine) meter() sleepMeter { return func() time.Duration { return m.asleep } }
 
-// tokens returns tokens that expire after a lifetime. The source states the expiry as a lifetime, or as a time of day.
+// tokens is a TokenSource whose tokens expire after a lifetime. It states the expiry as a lifetime, or, if ofDay is set, as a time of day.
 type tokens struct {
 	lifetime time.Duration
 	ofDay    bool
@@ -52,7 +52,7 @@ func TestTokenExpiresAsleep(t *testing.T) {
 	m.asleep += time.Minute
 	want(2)
 
-	// A time of day is compared with the clock, which shows the time asleep by itself.
+	// A time of day is compared with the wall clock, which includes the time of suspensions.
 	s.ofDay = true
 	m.asleep += time.Hour
 	want(3)

@@ -216,7 +216,7 @@ func TestTokenServerFails(t *testing.T) {
 	}
 }
 
-// TestTokenWaitersTimeOut checks that a request that waits for the token of another one ends at its own time-out.
+// TestTokenWaitersTimeOut checks that a request that waits for the token which another request asks for ends at its own time-out.
 func TestTokenWaitersTimeOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -252,7 +252,7 @@ func TestMissingSecretIsNamed(t *testing.T) {
 	}
 }
 
-// TestTokenForgotten checks that a token in use stays a secret, however many others were registered since it was received.
+// TestTokenForgotten checks that a token in use stays a secret, however many other secrets were registered after it.
 func TestTokenForgotten(t *testing.T) {
 	w := newWorld(t)
 	const token = "access-token-0123456789"

@@ -20,8 +20,8 @@ type Client struct {
 }
 
 // Client returns a client with these settings. The client reads the secrets and the files of tls_config again at each request,
-// so that a rotated secret is used at once. Requests fail as long as a file of tls_config cannot be used; if that is so already
-// now, Host.Unready is called. Client returns an error if auth names no provider.
+// so that a rotated secret is used at once. Requests fail as long as a file of tls_config cannot be used. If a file cannot be used
+// already now, Client calls Host.Unready. It returns an error if auth names no provider.
 func (h *Host) Client(s *Settings) (*Client, error) {
 	transport := newTransport(h, s.TLS, &s.Proxy)
 	authenticator, err := h.Authenticator(s)

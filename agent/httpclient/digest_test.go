@@ -16,12 +16,12 @@ import (
 
 const digestSettings = `digest_auth: {username: ops, password: "env:PASSWORD"}`
 
-// digestServer takes answers to its challenge that httpbin finds right, each number once, and shows the method and the body. The
-// challenge changes with each call of renew.
+// digestServer accepts answers to its challenge that httpbin finds right. It accepts each number (nc) once. It shows the method and the
+// body of a request. Each call of the method renew changes the challenge.
 type digestServer struct {
 	challenge string
 	nonce     string
-	seen      []string // the numbers of the answers
+	seen      []string // the numbers (nc) of the accepted answers
 	codes     []int
 }
 
@@ -83,7 +83,7 @@ func TestDigest(t *testing.T) {
 			get(200)
 			w.rotate("PASSWORD", "hunter33")
 			get(401, 401)
-			get(401, 401) // one wrong answer each, which servers count
+			get(401, 401) // only one wrong answer for each request, since servers count them
 			w.rotate("PASSWORD", "hunter22")
 			get(401, 200)
 			for _, e := range w.exchanges() {

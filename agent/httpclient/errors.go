@@ -64,8 +64,8 @@ func explain(ctx context.Context, redact redactor, err error) error {
 	return &explainedError{redact.text(prefix + text), []error{err}}
 }
 
-// saysMore reports whether an error after a time-out is more precise than the error of the context: it names the process that held the
-// lock of the credentials.
+// saysMore reports whether an error after a time-out says more than the error of the context. An example is an error that names the
+// process which holds the lock of the credentials.
 func saysMore(ctx context.Context, err error) bool {
 	_, ok := errors.AsType[*CredentialsError](err)
 	return ok && !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err())

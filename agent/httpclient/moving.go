@@ -41,7 +41,8 @@ type movingTransport struct {
 	build   func(dialFunc) *http.Transport
 	dial    dialFunc
 	resolve resolveFunc
-	// dialsNames says that dial is called with names, which it resolves. Otherwise dial is called with addresses from resolve.
+	// dialsNames says that the function dial is called with names, and resolves them. Otherwise dial is called with addresses from the
+	// function resolve.
 	dialsNames bool
 
 	mu      sync.Mutex
@@ -77,8 +78,8 @@ func (c *movingConn) Close() error {
 	return c.Conn.Close()
 }
 
-// newMovingTransport returns a movingTransport whose transports are made by build. It returns a transport of build itself if
-// names need not be followed: for a unix socket, or if only h.Dial resolves names.
+// newMovingTransport returns a movingTransport whose transports are made by the function build. If names need not be followed, it
+// returns a single transport from build. This is the case for a unix socket, and if only h.Dial resolves names.
 func newMovingTransport(h *Host, build func(dialFunc) *http.Transport) http.RoundTripper {
 	m := &movingTransport{build: build, dial: h.Dial, resolve: h.Resolve, peers: map[string]*peer{}}
 	switch {
@@ -155,7 +156,7 @@ func (m *movingTransport) dialName(ctx context.Context, network, host, port stri
 	return nil, netip.Addr{}, err
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements [http.RoundTripper].
 func (m *movingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	address := m.dialed(req)
 	m.follow(req.Context(), address)
@@ -183,7 +184,7 @@ func (m *movingTransport) transport() *http.Transport {
 	return current.Transport
 }
 
-// dialed returns the address that is dialed for a request: the address of the proxy if there is one, else of the server.
+// dialed returns the address that is dialed for a request: that of the proxy if there is one, and otherwise that of the server.
 func (m *movingTransport) dialed(req *http.Request) string {
 	to := req.URL
 	m.mu.Lock()

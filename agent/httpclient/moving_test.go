@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// zone is a name's addresses in DNS, and servers at addresses that begin with 10.0.0.
+// zone has the addresses of a name in DNS, and servers at addresses that begin with 10.0.0.
 type zone struct {
 	*world
 	mu      sync.Mutex
@@ -22,7 +22,7 @@ type zone struct {
 	lookups int
 	rotates bool
 	dials   int
-	codes   map[string]int // of the servers by address; 0 = 200
+	codes   map[string]int // status codes of the servers by address; 0 = 200
 }
 
 func newZone(t *testing.T, addresses ...string) *zone {
@@ -71,7 +71,7 @@ func (z *zone) set(addresses ...string) {
 	}
 }
 
-// follows sends requests at intervals until the server at an address responds, and returns after what time it did.
+// follows sends requests at intervals until the server at the wanted address responds. It returns how long this took.
 func (z *zone) follows(t *testing.T, c *Client, every time.Duration, want string) time.Duration {
 	t.Helper()
 	for began := time.Now(); time.Since(began) <= 10*time.Minute; time.Sleep(every) {
@@ -115,7 +115,7 @@ func TestServerMoves(t *testing.T) {
 				if z.dials != dials+1 {
 					t.Errorf("%d connections, want 1 more", z.dials-dials)
 				}
-				// And once more, from one that answers 200.
+				// The name moves once more, away from a server that answers 200.
 				z.set("10.0.0.3", "10.0.0.1")
 				z.codes["10.0.0.1"] = 0
 				if took := z.follows(t, client, c.every, "10.0.0.3"); took > time.Minute {
@@ -126,7 +126,7 @@ func TestServerMoves(t *testing.T) {
 	}
 }
 
-// A connection is kept as long as its address is an answer, or there is none.
+// TestServerStays checks that a connection is kept as long as its address is among the answers of DNS, or DNS has no answer.
 func TestServerStays(t *testing.T) {
 	for name, change := range map[string]func(*zone){
 		"the same answer":   func(*zone) {},
@@ -157,7 +157,7 @@ func TestServerStays(t *testing.T) {
 	}
 }
 
-// A name whose answer is another one at each lookup does not cost a connection at each.
+// TestRotatingName checks that a name that resolves to another address at each lookup does not cause a new connection at each lookup.
 func TestRotatingName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t)
@@ -175,7 +175,8 @@ func TestRotatingName(t *testing.T) {
 	})
 }
 
-// A request that is under way when the server moves ends as usual. Then its connection is closed.
+// TestServerMovesDuringARequest checks that a request that is under way when the server moves ends as usual, and that its connection is
+// then closed.
 func TestServerMovesDuringARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t, "10.0.0.1")
@@ -204,7 +205,7 @@ func TestServerMovesDuringARequest(t *testing.T) {
 	})
 }
 
-// The name that counts is that of the proxy.
+// TestProxyMoves checks that, with a proxy, the client follows the name of the proxy.
 func TestProxyMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t, "10.0.0.1")
@@ -217,7 +218,7 @@ func TestProxyMoves(t *testing.T) {
 	})
 }
 
-// A name that rotates is followed at once when the server refuses requests.
+// TestRotatingNameThatRefuses checks that a rotating name is followed at once when the server refuses requests.
 func TestRotatingNameThatRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t)

@@ -25,7 +25,7 @@ func NamesSecret(name string) bool {
 	name = strings.ToLower(name)
 	for _, word := range []string{"keywords", "keyword", "metrickeys", "issuekeys", "authors", "author"} {
 		if name == word {
-			return false // words with key or auth in them that hold none
+			return false // these contain "key" or "auth", but name no secret
 		}
 	}
 	for _, part := range []string{

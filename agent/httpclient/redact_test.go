@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// TestShownBodies checks that the beginning of a body is shown without secrets, and that of a token request is not.
+// TestShownBodies checks that the beginning of a body is shown without secrets, and that the body of a token request is not shown.
 func TestShownBodies(t *testing.T) {
 	for body, want := range map[string]string{
 		"":                                       "nil",
@@ -43,7 +43,7 @@ func TestShownBodies(t *testing.T) {
 	}
 }
 
-// TestShownFiles checks that a file in a body of parts is shown by its name and size only, and that other parts are shown as a form is.
+// TestShownFiles checks that, in a multipart body, only the name and size of a file are shown, and that other parts are shown as in a form.
 func TestShownFiles(t *testing.T) {
 	file := strings.Repeat("<?xml ordinary text?>", 10_000)
 	for parts, want := range map[string]string{

@@ -118,7 +118,8 @@ func TestOtherOrigin(t *testing.T) {
 	}
 }
 
-// TestKeepMethod checks that a redirect that would turn a POST into a GET is returned, and that others are followed.
+// TestKeepMethod checks that a redirect that would turn a POST into a GET is returned as the response, and that other redirects are
+// followed.
 func TestKeepMethod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -85,8 +85,8 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	for {
 		if len(into) == cap(into) {
 			// The caller may keep the memory for the next body. So it grows only by a quarter, to a little more than the
-			// Content-Length, and at most to one byte more than the limit: that byte shows that the limit is exceeded. A filter may
-			// hold many bytes when few are left to the limit, so with a filter the limit is no measure.
+			// Content-Length, and at most to one byte more than the limit: that byte shows that the limit is exceeded. The limit is not
+			// used with a filter, which may still hold many bytes when nearly all bytes within the limit have been read.
 			held := int64(len(into) - begin)
 			more := max(held/4, minRead)
 			if rest := r.ContentLength - held; rest >= 0 && rest < more {

@@ -16,7 +16,7 @@ import (
 	"testing/synctest"
 )
 
-// counted counts what is read of a body.
+// counted counts the bytes that are read from a body.
 type counted struct {
 	io.Reader
 	n int64
@@ -90,8 +90,8 @@ func TestReadBodyMemory(t *testing.T) {
 	}
 }
 
-// A filter that still holds the body when the limit is reached does not make the memory grow byte by byte, and neither does the largest
-// Content-Length.
+// TestReadBodyGrowsInFewSteps checks that the memory does not grow byte by byte if a filter still holds the body when the limit is reached,
+// or if the Content-Length is the largest possible one.
 func TestReadBodyGrowsInFewSteps(t *testing.T) {
 	const window = 64 << 10
 	for name, c := range map[string]struct {

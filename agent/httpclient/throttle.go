@@ -100,7 +100,7 @@ func signedOnce(req *http.Request) bool {
 	return strings.HasPrefix(credentials, sigV4Prefix) || strings.HasPrefix(credentials, digestPrefix)
 }
 
-// waitedKey is the context key of a pointer to a duration. throttledTransport sets it to how long the request has waited.
+// waitedKey is the context key of a pointer to a duration. throttledTransport sets that duration to the time that the request has waited.
 type waitedKey struct{}
 
 // throttledTransport delays requests until rate limits and the server's own limits allow them.
@@ -233,7 +233,7 @@ func (t *throttle) pause(sender digest, d time.Duration, why string) {
 	}
 }
 
-// setLimit sets a job's only limit, for an origin; nil removes it.
+// setLimit removes all limits of a job and then sets its limit for an origin, unless r is nil.
 func (t *throttle) setLimit(job, origin string, r *RateLimit) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -165,8 +165,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestUnusedLimitsAreForgotten checks that the limit of an origin goes when no job has one for it any more, but not before a job that gets
-// it back could send a request too early.
+// TestUnusedLimitsAreForgotten checks that an origin is forgotten when no job has a limit for it any more. It must not be forgotten as long
+// as a job that gets its limit back could then send a request too early.
 func TestUnusedLimitsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s SharedState

@@ -147,7 +147,8 @@ func TestClientCertificate(t *testing.T) {
 	wantError(t, err, "a client certificate is set by tls_config.cert_file and key_file")
 }
 
-// TestOldTLS checks what is said of servers that speak only an old version of TLS or an old key exchange, and that it helps.
+// TestOldTLS checks the error for servers that only support an old version of TLS or an old key exchange, and that the setting which the
+// error names helps.
 func TestOldTLS(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)
 	cert := ca.issue(t, time.Now().Add(time.Hour))
@@ -169,7 +170,7 @@ func TestOldTLS(t *testing.T) {
 		"and if it has RSA key exchange alone start cton with the environment variable GODEBUG=tlsrsakex=1; a client certificate is set by")
 }
 
-// TestEncryptedKeys logs in with a client certificate whose key is encrypted, to a server that wants one.
+// TestEncryptedKeys checks that a client certificate whose key is encrypted can be used at a server that wants a client certificate.
 func TestEncryptedKeys(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)
 	cert := ca.issue(t, time.Now().Add(time.Hour))
@@ -232,7 +233,7 @@ func TestEncryptedKeys(t *testing.T) {
 	}
 }
 
-// TestHTTP1Only checks that a server that speaks both versions of HTTP is spoken to by the older.
+// TestHTTP1Only checks that http1_only makes the client use HTTP/1.1 with a server that also offers HTTP/2.
 func TestHTTP1Only(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, r.Proto) }))
@@ -261,8 +262,8 @@ func TestTLSMismatch(t *testing.T) {
 	wantError(t, err, "the certificate has expired or is not yet valid, or this host's clock is wrong")
 }
 
-// TestTLSFilesThatCannotBeUsed checks that a file that is missing, unreadable or wrong costs the requests and not the client,
-// that Unready gets the same reason at once, and that requests work as soon as the files do.
+// TestTLSFilesThatCannotBeUsed checks that a client can be made with a file that is missing, unreadable or wrong, and that only its
+// requests fail. Unready must get the same error at once, and requests must succeed as soon as the files can be used.
 func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)
 	cert := ca.issue(t, time.Now().Add(time.Hour))
@@ -325,8 +326,8 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// TestTLSFilesChangeUnderLoad replaces the authority while requests are under way: each of them succeeds or reports an unknown
-// authority.
+// TestTLSFilesChangeUnderLoad checks that, when the authority is replaced while requests are under way, each request succeeds or reports
+// an unknown authority.
 func TestTLSFilesChangeUnderLoad(t *testing.T) {
 	w, ca, other := tlsWorld(t), newAuthority(t), newAuthority(t)
 	server := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(time.Hour))}})

@@ -33,7 +33,7 @@ type TokenMemory interface {
 	// Store stores the data. kept reports whether the data is on disk. If data is not kept over restarts, kept is false and err is nil.
 	Store(data []byte) (kept bool, err error)
 	Ready() error // why Store would fail; nil = it would not
-	// At returns the memory for one of several servers, each of which has data of its own. Its Lock locks nothing.
+	// At returns the memory for one of several servers, each of which has data of its own. The Lock of that memory locks nothing.
 	At(server string) TokenMemory
 	// Lock locks the memory. It waits while another process has the lock, until ctx ends. shared reports whether other processes can
 	// use the memory: they may then have stored something since the last Load.
@@ -293,7 +293,8 @@ func (t *TokenCache) valid(now moment) bool {
 	return e.IsZero() || now.Add(slept).Before(e.Add(-min(10*time.Second, e.Sub(t.got.Time)/10)))
 }
 
-// fail postpones the next login. It returns the error for all requests until then. It is always the same error, so that it is logged once.
+// fail postpones the next login. It returns the error for all requests until then. All of them get the same error value, so that the error
+// is logged once.
 func (t *TokenCache) fail(why error, now moment) error {
 	next, longest := failedPause, maxFailedPause
 	if _, ok := errors.AsType[*refusedError](why); ok {

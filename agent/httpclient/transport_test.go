@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// answers is a transport that answers from a function.
+// answers is a transport that answers with the text that the function returns.
 type answers func(*http.Request) string
 
 func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -17,8 +17,8 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// TestTransportReplacesTheNetwork checks that Host.Transport answers requests by https, through a proxy and for tokens, without
-// a certificate, and that they are observed without secrets.
+// TestTransportReplacesTheNetwork checks that Host.Transport answers requests over https, requests through a proxy and requests for tokens,
+// all without a certificate, and that these requests are observed without secrets.
 func TestTransportReplacesTheNetwork(t *testing.T) {
 	w := newWorld(t) // without listeners
 	w.host.Transport = answers(func(req *http.Request) string {

@@ -7,7 +7,7 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// BenchmarkExpressions compares expressions with what gojq itself takes for them.
+// BenchmarkExpressions compares the time for expressions with the time that gojq itself takes for them.
 func BenchmarkExpressions(b *testing.B) {
 	items := make([]any, 1000)
 	for i := range items {

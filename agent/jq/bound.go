@@ -28,7 +28,8 @@ const (
 	checkTable  = hidden + "table"  // for a value that is transposed
 )
 
-// checks returns the functions of gojq whose input must pass a check. The keys are name and number of arguments.
+// checks returns the functions of gojq whose input must pass a check. A key is a function's name and number of arguments, and its value
+// is the name of the check.
 func checks() map[string]string {
 	all := map[string]string{"delpaths/1": checkWhole, "error/0": checkText, "halt_error/0": checkText, "halt_error/1": checkText, "tonumber/0": checkDigits, "transpose/0": checkTable}
 	for _, name := range []string{
@@ -41,7 +42,7 @@ func checks() map[string]string {
 	return all
 }
 
-// argumentChecks returns the functions of gojq whose first argument must pass a check.
+// argumentChecks returns the functions of gojq whose first argument must pass a check, in the same form as checks.
 func argumentChecks() map[string]string {
 	return map[string]string{"setpath/2": checkPath, "getpath/1": checkPath, "error/1": checkText, "strftime/1": checkText, "strptime/1": checkText}
 }
@@ -58,11 +59,11 @@ func bound(q *gojq.Query) error {
 
 // binder rewrites a query. It does not change calls of functions that the query itself defines.
 type binder struct {
-	own               []string // the names of functions in scope, with the number of their arguments
+	own               []string // the functions and parameters in scope that the query defines: name and number of arguments
 	checks, arguments map[string]string
 	replaced          map[string]bool
-	known             map[string]bool // functions of jq that are in library
-	library           []*gojq.FuncDef // functions of jq that the query needs
+	known             map[string]bool // the functions that were added to library
+	library           []*gojq.FuncDef // functions written in jq that the query needs
 	err               error
 }
 
@@ -121,7 +122,7 @@ func (b *binder) operator(q *gojq.Query) {
 		*q = gojq.Query{FuncDefs: q.FuncDefs, Op: gojq.OpPipe, Left: q.Right, Patterns: []*gojq.Pattern{{Name: operand}}, Right: update}
 	case gojq.OpAssign, gojq.OpModify, gojq.OpUpdateAlt:
 		check := checkDeep
-		if q.Op == gojq.OpModify && b.mayBeEmpty(q.Right) { // gojq then processes the whole value
+		if q.Op == gojq.OpModify && b.mayBeEmpty(q.Right) { // in this case gojq processes the whole value
 			check = checkWhole
 		}
 		update := *q
@@ -131,7 +132,7 @@ func (b *binder) operator(q *gojq.Query) {
 	}
 }
 
-// mayBeEmpty reports whether an expression, which was already rewritten, may have no value. It may be true although the expression
+// mayBeEmpty reports whether an expression, which was already rewritten, may have no value. It may also return true for an expression that
 // always has a value.
 func (b *binder) mayBeEmpty(q *gojq.Query) bool {
 	switch t := q.Term; {
@@ -317,8 +318,8 @@ func (b *binder) format(t *gojq.Term) {
 	}
 }
 
-// concatenation rewrites a string that contains expressions as a sum of strings. function is applied to the values of the
-// expressions.
+// concatenation rewrites a string that contains expressions as a sum of strings. The function with the name in function is applied to the
+// values of the expressions.
 func (b *binder) concatenation(t *gojq.Term, s *gojq.String, function string) {
 	if s.Queries == nil {
 		return
@@ -359,8 +360,8 @@ func (b *binder) function(t *gojq.Term) {
 	}
 }
 
-// need adds a function that is written in jq, and functions that it calls, to the library. It reports whether there is such a
-// function.
+// need adds a function that is written in jq, and the functions that it calls, to the library. It returns false if no function of this
+// name is written in jq.
 func (b *binder) need(name string, arguments int) bool {
 	text := builtinText(name, arguments)
 	if text == "" {

@@ -15,7 +15,8 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// plain returns what gojq itself gives for an expression: its values as JSON, or the error of compiling or running.
+// plain returns what gojq itself gives for an expression: its values as JSON, or the error of compiling or running. done is false if there
+// is nothing to compare, because the text cannot be parsed, the context has ended, or there are too many values.
 func plain(ctx context.Context, text string, in any) (results []string, done bool) {
 	query, err := gojq.Parse(text)
 	if err != nil {
@@ -38,7 +39,7 @@ func plain(ctx context.Context, text string, in any) (results []string, done boo
 	return results, false
 }
 
-// bounded returns what the package gives for it.
+// bounded returns what this package gives for an expression. over is the error if the run has exceeded its limits.
 func bounded(ctx context.Context, text string, in any) (results []string, over error) {
 	_, code, err := Compile(text)
 	if err != nil {
@@ -81,7 +82,7 @@ func inputs() []string {
 	}
 }
 
-// expressions use every operator and function of jq in some way.
+// expressions returns expressions that use every operator and function of jq.
 func expressions() []string {
 	all := []string{
 		`.a + .b`, `.a - [1]`, `. - [1, "a"]`, `. * 2`, `. * {b: {c: {d: 1}}}`, `"ab" * 3`, `"ab" * 0`, `"ab" * -1`, `3 * "ab"`, `. / ", "`, `. % 5`, `. % 0`, `. / 0`, `5 % -2`,
@@ -111,7 +112,7 @@ func expressions() []string {
 	return all
 }
 
-// TestExpressionsMeanWhatTheyMeanToGojq compares the values and errors with those of gojq itself.
+// TestExpressionsMeanWhatTheyMeanToGojq checks that expressions have the same values and errors as in gojq itself.
 func TestExpressionsMeanWhatTheyMeanToGojq(t *testing.T) {
 	ctx := t.Context()
 	for _, text := range expressions() {
@@ -152,7 +153,7 @@ func FuzzExpressions(f *testing.F) {
 	})
 }
 
-// TestBuiltinsAreThoseOfGojq compares builtin.jq with the file of the module, other than the functions that differ on purpose.
+// TestBuiltinsAreThoseOfGojq checks that builtin.jq is the same as in the module gojq, except for the functions that differ on purpose.
 func TestBuiltinsAreThoseOfGojq(t *testing.T) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/itchyny/gojq").Output()
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// TestRunsEndOverTheirBounds runs expressions that take gigabytes, or as good as no end, in gojq.
+// TestRunsEndOverTheirBounds checks that expressions that take gigabytes or practically unlimited time in gojq end with an error.
 func TestRunsEndOverTheirBounds(t *testing.T) {
 	many := map[string]any{"n": 1_000_000_000, "m": 5_000_000, "d": 200_000, "t": strings.Repeat("ab,", 100_000)}
-	const max = 16 << 20 // a run that may take less ends sooner
+	const max = 16 << 20 // less than maxMemory, so that the runs end sooner
 	const memory, depth, often = "used more than 16 MiB of memory", "nested more than 10000 levels deep", "its parts occur too often"
 	for text, want := range map[string]string{
 		`reduce range(60) as $i ("x"; . + .) | length`:             memory,
@@ -76,7 +76,7 @@ func TestRunsEndOverTheirBounds(t *testing.T) {
 	}
 }
 
-// peak measures the heap until the function that it returns is called.
+// peak measures the heap until the returned function is called. That function returns the largest growth, in bytes.
 func peak(t *testing.T) func() int64 {
 	t.Helper()
 	runtime.GC()
@@ -98,7 +98,7 @@ func peak(t *testing.T) func() int64 {
 	return func() int64 { close(done); <-ended; return most }
 }
 
-// TestRunsEndWithTheirContext runs expressions for which gojq does not end for hours, or has no end, with a context that ends.
+// TestRunsEndWithTheirContext checks that expressions for which gojq takes hours, or never ends, end soon after their context.
 func TestRunsEndWithTheirContext(t *testing.T) {
 	text := strings.Repeat("a,", 2<<20)
 	list := make([]any, 200_000)
@@ -127,7 +127,8 @@ func TestRunsEndWithTheirContext(t *testing.T) {
 	}
 }
 
-// TestLongTextsTakeTimeInProportion replaces and splits a text of megabytes, for which gojq takes hours.
+// TestLongTextsTakeTimeInProportion checks the replacing and splitting of a long text, for which gojq takes time proportional to the square
+// of the length.
 func TestLongTextsTakeTimeInProportion(t *testing.T) {
 	in := strings.Repeat("a,", 1<<16)
 	for text, want := range map[string]string{
@@ -144,7 +145,7 @@ func TestLongTextsTakeTimeInProportion(t *testing.T) {
 	}
 }
 
-// TestCodeCanRunSeveralTimesAtOnce runs an expression in its own loop.
+// TestCodeCanRunSeveralTimesAtOnce checks that an expression can be run while another run of it yields a value.
 func TestCodeCanRunSeveralTimesAtOnce(t *testing.T) {
 	_, code, err := Compile(`.[] | . * 2`)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// replacement replaces a function of gojq in expressions by a function of this package, which counts its memory and work (see meter).
+// replacement says which function of this package replaces a function of gojq in expressions. The function of this package counts its
+// memory and work (see meter).
 type replacement struct {
 	name      string
 	arguments int
@@ -151,7 +152,7 @@ func (m *meter) checkDigits(v any) error {
 	return nil
 }
 
-// checkTable counts the memory that transpose needs for a list of lists. In its result, all lists have the same length, so the memory is
+// checkTable counts the memory that transpose needs for a list of lists. All lists in its result have the same length, so the memory is
 // that of a table with as many columns as the longest list has items.
 func (m *meter) checkTable(v any) error {
 	rows, _ := v.([]any)

@@ -9,7 +9,7 @@ import (
 // overBounds is the value of a panic that ends a sort of package slices when a limit is exceeded.
 type overBounds struct{ err error }
 
-// ordered calls sort with a comparison that may fail. It returns the error of the comparison.
+// ordered calls the function sort with a comparison that may fail. It returns the error of the comparison.
 func (m *meter) ordered(sort func(compare func(l, r any) int)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -33,8 +33,8 @@ func (m *meter) ordered(sort func(compare func(l, r any) int)) (err error) {
 // keyed is an item of a list with the key by which it is sorted.
 type keyed struct{ item, key any }
 
-// sorted returns the items of a list in the order of their keys. The keys are the argument, or the items themselves if there is no
-// argument. ok is false if the arguments are not lists of the same length.
+// sorted returns the items of the list in, in the order of their keys. The keys are the list a[0], or the items themselves if a is empty.
+// ok is false if in and a[0] are not lists of the same length.
 func (m *meter) sorted(in any, a []any) (items []keyed, ok bool, err error) {
 	list, keys, ok := pairs(in, a)
 	if !ok {
@@ -53,7 +53,7 @@ func (m *meter) sorted(in any, a []any) (items []keyed, ok bool, err error) {
 	return items, true, err
 }
 
-// pairs returns a list and the keys of its items. ok is false if they are not lists of the same length.
+// pairs returns a list and the keys of its items, as explained at the method sorted. ok is false if they are not lists of the same length.
 func pairs(in any, a []any) (list, keys []any, ok bool) {
 	list, ok = in.([]any)
 	if len(a) == 0 {
@@ -63,7 +63,7 @@ func pairs(in any, a []any) (list, keys []any, ok bool) {
 	return list, keys, ok && also && len(list) == len(keys)
 }
 
-// byName returns the name of a function, or the name of its variant with keys if there are arguments.
+// byName returns the name of a function if a is empty, and otherwise the name of its variant with keys, such as "_sort_by".
 func byName(name string, a []any) string {
 	if len(a) == 0 {
 		return name
@@ -86,7 +86,8 @@ func (m *meter) sort(in any, a []any) any {
 	return list
 }
 
-// groups yields the items in the order of their keys. first says that the key differs from the key of the previous item.
+// groups yields the items in the order of their keys. first is true if the key differs from the key of the previous item. ok has the same
+// meaning as in the method sorted.
 func (m *meter) groups(in any, a []any, yield func(item any, first bool)) (ok bool, err error) {
 	items, ok, err := m.sorted(in, a)
 	if !ok || err != nil {
@@ -239,7 +240,7 @@ func (m *meter) objectContains(l, r map[string]any) any {
 	return true
 }
 
-// unless returns the result. If the run has exceeded its limits, it returns the error.
+// unless returns the result, or the error if the run has exceeded its limits.
 func (m *meter) unless(result any) any {
 	if m.stop != nil {
 		return m.stop

@@ -48,8 +48,8 @@ type search struct {
 	all     bool
 }
 
-// newSearch returns the search for the arguments, which are the pattern and the flags. It returns nil if they are invalid, so that
-// gojq reports the error.
+// newSearch returns the search for the arguments, which are the pattern and the flags. It returns nil without an error if they are invalid:
+// gojq then reports the error.
 func (m *meter) newSearch(in any, a []any) (*search, error) {
 	text, ok := in.(string)
 	re, also := a[0].(string)
@@ -109,7 +109,7 @@ func (s *search) each(yield func(match []int) error) error {
 	return between(-1)
 }
 
-// match is the function _match(pattern; flags; testing). It returns the matches, or, if testing is true, whether there is one.
+// match is the function _match(pattern; flags; testing). It returns the matches. If testing is true, it returns whether there is a match.
 func (m *meter) match(in any, a []any) any {
 	s, err := m.newSearch(in, a)
 	switch {
@@ -197,8 +197,8 @@ func (m *meter) pieces(in any, a []any) any {
 	return map[string]any{"parts": parts, "tail": s.text[end:]}
 }
 
-// assemble is the function _assemble(tail). It joins the texts that a substitution has made to strings, and appends tail to each
-// string. The input is a list of texts, each with the index of its string.
+// assemble is the function _assemble(tail). It builds strings from the texts that a substitution has made, and appends tail to each string.
+// The input is a list of texts, each with the index of its string.
 func (m *meter) assemble(in any, a []any) any {
 	var all []*strings.Builder
 	size := 0

@@ -35,10 +35,10 @@ func exceeded(format string, args ...any) error { return &Exceeded{fmt.Sprintf(f
 
 // meter counts what a run does. It is the context of the run: gojq checks it before each step.
 //
-// Memory is limited by the growth of the heap, since only the garbage collector knows which objects a run still uses. Other runs of
-// the process use the same heap. So the heap is only measured if this run alone may have allocated enough to exceed the limit. What
-// the run has allocated is estimated: some bytes for each step, plus the results of larger operations, which are counted before they
-// are allocated.
+// The limit for memory is a limit for the growth of the heap, since only the garbage collector knows which objects a run still uses. Other
+// runs of the process use the same heap. So the heap is only measured if this run alone may have allocated enough to exceed the limit. What
+// the run has allocated is estimated: some bytes for each step, plus the results of larger operations, which are counted before they are
+// allocated.
 type meter struct {
 	context.Context
 	closed    chan struct{}

@@ -80,7 +80,8 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// FuzzParseTime checks that a parsed time is the same after formatting, and the one of package time if that can parse it.
+// FuzzParseTime checks that a parsed time is the same after formatting and parsing it again. If package time can parse the text, its result
+// must be the same.
 func FuzzParseTime(f *testing.F) {
 	for _, text := range []string{
 		"2026-03-01T12:00:00Z", "2026-03-01 12:00:00.5 -0730", "2026-03-01T12:00:00+02", "2026-03-01", "2026-03-01T12:00:00.", "2026-03-01T12:00:00.0000000019Z", "0000-02-29T23:59:59z",
@@ -105,7 +106,7 @@ func FuzzParseTime(f *testing.F) {
 	})
 }
 
-// TestParseTimeReadsWhatGoReads compares times in RFC 3339 with those of package time.
+// TestParseTimeReadsWhatGoReads checks that ParseTime returns the same as package time for times in RFC 3339.
 func TestParseTimeReadsWhatGoReads(t *testing.T) {
 	at := time.Date(1583, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range 20_000 {
@@ -126,7 +127,7 @@ func BenchmarkParseTime(b *testing.B) {
 	}
 }
 
-// shown returns a value or an error as text, and the value.
+// shown returns the text of the error, and the error, if there is one. Otherwise it returns the text of the value, and the value.
 func shown(v any, err error) (string, any) {
 	if err != nil {
 		return err.Error(), err

@@ -17,8 +17,8 @@ import (
 // memory with the families and with the Converter. The Converter reuses its memory after [Converter.Reset], so it does not allocate
 // memory for each series again. The zero Converter is ready to use. It is not safe for concurrent use.
 type Converter struct {
-	// Labels appends to dst the labels to write for a series whose labels are own, and returns the extended slice. nil = own is
-	// written.
+	// Labels appends to dst the labels to write for a series that has the labels own, and returns the extended slice. If Labels is nil,
+	// own is written.
 	Labels func(dst, own []Label) []Label
 
 	Untimed bool  // the samples' own times are not written
@@ -156,7 +156,7 @@ func (c *Converter) start(ms int64) *timestamppb.Timestamp {
 	}
 	t := c.starts.one()
 	t.Seconds, t.Nanos = ms/1000, int32(ms%1000)*1e6
-	if t.Nanos < 0 { // before 1970: Nanos still counts forward
+	if t.Nanos < 0 { // before 1970: Nanos must not be negative
 		t.Seconds, t.Nanos = t.Seconds-1, t.Nanos+1e9
 	}
 	return t

@@ -84,7 +84,7 @@ func TestFormatsAgree(t *testing.T) {
 			want = got
 		}
 		same := func(a, b float64) bool { return a == b || a != a && b != b }
-		// OpenMetrics writes whole bounds as le="1.0"; there are none here.
+		// OpenMetrics writes whole numbers as le="1.0". The test has no such bounds.
 		if !maps.EqualFunc(want, got, same) {
 			t.Errorf("%s: Prometheus reads other series:\n%s", format, cmp.Diff(want, got))
 		}
@@ -126,7 +126,7 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// TestNativeHistogram checks that Prometheus reads the buckets of native histograms, for random ones.
+// TestNativeHistogram checks, with random native histograms, that Prometheus reads the same buckets.
 func TestNativeHistogram(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	buckets := func() (list []NativeBucket) {
@@ -182,7 +182,7 @@ func read(it histogram.BucketIterator[uint64]) (list []NativeBucket) {
 	return list
 }
 
-// TestNativeOnlyWhereDeclared checks that native buckets are left out of a metric that is declared without.
+// TestNativeOnlyWhereDeclared checks that native buckets are left out of a metric that is declared without native buckets.
 func TestNativeOnlyWhereDeclared(t *testing.T) {
 	var c Converter
 	v := &HistogramValue{Count: 1, Counts: []uint64{1, 0}, Native: &NativeBuckets{Positive: []NativeBucket{{1, 1}}}}
@@ -248,7 +248,7 @@ func TestConverterIsReinUse(t *testing.T) {
 	}
 }
 
-// TestConverterAllocations checks that nothing is allocated per series once the Converter has seen as many.
+// TestConverterAllocations checks that nothing is allocated per series once the Converter has converted as many series before.
 func TestConverterAllocations(t *testing.T) {
 	for _, d := range []*Desc{
 		{Name: "g", Type: Gauge},
@@ -265,7 +265,7 @@ func TestConverterAllocations(t *testing.T) {
 			})
 		}
 		c := Converter{Labels: func(into, own []Label) []Label { return append(append(into, own...), Label{"job", "j"}) }}
-		for range 12 { // until every slab has one block for all
+		for range 12 { // until one block of every slab is large enough for all values
 			c.Reset()
 			c.Family(&f)
 		}
@@ -279,7 +279,7 @@ func TestConverterAllocations(t *testing.T) {
 	}
 }
 
-// inUse returns the number of values in use in the slabs of a value.
+// inUse returns how many values of all slabs within v are in use.
 func inUse(v reflect.Value) (n int64) {
 	if v.Kind() != reflect.Struct {
 		return 0

@@ -32,7 +32,7 @@ const (
 	StateSet
 )
 
-// From is what the readings of a counter or a gauge are.
+// From says what the readings of a counter or a gauge mean.
 type From uint8
 
 // A counter's reading is the upstream's running total, the increase since the last tick, or one event. A gauge's reading is its
@@ -46,8 +46,9 @@ const (
 // OnDecrease says what to do when the running total of the upstream decreases.
 type OnDecrease uint8
 
-// A decrease is an upstream reset, is ignored until the total has grown past its last value, is dropped and counted, or is an
-// upstream reset after which the ledger adds on: its own total never decreases.
+// DecreaseReset: the upstream has started again from zero. DecreaseIgnore: the decrease is ignored until the total has grown past its
+// last value. DecreaseError: the reading is dropped and counted. DecreaseAdd: the upstream has started again from zero, and the ledger
+// adds its values to a total that never decreases.
 const (
 	DecreaseReset OnDecrease = iota
 	DecreaseIgnore
@@ -71,7 +72,7 @@ const (
 // FirstRun says what to do with the readings of the first tick of a metric that has no state, if they add to a running total.
 type FirstRun uint8
 
-// FirstCount counts the readings of the first tick. FirstSkip only remembers them.
+// FirstCount counts the readings of the first tick. FirstSkip only remembers them, for later ticks.
 const (
 	FirstCount FirstRun = iota
 	FirstSkip
@@ -89,7 +90,7 @@ type Desc struct {
 	Unit string `json:"unit,omitempty"`
 	Type Type   `json:"type,omitempty"`
 
-	// How identifies how the readings are made. For example, it is the text of the expressions. If How changes, the metric is
+	// How identifies how the readings are made. For example, it is the text of the expressions. A metric with another How is
 	// another metric, which starts without state.
 	How string `json:"how,omitempty"`
 
@@ -123,8 +124,8 @@ type Desc struct {
 
 	FirstRun FirstRun `json:"-"`
 
-	// MinReadings is the smallest number of readings in a tick: fewer are an error of the metric. nil = the declaration does not
-	// say it, so a tick without readings is no error, although it may not be intended.
+	// MinReadings is the smallest number of readings in a tick: fewer are an error of the metric. nil = the declaration sets no
+	// minimum, so a tick without readings is no error, although it may not be intended.
 	MinReadings *int `json:"-"`
 
 	OwnTimes bool `json:"-"` // readings have their own times

@@ -37,8 +37,8 @@ func (e *Exemplar) isPortable() bool {
 
 func everyExemplar(*Exemplar) bool { return true }
 
-// newestExemplar returns the message for the newest exemplar for which fits returns true, or nil. In the formats, a counter or
-// bucket has only one exemplar.
+// newestExemplar returns the message for the newest exemplar for which the function fits returns true, or nil if there is none. In the
+// formats, a counter or bucket has only one exemplar.
 func (c *Converter) newestExemplar(s *Series, fits func(*Exemplar) bool) *dto.Exemplar {
 	var newest *Exemplar
 	all := s.Exemplars()

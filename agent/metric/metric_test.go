@@ -33,7 +33,7 @@ func TestLabelSet(t *testing.T) {
 	}
 }
 
-// TestLabelSetAllocations bounds the allocations of a new series.
+// TestLabelSetAllocations checks that a new set needs few allocations.
 func TestLabelSetAllocations(t *testing.T) {
 	d := &Desc{LabelNames: []string{"a", "b", "c"}}
 	values := []string{"one", "two", "three"}
@@ -43,8 +43,8 @@ func TestLabelSetAllocations(t *testing.T) {
 	}
 }
 
-// TestLabelSetEquality checks that sets are equal if and only if their labels are, by Equal, by Is and as encoded bytes, and that
-// the labels can be read back, for random sets with similar and long labels.
+// TestLabelSetEquality checks, with random sets of similar and long labels, that sets are equal if and only if their labels are equal: by
+// Equal, by Is and as encoded bytes. It also checks that the labels can be read back.
 func TestLabelSetEquality(t *testing.T) {
 	dice := rand.New(rand.NewPCG(1, 2))
 	words := []string{"a", "b", "ab", "\x01a", "a\x01", "", strings.Repeat("l", 127), strings.Repeat("l", 128), strings.Repeat("x", 70_000)}
@@ -123,7 +123,7 @@ func FuzzLabelSetString(f *testing.F) {
 	})
 }
 
-// TestAccumulates checks which metrics have running totals.
+// TestAccumulates checks for which metrics the ledger keeps running totals.
 func TestAccumulates(t *testing.T) {
 	for _, c := range []struct {
 		d    Desc

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// words are the texts of the values of an enumeration, in the order of the values.
+// words has the text of each value of an enumeration, in the order of the values.
 type words []string
 
 func typeWords() words {

@@ -136,7 +136,7 @@ func (p *Pattern) searchAfter(ctx context.Context, re *regexp.Regexp, text strin
 	return moved(match[2:], pos-width), nil
 }
 
-// moved adds the number by to all positions of a match.
+// moved adds a number to all positions of a match, and returns the match.
 func moved(match []int, by int) []int {
 	for i := range match {
 		if match[i] >= 0 {
@@ -164,7 +164,7 @@ type reader struct {
 	err       error
 	text      string
 	at        int
-	every, to int // number of characters between two checks of the context, and number until the next check
+	every, to int // number of characters from one check of the context to the next, and number that is left until the next check
 }
 
 // ReadRune returns the next character, decoded as in package regexp.

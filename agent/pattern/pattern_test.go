@@ -31,7 +31,7 @@ func same(t *testing.T, pattern, text string) {
 		return
 	}
 	want := re.FindAllStringSubmatchIndex(text, -1)
-	for _, plain := range []int{p.maxPlain, 0} { // as strings, and by the reader
+	for _, plain := range []int{p.maxPlain, 0} { // search strings directly, then through the reader
 		p.maxPlain = plain
 		if got := all(t, p, text); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q in %q: %v, regexp has %v", pattern, text, got, want)
@@ -69,7 +69,7 @@ func FuzzMatches(f *testing.F) {
 	})
 }
 
-// endsAfter is a context that ends after some looks at it.
+// endsAfter is a context that ends after a number of calls of Err.
 type endsAfter struct {
 	context.Context
 	looks int
@@ -84,7 +84,8 @@ func (c *endsAfter) Err() error {
 	return nil
 }
 
-// TestSearchesEnd searches long texts with patterns for which regexp takes from seconds to hours.
+// TestSearchesEnd checks that a search ends soon after its context, for long texts and patterns for which package regexp takes seconds to
+// hours.
 func TestSearchesEnd(t *testing.T) {
 	for pattern, text := range map[string]string{
 		`(a+)+$|(?P<x>a)`:  strings.Repeat("a", 5<<20) + "b",

@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// start starts a shell script, whose file descriptor 9 is the write end of a pipe. Its reader gets to its end when all processes that
-// have inherited it have ended.
+// start starts a shell script. File descriptor 9 of the script is the write end of a pipe, and start returns the read end, which reaches
+// its end when all processes that have inherited the write end have ended.
 func start(t *testing.T, script string, setup func(*exec.Cmd)) (*process.Process, *os.File) {
 	t.Helper()
 	held, theirs, err := os.Pipe()
@@ -79,10 +79,10 @@ func TestResult(t *testing.T) {
 	}
 }
 
-// TestStop stops commands that have started others. Some ignore SIGTERM, some clean up.
+// TestStop checks how commands end that have started other processes. Some ignore SIGTERM, some clean up.
 func TestStop(t *testing.T) {
 	for name, c := range map[string]struct {
-		script string // READY is when it may be stopped: what is started later does not get SIGTERM
+		script string // READY marks when the test may stop the script: a process that is started later would not get SIGTERM
 		grace  time.Duration
 		code   int
 		output string
@@ -153,7 +153,7 @@ var errNoSpace = errors.New("no space")
 
 func (full) Write([]byte) (int, error) { return 0, errNoSpace }
 
-// TestOutputUnwanted checks that a command runs to its end though its output cannot be written.
+// TestOutputUnwanted checks that a command runs to its end although its output cannot be written.
 func TestOutputUnwanted(t *testing.T) {
 	done := filepath.Join(t.TempDir(), "done")
 	p, _ := start(t, "head -c 1000000 /dev/zero && touch "+done, func(cmd *exec.Cmd) { cmd.Stdout = full{} })

@@ -18,8 +18,8 @@ func rules(t *testing.T, text string) Rules {
 	return all
 }
 
-// TestRulesAreThoseOfPrometheus checks that rules mean the same as in Prometheus' configuration, with its defaults and with
-// settings that are set to nothing.
+// TestRulesAreThoseOfPrometheus checks that rules mean the same as in Prometheus' configuration. This includes its defaults, and settings
+// that are set to the empty string.
 func TestRulesAreThoseOfPrometheus(t *testing.T) {
 	from := labels.FromStrings("__name__", "x", "a", "1", "b", "2")
 	for text, want := range map[string]string{

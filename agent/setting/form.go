@@ -14,7 +14,7 @@ type formKind int
 
 const (
 	asIs    formKind = iota
-	decoded          // with escape sequences in the value decoded, as a view decodes them in a text
+	decoded          // escape sequences in the value are decoded, in the same way as a view decodes them in a text
 	inHex
 	base64At0 // in base64; the value begins 0, 1 or 2 bytes after the start of a group of three, as after "user:"
 	base64At1
@@ -47,7 +47,7 @@ func newForm(value string, kind formKind) form {
 	return f
 }
 
-// text returns the encoded value, changed in the same way as the folded bytes of a view, so that it can be compared with them.
+// text returns the encoded value after foldByte, so that it can be compared with the folded bytes of a view.
 func (f form) text() string {
 	if f.kept != "" {
 		return f.kept
@@ -119,8 +119,8 @@ func (f form) least() int {
 	return minSecret
 }
 
-// is reports whether plain is the form. The caller has found that both are equal after folding. If the value is not encoded, the
-// case of letters must be equal too.
+// is reports whether plain is the form. The caller has already found that both are equal after foldByte. If the value is not encoded, all
+// bytes must be equal too.
 func (f form) is(plain []byte) bool {
 	return f.kind != asIs || string(plain) == f.value
 }
@@ -131,9 +131,9 @@ var (
 	words   = pattern.OnUse(`^([A-Z]?[a-z]*|[A-Z]+)([-_+ /.:]+([A-Z]?[a-z]*|[A-Z]+))*$`)
 )
 
-// isCut reports whether the first n bytes of the form, or the last -n bytes if n is negative, can only be a part of the secret. A
-// few words do not count as a part, since a key can begin with the name of the service. No part of the address of a database
-// counts, since its password is a separate secret. marked says that an ellipsis follows in the text.
+// isCut reports whether the first n bytes of the form, or the last -n bytes if n is negative, can only be a part of the secret. A part
+// that is only a few words does not count, since a key can begin with the name of the service. No part of an address of a database or
+// proxy counts, since its password is a separate secret. marked says that an ellipsis follows in the text.
 func (f form) isCut(n int, marked bool) bool {
 	if f.kind == inHex || f.kind.isBase64() {
 		return true

@@ -63,8 +63,8 @@ func Pieces(text string) ([]Piece, error) {
 	return append(all, Piece{Letters: text[from:]}), nil
 }
 
-// MapReferences replaces the reference in each {{ secret "env:NAME" }} of a text by the result of to, and in each
-// (secret "env:NAME") that is the argument of a function.
+// MapReferences replaces each reference in a text by the result of the function to for it. It replaces the references in
+// {{ secret "env:NAME" }}, and in (secret "env:NAME") as the argument of a function.
 func MapReferences(text string, to func(reference string) string) string {
 	text = argument().ReplaceAllStringFunc(text, func(found string) string {
 		reference, err := strconv.Unquote(argument().FindStringSubmatch(found)[1])
@@ -216,8 +216,8 @@ func (s *SecretStore) Value(reference string) (string, error) {
 	return value, nil
 }
 
-// orLetters returns a hint for a reference that cannot be read: how to write the same text so that it is not a reference. It returns
-// "" if the text is surely meant as a reference.
+// orLetters returns a hint for a reference that cannot be read. The hint says how to write the same text so that it is not a reference.
+// orLetters returns "" if the text is surely meant as a reference.
 func orLetters(reference string) string {
 	name, isVariable := strings.CutPrefix(reference, "env:")
 	if !isVariable || strings.ToUpper(name) == name {

@@ -22,7 +22,7 @@ func TestTextWithSecrets(t *testing.T) {
 			}
 		}
 		if strings.HasPrefix(string(text), "file:") {
-			continue // as a whole it is a reference
+			continue // the whole text is a reference
 		}
 		if got, err := s.Text(text); got != want || err != nil {
 			t.Errorf("%s: got %q, %v, want %q", text, got, err, want)
@@ -39,7 +39,7 @@ func TestTextWithSecrets(t *testing.T) {
 	}
 }
 
-// TestLookalikes checks what is refused because it would be sent as letters, and what is not.
+// TestLookalikes checks which texts are refused because they look like references but would be sent literally, and which are not.
 func TestLookalikes(t *testing.T) {
 	for text, want := range map[string]string{
 		"Bearer env:TOKEN": "env:TOKEN", "api_key=env:API_KEY&x=1": "env:API_KEY", `{"a":"env:A_B"}`: "env:A_B", "key=file:/run/key": "file:/run/key",
@@ -60,7 +60,7 @@ func TestLookalikes(t *testing.T) {
 	}
 }
 
-// FuzzText checks that a text which is accepted is sent with its secrets filled in and all else as it is.
+// FuzzText checks that, in a text that is accepted, the references are replaced by secrets and everything else stays the same.
 func FuzzText(f *testing.F) {
 	f.Add("Bearer ", " and ")
 	f.Add(`{{ "x" }}`, "{{")
@@ -76,7 +76,7 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// TestSecretFileThatIsNone checks that a named pipe or a device does not block a run.
+// TestSecretFileThatIsNone checks that a named pipe or a device in place of a secret file does not block a run.
 func TestSecretFileThatIsNone(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := exec.Command("mkfifo", pipe).Run(); err != nil {

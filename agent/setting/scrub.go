@@ -146,8 +146,8 @@ func (x *index) add(value string) {
 	}
 }
 
-// maxOverlap limits how much of a value that was found is searched for other values, in bytes. In the middle of a longer value only
-// the ends of other values are found.
+// maxOverlap says from where the search for other values continues when a value was found: from so many bytes before its end. If the found
+// value is longer, another value that begins within its first part can only be found by its end.
 const maxOverlap = 256
 
 // find returns the parts of a view that reveal a value, as positions in the original text.
@@ -183,7 +183,7 @@ func (x *index) find(v *view, text string) []span {
 			}
 		}
 		if longest > maxOverlap {
-			i += longest - maxOverlap // otherwise a secret that repeats one letter would take time proportional to the square of its length
+			i += longest - maxOverlap // otherwise the time for a secret that repeats one letter would be proportional to the square of its length
 			continue
 		}
 		longest = 0

@@ -15,7 +15,7 @@ import (
 	"unicode/utf16"
 )
 
-// encodings returns a secret as servers, proxies and libraries write it.
+// encodings returns texts with a secret in the forms in which servers, proxies and libraries write it, by the name of the form.
 func encodings(secret string) map[string]string {
 	quoted := func(s string) string { text, _ := json.Marshal(s); return string(text) }
 	lower := func(s string) string { // as .NET: %2b
@@ -27,7 +27,7 @@ func encodings(secret string) map[string]string {
 	}
 	upper := func(s string) string {
 		if len(s) < minCut {
-			return s // a short secret is removed only as it is
+			return s // a short secret is only removed if its letters have the same case
 		}
 		return strings.Map(func(r rune) rune {
 			if r < 0x80 {
@@ -63,7 +63,7 @@ func encodings(secret string) map[string]string {
 	}
 }
 
-// TestScrubFindsEveryEncoding checks the forms in which servers repeat a secret: nothing of it is left, and nothing else is lost.
+// TestScrubFindsEveryEncoding checks that Scrub removes a secret in every form in which servers repeat it, and removes nothing else.
 func TestScrubFindsEveryEncoding(t *testing.T) {
 	for _, secret := range []string{"abcDEFsecret+ghiJKL/mno+PQR==", `p&ss w"rd'/+<x>\é😀`, "100%25ab%41\\u0041x", "hunter22", "s3cr3t", "key-5-z9", "a b+c/d=e&f"} {
 		for what, text := range encodings(secret) {
@@ -77,7 +77,7 @@ func TestScrubFindsEveryEncoding(t *testing.T) {
 	}
 }
 
-// TestScrubFindsCutSecrets checks what is shown of a secret that somebody has cut.
+// TestScrubFindsCutSecrets checks that Scrub removes the beginning or end of a secret if the text has only this part.
 func TestScrubFindsCutSecrets(t *testing.T) {
 	const secret = "MARKERsecret-42-abcdefgh"
 	var v SecretStore
@@ -94,7 +94,7 @@ func TestScrubFindsCutSecrets(t *testing.T) {
 	}
 }
 
-// TestScrubFindsCutEscapes checks a secret with characters that are escaped, which a library has cut and a log has quoted.
+// TestScrubFindsCutEscapes checks that Scrub removes a part of a secret that has escaped characters, also after a log has quoted the text.
 func TestScrubFindsCutEscapes(t *testing.T) {
 	const secret = `MARKER/s3cr+t&K=y "q'<end`
 	var v SecretStore
@@ -128,7 +128,7 @@ func TestScrubKeepsWords(t *testing.T) {
 	}
 }
 
-// TestScrubIsBounded checks that the time for a text does not grow with the number of secrets, also if they begin alike.
+// TestScrubIsBounded checks that the time for a text does not grow with the number of secrets, even if they all begin in the same way.
 func TestScrubIsBounded(t *testing.T) {
 	text := strings.Repeat("eyJhbGciOiJIUzI1NiJ9. a text with \\u0041 and %41 ... ", 400)
 	took := func(secrets int) time.Duration {
@@ -158,7 +158,7 @@ func TestScrubIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzScrubEncodings checks that no secret is left in any encoding, at any place, among others.
+// FuzzScrubEncodings checks that no secret is left in a text, whatever its encoding and place, when there are other secrets too.
 func FuzzScrubEncodings(f *testing.F) {
 	f.Add("abcDEFsecret+gh", uint64(1), "before %4", "& after")
 	f.Fuzz(func(t *testing.T, secret string, seed uint64, before, after string) {
@@ -173,7 +173,7 @@ func FuzzScrubEncodings(f *testing.F) {
 		v.Remember(secret)
 		for what, text := range encodings(secret) {
 			if strings.ContainsAny(before, "%\\&") && what != "itself" {
-				continue // the end of what is before can be a part of the first escape
+				continue // the end of the text before the secret may form an escape sequence with its first characters
 			}
 			shown := v.Scrub(before + " " + text + " " + after)
 			if strings.Contains(shown, text) && !strings.Contains(before+" "+after, text) {

@@ -159,8 +159,8 @@ func TestScrubKnowsTheFormsOfASecret(t *testing.T) {
 	}
 }
 
-// TestScrubKnowsAKeyWithoutItsScheme checks a secret that is the value of a header: its credential alone is removed, and
-// its other words are kept.
+// TestScrubKnowsAKeyWithoutItsScheme checks a secret that is the value of a header: if a text has only its credential, it is removed, and
+// its other words, such as the scheme, are kept.
 func TestScrubKnowsAKeyWithoutItsScheme(t *testing.T) {
 	for secret, key := range map[string]string{
 		"Token token=k3y-of-mine": "k3y-of-mine", `Token token="k3y-of-mine"`: "k3y-of-mine", "Bearer k3y.of_mine": "k3y.of_mine",
@@ -201,7 +201,7 @@ func TestNilSecretStore(t *testing.T) {
 	}
 }
 
-// Many short-lived tokens must not fill the memory, and must not displace a secret in use.
+// TestSecretStoreIsBounded checks that many short-lived tokens do not fill the memory, and do not displace a secret that is in use.
 func TestSecretStoreIsBounded(t *testing.T) {
 	var v SecretStore
 	for i := range 3 * maxKnown {
@@ -246,7 +246,7 @@ func FuzzScrub(f *testing.F) {
 		v.Remember(other)
 		got := v.Scrub(text + secret + text)
 		for _, s := range []string{secret, other} {
-			// A secret with < or > can appear around the replacement.
+			// The replacement <secret> can complete a secret that contains < or >.
 			if len(s) >= minSecret && !strings.ContainsAny(s, "<>") && strings.Contains(got, s) {
 				t.Errorf("%q is left in %q", s, got)
 			}
@@ -254,7 +254,7 @@ func FuzzScrub(f *testing.F) {
 	})
 }
 
-// TestContentIsNoSecret checks that a file that is sent as it is is not removed from texts, and that other contents are.
+// TestContentIsNoSecret checks that the content of a whole file is not removed from texts, and that variables and keys in files are.
 func TestContentIsNoSecret(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "query.xml"), "<?xml version=\"1.0\"?>\n")

@@ -26,9 +26,9 @@
 //	}
 //
 // Tags describe settings. A path has the tag setting:"path". A folder whose default is the folder of the configuration file has
-// setting:"dir". If a configuration file is included by another file, such paths are relative to the included file, and so are
-// references to secrets; for this, Config.New joins them with Env.Dir. A setting that reads references itself but is not a Text has
-// setting:"text". A tag can have several words, separated by commas.
+// setting:"dir". If a configuration file is included by another file, paths and references to secrets in it are relative to the included
+// file. For this, Config.New joins paths with Env.Dir. A setting that reads references itself but is not a Text has setting:"text". A tag
+// can have several words, separated by commas.
 //
 // This package does not read configuration files. The reader of the configuration finds the line of a setting by its name.
 package setting

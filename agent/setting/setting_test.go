@@ -41,7 +41,7 @@ func TestProblemTextNamesTheSetting(t *testing.T) {
 	if got := Errorf("", "alone").Error(); got != "alone" {
 		t.Errorf("got %q", got)
 	}
-	// A wrapped problem is found.
+	// A problem is found inside an error that wraps it.
 	if got := texts(fmt.Errorf("sink x: %w", Errorf("url", "required"))); got != "url|required" {
 		t.Errorf("got %q", got)
 	}

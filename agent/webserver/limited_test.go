@@ -72,7 +72,7 @@ func TestLimited(t *testing.T) {
 	}
 }
 
-// TestIdleMakesRoom checks that a connection that waits for its next request gives way to a new one, the longest idle first.
+// TestIdleMakesRoom checks that a new connection replaces an idle one, the one that has been idle for the longest time first.
 func TestIdleMakesRoom(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

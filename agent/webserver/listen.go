@@ -79,7 +79,7 @@ func isLeftSocket(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// CheckListen returns why a value of the setting listen is no host:port.
+// CheckListen returns an error if a value of the setting listen is not host:port.
 func CheckListen(listen string) error {
 	_, _, err := split(listen)
 	return err

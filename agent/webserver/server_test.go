@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// log is a log that is read while it is written.
+// log is a log that can be read while it is written.
 type log struct {
 	mu   sync.Mutex
 	text bytes.Buffer

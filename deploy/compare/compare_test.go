@@ -20,7 +20,7 @@ import (
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 )
 
-// TestShapes checks that the API and the exporter show the same values, and that both of a shape's labels are the same.
+// TestShapes checks, for each shape, that the API and the exporter show the same values and the same labels.
 func TestShapes(t *testing.T) {
 	for name, s := range shapes() {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +69,8 @@ func collect(v any, leaves map[string]bool) {
 	}
 }
 
-// TestReceiver checks what counts: each sample of the workload once, whoever sends it again, and nothing else.
+// TestReceiver checks that the receiver counts each sample of the workload as distinct once, whoever sends it again, and counts nothing
+// else.
 func TestReceiver(t *testing.T) {
 	r := &receiver{}
 	r.reset(true)
@@ -112,7 +113,7 @@ func TestReceiver(t *testing.T) {
 	}
 }
 
-// TestPrepare checks that every file and command of every program can be filled in.
+// TestPrepare checks that the templates for the files and the command of every program can be executed.
 func TestPrepare(t *testing.T) {
 	for _, name := range []string{"TELEGRAF_BIN", "VMAGENT_BIN", "PROMETHEUS_BIN"} {
 		t.Setenv(name, "/bin/"+name)

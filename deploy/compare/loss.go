@@ -9,8 +9,8 @@ import (
 // outage counts the samples that are lost when the receiver is unreachable for a time.
 func (b *bench) outage(p program, w workload) (result, error) { return b.loss(p, w, false) }
 
-// kill counts the samples that are lost when the receiver is unreachable for a time, and the program is killed and started again
-// meanwhile.
+// kill counts the samples that are lost when the receiver is unreachable for a time, and the program is killed and restarted during this
+// time.
 func (b *bench) kill(p program, w workload) (result, error) { return b.loss(p, w, true) }
 
 // loss compares the samples that the exporter has served with the samples that have arrived at the receiver.

@@ -79,7 +79,7 @@ func cpu(all []*process) (sum time.Duration, err error) {
 		if err != nil {
 			return 0, err
 		}
-		for _, field := range f[11:15] { // utime, stime, and the same times of children that have ended
+		for _, field := range f[11:15] { // utime, stime, and the same for children that have ended
 			n, err := strconv.Atoi(field)
 			if err != nil {
 				return 0, err

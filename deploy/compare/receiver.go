@@ -72,7 +72,7 @@ func (r *receiver) close() {
 	<-r.done
 }
 
-// reset sets all counts to 0. If judges is true, the receiver counts distinct samples, so that samples that arrive twice are found.
+// reset sets all counts to 0. If judges is true, the receiver also counts distinct samples, which shows whether samples arrive twice.
 func (r *receiver) reset(judges bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

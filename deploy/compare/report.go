@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// column is one figure of a result, as a column of the tables.
+// column is a column of the tables. It shows one figure of a result.
 type column struct {
 	title  string
 	format string
@@ -34,7 +34,7 @@ type group struct {
 	results []result
 }
 
-// groups returns the results of a workload by program, in the order of their first run.
+// groups returns the results of a workload, grouped by program. The groups are in the order of the programs' first runs.
 func groups(all []result, workload string) (list []group) {
 	for _, r := range all {
 		if r.Workload != workload {

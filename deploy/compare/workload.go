@@ -140,7 +140,7 @@ func (r *runner) snapshot() (s snapshot, err error) {
 	return s, err
 }
 
-// fill sets the fields of a result that all measurements between two snapshots have.
+// fill sets the fields of a result that are the same for all kinds of measurements, from the snapshots at the beginning and the end.
 func (r *runner) fill(into *result, from, to snapshot, samples int64) {
 	used := to.cpu - from.cpu
 	into.Samples = samples
@@ -273,7 +273,7 @@ func (b *bench) once(p program, w workload) (got result, err error) {
 		return got, err
 	}
 	b.receiver.reset(false)
-	var memory atomic.Int64 // read while the request waits for its answer, since the result of wait4 includes memory of this process
+	var memory atomic.Int64 // read while the request waits for its answer: the result of wait4 would include memory of this process
 	started := make(chan struct{})
 	b.receiver.arrived = func() {
 		<-started

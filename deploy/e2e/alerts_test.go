@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestAlerts checks the alerts, and runs their tests, by promtool.
+// TestAlerts checks the alerts with promtool, and runs their tests with it.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	promtool := filepath.Join(filepath.Dir(env(t, "PROMETHEUS")), "promtool")

@@ -53,7 +53,7 @@ func newBench(ctx context.Context, t *testing.T) *bench {
 	return b
 }
 
-// example returns an example for this host.
+// example returns the text of an example, with the programs and addresses of this host.
 func (b *bench) example(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../examples/batch/" + name)
@@ -63,7 +63,7 @@ func (b *bench) example(t *testing.T, name string) string {
 	return b.replace.Replace(string(text))
 }
 
-// run runs a command, which must succeed, with nothing but these variables in its environment.
+// run runs a command, which must succeed and log nothing. Its environment has only these variables and HOME, LOGNAME and SHELL.
 func (b *bench) run(t *testing.T, vars []string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
@@ -73,7 +73,8 @@ func (b *bench) run(t *testing.T, vars []string, args ...string) {
 	}
 }
 
-// pushed returns the values in the Pushgateway by series, without the labels of an empty or a host's instance.
+// pushed returns the values in the Pushgateway. A key is a metric's name, followed by the values of its labels job, branch and result, each
+// after a comma. The key of push_time_seconds also has the value of the label instance.
 func (b *bench) pushed(t *testing.T) map[string]float64 {
 	t.Helper()
 	r, err := http.Get(b.gateway + "/metrics")
@@ -118,7 +119,7 @@ func (b *bench) want(t *testing.T, want map[string]float64) {
 	}
 }
 
-// TestCrontab runs the crontab of the examples as cron does.
+// TestCrontab checks the crontab of the examples, which it runs as cron does.
 func TestCrontab(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -133,7 +134,7 @@ func TestCrontab(t *testing.T) {
 			continue
 		}
 		if fields := regexp.MustCompile(`^((?:\S+\s+){5})(.+)$`).FindStringSubmatch(line); fields != nil && line[0] != '#' {
-			command, _, _ := strings.Cut(fields[2], "%") // cron ends the command there
+			command, _, _ := strings.Cut(fields[2], "%") // in a crontab, a command ends at %
 			b.run(t, vars, "/bin/sh", "-c", command)
 			b.run(t, vars, "/bin/sh", "-c", command)
 			runs++
@@ -154,7 +155,7 @@ func TestCrontab(t *testing.T) {
 	}
 }
 
-// TestTimer runs the service of the examples as systemd does: its variables, its command split into words.
+// TestTimer checks the service of the examples, which it runs as systemd does: with its variables, and its command split into words.
 func TestTimer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -174,7 +175,7 @@ func TestTimer(t *testing.T) {
 	b.want(t, map[string]float64{"cton_exec_runs_total,backup,success": 1})
 }
 
-// TestGitLab runs the job of the examples as a runner's shell does, on two machines that share the cache.
+// TestGitLab checks the job of the examples, which it runs as a runner's shell does, on two machines that share the cache.
 func TestGitLab(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -197,7 +198,7 @@ func TestGitLab(t *testing.T) {
 	b.want(t, map[string]float64{"cton_exec_runs_total,main,shop-nightly,success": 2})
 }
 
-// TestCronJob runs the container of the examples: its command and variables, for two pods with one volume.
+// TestCronJob checks the container of the examples. It runs its command with its variables, for two pods with one volume.
 func TestCronJob(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

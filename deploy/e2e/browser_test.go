@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// browser is a Chromium without a window, driven by the DevTools protocol through a pipe: messages of JSON, each with a zero byte
-// behind it (https://chromedevtools.github.io/devtools-protocol/).
+// browser is a headless Chromium, controlled with the DevTools protocol through a pipe: JSON messages, each followed by a zero byte
+// (https://chromedevtools.github.io/devtools-protocol/).
 type browser struct {
 	in io.Writer
 
@@ -27,7 +27,7 @@ type browser struct {
 	last    int
 	answers map[int]chan reply
 	session string   // of the tab
-	faults  []string // what the console and the network have complained about
+	faults  []string // errors and warnings of the console and the network
 	loaded  chan struct{}
 
 	axe string // the source of axe-core; "" = there is none
@@ -80,7 +80,7 @@ func startBrowser(ctx context.Context, t *testing.T) *browser {
 	return b
 }
 
-// read reads what Chromium sends until it ends.
+// read reads what Chromium sends, until Chromium ends.
 func (b *browser) read(from io.Reader) {
 	messages := bufio.NewReaderSize(from, 1<<20)
 	for {
@@ -108,7 +108,7 @@ func (b *browser) read(from io.Reader) {
 	}
 }
 
-// call calls a method and waits for its result.
+// call calls a method of the DevTools protocol and waits for its result.
 func (b *browser) call(ctx context.Context, t *testing.T, method string, params map[string]any, result any) {
 	t.Helper()
 	b.mu.Lock()
@@ -146,7 +146,7 @@ func (b *browser) call(ctx context.Context, t *testing.T, method string, params 
 	}
 }
 
-// open opens a page of a width, light or dark, and waits until it is loaded.
+// open opens a page in a window of the given width, with the color scheme light or dark, and waits until it is loaded.
 func (b *browser) open(ctx context.Context, t *testing.T, url string, width int, scheme string) {
 	t.Helper()
 	b.call(ctx, t, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}, nil)
@@ -176,7 +176,7 @@ func (b *browser) eval(ctx context.Context, t *testing.T, expression string) str
 	return fmt.Sprint(r.Result.Value)
 }
 
-// until waits until an expression is true.
+// until waits until a JavaScript expression is true.
 func (b *browser) until(ctx context.Context, t *testing.T, expression string) {
 	t.Helper()
 	for b.eval(ctx, t, "Boolean("+expression+")") != "true" {
@@ -188,7 +188,7 @@ func (b *browser) until(ctx context.Context, t *testing.T, expression string) {
 	}
 }
 
-// complaints returns what the console has complained about since the last call.
+// complaints returns the errors and warnings of the console and the network since the last call.
 func (b *browser) complaints() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -207,7 +207,7 @@ func (b *browser) screenshot(ctx context.Context, t *testing.T, file string) {
 	}
 }
 
-// unnamed returns the elements of the accessibility tree that a screen reader has no name for.
+// unnamed returns the elements of the accessibility tree for which a screen reader has no name.
 func (b *browser) unnamed(ctx context.Context, t *testing.T) []string {
 	t.Helper()
 	var tree struct {
@@ -238,7 +238,7 @@ func (b *browser) unnamed(ctx context.Context, t *testing.T) []string {
 	return all
 }
 
-// breaks returns the rules of axe-core that the page breaks, with the elements that do; "" without axe-core.
+// breaks returns the rules of axe-core that the page breaks, with the elements that break them. It returns "" if there is no axe-core.
 func (b *browser) breaks(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	if b.axe == "" {
@@ -249,7 +249,8 @@ func (b *browser) breaks(ctx context.Context, t *testing.T) string {
 		v.id + " (" + v.impact + "): " + v.help + "\n" + v.nodes.slice(0, 5).map((n) => "  " + n.html + "\n  " + n.failureSummary.replaceAll("\n", "\n  ")).join("\n")).join("\n"))`)
 }
 
-// pale is JavaScript that returns texts whose contrast with their background is below 4.5 (WCAG 2.2, 1.4.3), and elements wider than the window.
+// pale is JavaScript that returns texts whose contrast with their background is below 4.5 (WCAG 2.2, 1.4.3), and elements that are wider
+// than the window.
 const pale = `(() => {
 	const parse = (c) => { const m = c.match(/[\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m; };
 	const light = ([r, g, b]) => { const [x, y, z] = [r, g, b].map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * x + 0.7152 * y + 0.0722 * z; };

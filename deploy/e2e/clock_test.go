@@ -21,8 +21,8 @@ import (
 	inprocess "github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// stepping is what the overlay adds to Go's package time: its clock jumps, as the kernel's does when it is set. The monotonic clock goes
-// on. The environment says when and by how much, in seconds: "6:-30 20:3600".
+// stepping is code that the overlay adds to Go's package time. It makes the wall clock jump, as the kernel's clock does when it is set. The
+// monotonic clock does not jump. A variable of the environment says after how many seconds and by how many: "6:-30 20:3600".
 const stepping = `
 type clockStep struct{ after, by int64 }
 
@@ -58,8 +58,8 @@ func steppingNow() (sec int64, nsec int32, mono int64) {
 }
 `
 
-// buildChanged builds the program with a clock that jumps, and with names that it looks up in the file HOSTS. Nothing of it is in the
-// program that ships.
+// buildChanged builds the program with two changes, which are not in the released program: its clock jumps, and it looks up names in the
+// file that the variable HOSTS names.
 func buildChanged(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -87,7 +87,8 @@ func buildChanged(t *testing.T) string {
 	return cton
 }
 
-// changed returns a file of Go's library with another text in place of one that it has once. It imports syscall.
+// changed returns a file of Go's library in which a text is replaced by another, and which imports syscall. The file must contain the
+// text exactly once.
 func changed(t *testing.T, name, from, to string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -104,8 +105,8 @@ func changed(t *testing.T, name, from, to string) string {
 	return now
 }
 
-// TestClock sets the clock of the running program, and checks that its jobs go on, that the receiver gets samples of the new time,
-// and that the jump is logged.
+// TestClock checks that, when the clock of the running program jumps, its jobs go on, the receiver gets samples with the new time, and the
+// jump is logged.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	cton := buildChanged(t)
@@ -168,7 +169,7 @@ jobs:
 	})
 	p.stop(t, 20*time.Second)
 	if by > 0 {
-		return // a receiver whose clock is right refuses samples of the future
+		return // a receiver whose clock is right refuses samples from the future
 	}
 	for name, want := range map[string]int64{"n_interval": interval.Load(), "n_cron": cron.Load()} {
 		if got := prometheus.Value(t, time.Now().Add(by), name); got < float64(want-1) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestCompare runs the comparison with peers in small: every program does the workloads without an outage.
+// TestCompare checks that the comparison with other programs works. It runs a small one, with the workloads that have no outage.
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	out := t.TempDir()

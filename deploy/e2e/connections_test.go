@@ -21,9 +21,9 @@ import (
 	"time"
 )
 
-// TestConnections opens 3,000 connections to the page's own listener and to that of an expose sink, and keeps them open: some say nothing,
-// some never end their request, some ask for pages or streams and do not read. Meanwhile jobs run on time, memory and open files stay
-// bounded, and those that are refused get an answer. Afterwards the page is there.
+// TestConnections opens 3,000 connections to the listener of the status page and to that of an expose sink, and keeps them open. Some
+// connections send nothing, some never end their request, and some request pages or streams and do not read them. Meanwhile jobs must run
+// on time, memory and open files must stay bounded, and refused connections must get an answer. Afterwards the page must be available.
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	const connections, held = 3000, 200 + 500
@@ -71,7 +71,7 @@ jobs: {many: {schedule: "@every 1s", http: {url: %q}, metrics: {items: {type: ga
 		}
 		open = append(open, c)
 		_ = c.(*net.TCPConn).SetReadBuffer(4 << 10)
-		_, _ = io.WriteString(c, requests[i/2%len(requests)]) // an error means that it was refused
+		_, _ = io.WriteString(c, requests[i/2%len(requests)]) // an error means that the connection was refused
 	}
 	time.Sleep(4 * time.Second) // several runs
 	if files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)); err != nil || len(files) > held+50 {

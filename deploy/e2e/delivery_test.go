@@ -28,7 +28,7 @@ import (
 	"github.com/collectington/collectington/deploy/examples"
 )
 
-// Selectors of the two ways into Prometheus.
+// Selectors for the samples that Prometheus gets in each of the two ways.
 const (
 	scraped = `{via="scrape"}`
 	pushed  = `{via="push"}`
@@ -59,8 +59,8 @@ type world struct {
 	prometheus v1.API
 }
 
-// sameSeries waits until the page, Prometheus (scraped and pushed) and the gateway have the same series and values. They
-// are equal between two runs.
+// sameSeries waits until the page, Prometheus (scraped and pushed) and the gateway have the same series and values. This can only
+// be so between two runs.
 func (w world) sameSeries(ctx context.Context, t *testing.T) {
 	var count int
 	poll(ctx, t, "compare series", func() error {
@@ -88,7 +88,7 @@ func (w world) sameSeries(ctx context.Context, t *testing.T) {
 	t.Logf("%d series, the same on the page, by scrape, by remote write and in the gateway", count)
 }
 
-// complete checks that each of the demo's metrics has series. incidents_open_change has some from the second run on.
+// complete checks that each of the demo's metrics has series. The metric incidents_open_change has series from the second run on.
 func complete(page values) error {
 	names := regexp.MustCompile(`(?m)^      ([a-z_]+):$`).FindAllStringSubmatch(examples.Demo("", ""), -1)
 	if len(names) < 7 {
@@ -103,8 +103,8 @@ func complete(page values) error {
 	return nil
 }
 
-// vanished waits for a series that has ended. Without a staleness marker, Prometheus would return its last value for five
-// minutes.
+// vanished waits until a series has ended, and fails if its last value remains. Without a staleness marker, Prometheus would return that
+// value for five minutes.
 func (w world) vanished(ctx context.Context, t *testing.T) {
 	for _, how := range []string{scraped, pushed} {
 		poll(ctx, t, "wait for a series to end", func() error {
@@ -137,7 +137,7 @@ func (w world) vanished(ctx context.Context, t *testing.T) {
 func (w world) counters(ctx context.Context, t *testing.T) {
 	const name = "incidents_total"
 	const tick, second = 5 * time.Second, time.Second
-	// A pushed sample has the time of its run. A scraped sample has the value of the last run.
+	// A pushed sample has the time of its run. A scraped sample has the value of the last run, which may be one tick old.
 	for how, age := range map[string]time.Duration{pushed: 0, scraped: tick + second} {
 		var series model.Matrix
 		poll(ctx, t, "wait for samples", func() (err error) {
@@ -155,7 +155,7 @@ func (w world) counters(ctx context.Context, t *testing.T) {
 		}
 		t.Logf("%s%s: %d samples, the last %v, equal the API", name, how, len(series[0].Values), series[0].Values[len(series[0].Values)-1].Value)
 
-		// The two ways to count incidents agree at any time.
+		// The two metrics that count incidents must agree at any time.
 		end := time.Now()
 		query := "sum(incidents_by_team_total" + how + ") - sum(" + name + how + ")"
 		differences, _, _, err := w.prometheus.QueryRange(ctx, query, v1.Range{Start: end.Add(-20 * time.Second), End: end, Step: second})
@@ -170,7 +170,7 @@ func (w world) counters(ctx context.Context, t *testing.T) {
 	}
 }
 
-// nothingDropped checks the metrics of dropped samples and readings.
+// nothingDropped checks that the metrics of dropped samples and readings are 0.
 func (w world) nothingDropped(ctx context.Context, t *testing.T) {
 	for _, how := range []string{scraped, pushed} {
 		poll(ctx, t, "ask for the agent's own metrics", func() error {
@@ -193,7 +193,7 @@ func (w world) nothingDropped(ctx context.Context, t *testing.T) {
 	}
 }
 
-// fallsBack checks that the agent sends 1.0 to a Prometheus before 3.0.
+// fallsBack checks that the agent sends remote-write 1.0 to a Prometheus before version 3.0.
 func fallsBack(ctx context.Context, t *testing.T, agent *process) {
 	version, err := exec.CommandContext(ctx, env(t, "PROMETHEUS"), "--version").CombinedOutput()
 	if err != nil {
@@ -246,7 +246,7 @@ func (w world) samples(ctx context.Context, query string, at time.Time) (model.M
 	return v.(model.Matrix), nil
 }
 
-// scrape returns the samples of the demo's metrics on a page, those with the given job label.
+// scrape returns the samples of the demo's metrics on a page that have the given value of the label job.
 func (w world) scrape(root, job string) (values, error) {
 	response, err := http.Get(root + "/metrics")
 	if err != nil {
@@ -273,7 +273,7 @@ func (w world) scrape(root, job string) (values, error) {
 	return collect(kept), nil
 }
 
-// total returns the number of incidents that were opened before the end of the second of a time, from the API.
+// total asks the API how many incidents were opened up to a time, rounded up to the end of its second.
 func (w world) total(t *testing.T, at time.Time) int {
 	t.Helper()
 	before := at.Truncate(time.Second).Add(time.Second).UTC().Format(time.RFC3339)

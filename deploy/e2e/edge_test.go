@@ -23,11 +23,13 @@ import (
 	inprocess "github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// faster is how much faster than in the edge guide the agent scrapes and sends here, so that its traffic can be counted.
+// faster is how many times faster than in the edge guide the agent scrapes and sends here, so that its traffic can be measured in a short
+// time.
 const faster = 60
 
 // TestEdge runs the configuration of the edge guide with Debian's node_exporter on a read-only root, 60 times as fast. It counts the
-// bytes of a month, with TLS, and compares them with the guide. Then the receiver is down and the agent is killed, and nothing is lost.
+// bytes of a month, with TLS, and compares them with the guide. It also checks that nothing is lost when the receiver is down and the
+// agent is killed.
 func TestEdge(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can make a copy of this system")
@@ -49,7 +51,7 @@ func TestEdge(t *testing.T) {
 	}
 	for _, c := range []struct {
 		row, config string
-		idle        time.Duration // after which the receiver closes a connection
+		idle        time.Duration // the receiver closes a connection that is idle for this time
 		fails       bool          // also outage and kill
 	}{
 		{"the configuration above", config, time.Minute, true},
@@ -72,8 +74,8 @@ func TestEdge(t *testing.T) {
 	}
 }
 
-// runEdge runs the agent and returns the traffic of a month in MB. The receiver closes connections that are idle for a time. If fails is
-// set, the receiver is down afterwards, and the agent is killed.
+// runEdge runs the agent and returns the traffic of a month in MB. The receiver closes connections that are idle for the time idle. If
+// fails is true, the receiver is down afterwards, and the agent is killed.
 func runEdge(t *testing.T, config string, idle time.Duration, fails bool) float64 {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -166,7 +168,7 @@ func outlive(ctx context.Context, t *testing.T, stored func() []inprocess.Point,
 			during++
 		}
 	}
-	if during < 4 { // one a second, on a busy machine
+	if during < 4 { // there is one scrape a second, but the machine may be busy
 		t.Errorf("%d scrapes of the 6 s before the kill have arrived", during)
 	}
 }

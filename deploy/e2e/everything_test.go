@@ -34,7 +34,8 @@ import (
 
 var everything = flag.Duration("everything", 25*time.Second, "how long TestEverything has things go wrong")
 
-// everythingConfig has all kinds of sinks. The agent's own metrics go to the page only, so that all samples that the others get are of runs.
+// everythingConfig has all kinds of sinks. The agent's own metrics only go to the sink page, so that the other sinks only get samples of
+// runs.
 const everythingConfig = `
 own_metrics: {sinks: [page]}
 sinks:
@@ -54,9 +55,9 @@ jobs:
 
 const loadSeries = 5 // of each job
 
-// TestEverything lets a running agent meet everything at once: its clock jumps, its receivers move, refuse, lie, hang and lose answers, and
-// the disk of its spools fills up. When all is well again, each sample of each run has come or is counted as dropped, none is both, and each
-// has the time that the agent's clock showed.
+// TestEverything exposes a running agent to many faults at once: its clock jumps, its receivers move, refuse, lie, hang and lose answers,
+// and the disk of its spools fills up. It checks that, when the faults are over, each sample of each run has either arrived or is counted
+// as dropped. Each sample that has arrived must have the time that the agent's clock showed.
 func TestEverything(t *testing.T) {
 	cton := buildChanged(t)
 	ctx, cancel := context.WithTimeout(t.Context(), *everything+3*time.Minute)
@@ -70,7 +71,7 @@ func TestEverything(t *testing.T) {
 	p := startCommand(t, agent)
 	go func() {
 		select {
-		case <-p.done: // it has ended before the test
+		case <-p.done: // the agent has ended before the test
 			cancel()
 		case <-ctx.Done():
 		}
@@ -85,7 +86,7 @@ func TestEverything(t *testing.T) {
 	w.judge(t, own, p.out.String())
 }
 
-// judge compares what the receivers have with what the agent says.
+// judge checks that what the receivers have agrees with the agent's own metrics and its log.
 func (w *fate) judge(t *testing.T, own map[string]float64, log string) {
 	runs := 0
 	for job, at := range w.served {
@@ -117,7 +118,7 @@ func (w *fate) judge(t *testing.T, own map[string]float64, log string) {
 	if n := own["cton_clock_jumps_total"]; n != float64(len(w.steps)) {
 		t.Errorf("%v jumps of the clock are counted, there were %d", n, len(w.steps))
 	}
-	if !strings.Contains(log, fmt.Sprintf("jumps=%d\n", len(w.steps))) { // one line may be of two jumps
+	if !strings.Contains(log, fmt.Sprintf("jumps=%d\n", len(w.steps))) { // one line may stand for several jumps
 		t.Errorf("the last of %d jumps of the clock is not logged", len(w.steps))
 	}
 	if strings.Contains(log, "panic") {
@@ -172,7 +173,7 @@ const (
 
 var moods = []mood{down, busy, broken, stranger, missing, loginPage, portal, redirect, refuseAll, refuseSome, tooLarge, hanging, forgetful}
 
-// fickle is a receiver that answers by its mood.
+// fickle is a receiver whose mood decides how it answers.
 type fickle struct {
 	fate  *fate
 	store func(http.ResponseWriter, *http.Request)
@@ -182,7 +183,7 @@ type fickle struct {
 	place    int
 	requests int
 	moods    map[mood]int
-	seen     map[string]int64 // of remote-write: the times of samples, by job, series and number
+	seen     map[string]int64 // only for remote-write: the times of the stored samples, by job, series and number
 }
 
 func (f *fickle) serve(rw http.ResponseWriter, r *http.Request, place int) {
@@ -219,7 +220,7 @@ func (f *fickle) serve(rw http.ResponseWriter, r *http.Request, place int) {
 		http.Redirect(rw, r, "/login", http.StatusFound)
 	case tooLarge:
 		if f.seen != nil {
-			f.store(rw, r) // which looks whether it has the samples
+			f.store(rw, r) // which does not refuse the request if it already has samples of it
 			return
 		}
 		http.Error(rw, "too large", http.StatusRequestEntityTooLarge)
@@ -237,7 +238,7 @@ func (f *fickle) serve(rw http.ResponseWriter, r *http.Request, place int) {
 	}
 }
 
-// write stores the samples of a remote-write request. Like a real receiver, it does not mind samples that it has.
+// write stores the samples of a remote-write request. Like a real receiver, it accepts samples that it already has.
 func (f *fickle) write(rw http.ResponseWriter, r *http.Request) {
 	protocol := wire.V1
 	if strings.Contains(r.Header.Get("Content-Type"), "v2") {
@@ -270,7 +271,7 @@ func (f *fickle) write(rw http.ResponseWriter, r *http.Request) {
 	stored := maps.Clone(all)
 	code := http.StatusNoContent
 	switch {
-	case known: // an answer was lost: what was stored must not be refused
+	case known: // the answer to an earlier request was lost: samples that were stored must not be refused
 	case f.mood == refuseAll:
 		stored, code = nil, http.StatusBadRequest
 	case f.mood == tooLarge:
@@ -305,7 +306,8 @@ func (j clockJumps) String() string {
 	return strings.Join(all, " ")
 }
 
-// offsets returns by how much the agent's clock may differ from this one's, at a time since its start.
+// offsets returns the possible differences between the agent's clock and this machine's clock, at a time after the agent's start. There are
+// several of them near a jump.
 func (j clockJumps) offsets(at time.Duration) (all []time.Duration) {
 	const slack = 4 * time.Second
 	sum := time.Duration(0)
@@ -321,7 +323,7 @@ func (j clockJumps) offsets(at time.Duration) (all []time.Duration) {
 	return all
 }
 
-// fate is what surrounds the agent.
+// fate is the environment of the agent: the API, the receivers, the disk and the clock.
 type fate struct {
 	random              *rand.Rand
 	config, hosts, disk string
@@ -333,8 +335,8 @@ type fate struct {
 	receivers           map[string]*fickle // by the name of the sink
 
 	mu     sync.Mutex
-	served map[string][]time.Time // when the API has answered each number, by job
-	ended  bool                   // the API answers no more
+	served map[string][]time.Time // by job: the time at which the API answered with each number
+	ended  bool                   // the API does not answer any more
 	moved  int
 	filled int
 }
@@ -367,10 +369,10 @@ func newFate(t *testing.T, random *rand.Rand) *fate {
 	return w
 }
 
-// places are the addresses between which the receivers move.
+// places has the addresses between which the receivers move.
 var places = []string{"127.0.0.2", "127.0.0.3"}
 
-// listen serves all receivers at both places, on one port. A receiver that has moved away from a place answers there no more.
+// listen serves all receivers at both places, on the same port. At a place from which it has moved away, a receiver answers with 503.
 func (w *fate) listen(t *testing.T) {
 	first, err := net.Listen("tcp", places[0]+":0")
 	if err != nil {
@@ -423,7 +425,7 @@ func (w *fate) api(rw http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(rw, `{"of": [%s]}`, strings.Join(items, ", "))
 }
 
-// goWrong has things go wrong for a time.
+// goWrong makes things go wrong for a time.
 func (w *fate) goWrong(ctx context.Context, t *testing.T) {
 	place := 0
 	filler := filepath.Join(w.disk, "filler")
@@ -458,7 +460,7 @@ func (w *fate) goWrong(ctx context.Context, t *testing.T) {
 	t.Logf("%d jumps of the clock, %d moves, the disk was full %d times", len(w.steps), w.moved, w.filled)
 }
 
-// calm waits until the runs of before are delivered, and no run succeeds any more.
+// calm waits until the runs that have ended are delivered. It then makes all further runs fail, and waits for the last deliveries.
 func (w *fate) calm(ctx context.Context, t *testing.T) {
 	poll(ctx, t, "wait until all is delivered", func() error {
 		own, err := w.own()
@@ -492,7 +494,7 @@ func (w *fate) calm(ctx context.Context, t *testing.T) {
 	})
 }
 
-// own returns the samples of the page.
+// own returns the samples of the sink page, by series.
 func (w *fate) own() (map[string]float64, error) {
 	resp, err := http.Get("http://" + w.page + "/metrics")
 	if err != nil {

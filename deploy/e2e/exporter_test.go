@@ -21,7 +21,7 @@ const (
 	width = 250             // series of the page; they take several requests, so that a kill can divide a scrape
 )
 
-// exporter is an exporter whose samples all have the number of the scrape as their value.
+// exporter is an exporter. All its samples have the number of the scrape as their value.
 type exporter struct {
 	mu       sync.Mutex
 	answered []time.Time   // times of the scrapes
@@ -33,7 +33,7 @@ func export(t *testing.T, l net.Listener) *exporter {
 	t.Helper()
 	e := &exporter{next: make(chan struct{})}
 	server := &http.Server{Handler: e, ReadHeaderTimeout: every}
-	go func() { _ = server.Serve(l) }() // until Close
+	go func() { _ = server.Serve(l) }() // returns when the server is closed
 	t.Cleanup(func() { _ = server.Close() })
 	return e
 }

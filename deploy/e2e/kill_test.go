@@ -21,14 +21,14 @@ import (
 // killings is how often TestKilled kills the agent.
 const killings = 500
 
-// incidents is an API of events: new ones come all the time, and each is shown for a while.
+// incidents is an API of events. New events happen all the time, and each is shown for a while.
 type incidents struct {
 	mu    sync.Mutex
 	began time.Time
-	count int // all there have been
+	count int // number of all events so far
 }
 
-// perSecond is how many events come, and shownFor how many seconds each is shown.
+// perSecond is how many events happen in a second. shownFor is for how many seconds each event is shown.
 const (
 	perSecond = 40
 	shownFor  = 20
@@ -50,7 +50,7 @@ func (i *incidents) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"total": i.count, "incidents": shown})
 }
 
-// stop lets no more events come, and returns how many there have been.
+// stop makes no more events happen, and returns how many there have been.
 func (i *incidents) stop() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -73,8 +73,8 @@ jobs:
       change: {type: gauge, delta: true, value: .total}
 `
 
-// TestKilled kills the agent again and again, at random moments under load, with a state file and a spool. The samples that a
-// real Prometheus has stored are judged: no total steps back, and the steps of each add up to what has happened.
+// TestKilled kills an agent with a state file and a spool again and again, at random moments under load. It checks the samples that a
+// real Prometheus has stored: no total decreases, and the increases of each total add up to the number of events.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
@@ -120,7 +120,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// judgeSteps returns an error if a total has stepped back, or the steps do not add up to the truth.
+// judgeSteps returns an error if a total has decreased, or if the increases do not add up to truth, the real number of events.
 func judgeSteps(stored model.Matrix, truth float64) error {
 	events, changes := 0.0, 0.0
 	for _, series := range stored {
@@ -150,7 +150,7 @@ func judgeSteps(stored model.Matrix, truth float64) error {
 	if events != truth {
 		return fmt.Errorf("the counters add up to %v, the truth is %v", events, truth)
 	}
-	if changes > truth || changes < truth-perSecond*60 { // the first total that was seen is not known
+	if changes > truth || changes < truth-perSecond*60 { // the total in the first run is not known
 		return fmt.Errorf("the changes add up to %v, the truth is %v", changes, truth)
 	}
 	return nil

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// Addresses in the two networks, and those of the router between them.
+// Addresses in the private network (inside, and gate for the router) and in the public network (outside for the router, and far).
 const (
 	inside, gate = "10.99.0.2", "10.99.0.1"
 	outside, far = "198.51.100.1", "198.51.100.2"
 )
 
-// TestBehindNAT delivers from a private network through NAT to a receiver, and interrupts the link.
+// TestBehindNAT checks the delivery from a private network through NAT to a receiver, with an interruption of the link.
 func TestBehindNAT(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{"ip", "nft", "nsenter"} {
@@ -120,7 +120,7 @@ func newNamespace(t *testing.T) *namespace {
 	return n
 }
 
-// do runs f in the namespace. Sockets that f opens stay in it.
+// do runs f in the namespace. Sockets that f opens stay in the namespace.
 func (n *namespace) do(f func()) {
 	done := make(chan struct{})
 	n.work <- func() { defer close(done); f() }
@@ -150,7 +150,7 @@ func (n *namespace) listen(t *testing.T, address string) (l net.Listener) {
 	return l
 }
 
-// to returns a transport that connects to an address in the namespace, whatever the URL.
+// to returns a transport that always connects to this address in the namespace, whatever the URL of the request is.
 func (n *namespace) to(t *testing.T, address string) *http.Transport {
 	t.Helper()
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (c net.Conn, err error) {

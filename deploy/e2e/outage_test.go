@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestOutage kills the receiver and the agent with SIGKILL, several times. At the end the receiver has every scrape that the
-// agent had finished.
+// TestOutage kills the receiver and the agent with SIGKILL, several times. It checks that, in the end, the receiver has every scrape that
+// the agent had finished.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	t.Run("Prometheus", func(t *testing.T) {

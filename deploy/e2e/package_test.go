@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// TestPackage builds two versions of the packages and the images, installs, upgrades, removes and purges them, and runs the images, on a
-// copy of this system.
-// It is skipped without root, and where no namespace can be made or no overlay mounted.
+// TestPackage builds two versions of the packages and the images. On a copy of this system, it installs, upgrades, removes and purges the
+// packages, and runs the images. It is skipped without root, and on systems where it cannot make a namespace or mount an overlay.
 func TestPackage(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can install packages")
@@ -93,7 +92,7 @@ func bootPackage(t *testing.T, deb string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--ipc", "--uts", script, deb, result.Name())
-	go func() { // systemd stays after the check
+	go func() { // systemd continues to run after the check
 		for ctx.Err() == nil {
 			if text, _ := os.ReadFile(result.Name()); strings.HasSuffix(string(text), "\npassed\n") {
 				cancel()
@@ -101,7 +100,7 @@ func bootPackage(t *testing.T, deb string) {
 			time.Sleep(200 * time.Millisecond)
 		}
 	}()
-	out, _ := cmd.CombinedOutput() // the result says how it went
+	out, _ := cmd.CombinedOutput() // the file with the result says whether it succeeded
 	if cmd.ProcessState.ExitCode() == 77 {
 		t.Skipf("systemd cannot run here: %s", out)
 	}

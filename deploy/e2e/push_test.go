@@ -93,7 +93,7 @@ func (p *pushTarget) value(ctx context.Context, query string) (float64, error) {
 	return 0, fmt.Errorf("%s is %v", query, v)
 }
 
-// has waits until queries have values.
+// has waits until queries have the wanted values.
 func (p *pushTarget) has(ctx context.Context, t *testing.T, want map[string]float64) {
 	t.Helper()
 	for query, n := range want {
@@ -123,7 +123,7 @@ push_to_gateway(root, job="gone", grouping_key=instance_ip_grouping_key(), regis
 delete_from_gateway(root, job="gone", grouping_key=instance_ip_grouping_key())
 `
 
-// TestPushed pushes with Debian's Python client and with curl, in text and in protobuf, and finds all of it in a Prometheus.
+// TestPushed checks that a Prometheus gets everything that is pushed with Debian's Python client and with curl, in text and in protobuf.
 func TestPushed(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -172,9 +172,9 @@ func TestPushed(t *testing.T) {
 	agent.stop(t, 20*time.Second)
 }
 
-// TestPushedKilled kills the agent while it is pushed to. What was answered is added up: the total is the number of pushes that were
-// answered, and of those without an answer at most as many. In the Prometheus it never steps back. Of remote-write, each sample that
-// was answered arrives.
+// TestPushedKilled kills the agent while others push to it. It checks that the total has every push that was answered once, and each push
+// without an answer at most once. The total never decreases in the Prometheus. Each sample in a remote-write request that was answered
+// arrives.
 func TestPushedKilled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)

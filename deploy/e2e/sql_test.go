@@ -25,7 +25,7 @@ import (
 	ours "github.com/collectington/collectington/sources/fetch/sql"
 )
 
-// fetcher returns a job's fetcher of a query.
+// fetcher returns the fetcher of a job for a query.
 func (d *database) fetcher(t *testing.T, dsn, query string, args ...any) sources.Fetcher {
 	t.Helper()
 	c := ours.Kind.Defaults().(*ours.Config)
@@ -41,7 +41,7 @@ func (d *database) fetcher(t *testing.T, dsn, query string, args ...any) sources
 	return f
 }
 
-// answer returns the document of a fetch as JSON, or its error.
+// answer returns the document that a fetcher returns, as JSON, or the text of its error. The error must not show a password.
 func answer(ctx context.Context, t *testing.T, f sources.Fetcher) string {
 	t.Helper()
 	end := time.Date(2026, 7, 1, 10, 0, 0, 0, time.UTC)
@@ -55,13 +55,14 @@ func answer(ctx context.Context, t *testing.T, f sources.Fetcher) string {
 	return doc.Root.Raw()
 }
 
-// ask returns the answer to a query of the administrator.
+// ask returns the answer to a query that the administrator's login makes.
 func (d *database) ask(ctx context.Context, t *testing.T, query string, args ...any) string {
 	t.Helper()
 	return answer(ctx, t, d.fetcher(t, d.dsn(login, password), query, args...))
 }
 
-// asks compares answers with those wanted. An error may continue after the text that is wanted.
+// asks compares the answers to queries with the wanted ones. A query may end in " <- " and an argument. The text of an error only has to
+// begin with the wanted text.
 func (d *database) asks(ctx context.Context, t *testing.T, answers map[string]string) {
 	t.Helper()
 	for query, want := range answers {
@@ -228,7 +229,7 @@ func TestMariaDB(t *testing.T) {
 	d.checkConnections(ctx, t, `SELECT SLEEP(600) AS n`, `SELECT CONNECTION_ID() AS n`, func(id string) { execute("KILL " + id) })
 }
 
-// checkTimeout checks that a timeout ends the query, also in the database.
+// checkTimeout checks that a timeout ends the query long, also in the database. The query running returns how many such queries still run.
 func (d *database) checkTimeout(ctx context.Context, t *testing.T, long, running string) {
 	t.Helper()
 	short, cancel := context.WithTimeoutCause(ctx, 500*time.Millisecond, errors.New("no end within the timeout of 500ms"))
@@ -274,7 +275,7 @@ func (d *database) checkConnections(ctx context.Context, t *testing.T, sleep, id
 	}
 }
 
-// TestDatabaseByCommand checks that commands query a database and print no secret.
+// TestDatabaseByCommand checks that the commands of cton can query a database and print no secret.
 func TestDatabaseByCommand(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -321,7 +322,7 @@ func asNobody(name string, args ...string) []string {
 	return command
 }
 
-// nobodyDir returns an empty directory that belongs to nobody. t.TempDir is not accessible to nobody.
+// nobodyDir returns an empty directory that belongs to the user nobody, who has no access to the result of t.TempDir.
 func nobodyDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cton-e2e-")
@@ -337,7 +338,7 @@ func nobodyDir(t *testing.T) string {
 	return dir
 }
 
-// runToEnd runs a command to its end.
+// runToEnd runs a command, which must succeed, and waits for its end.
 func runToEnd(ctx context.Context, t *testing.T, dir, stdin string, command ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
@@ -347,7 +348,7 @@ func runToEnd(ctx context.Context, t *testing.T, dir, stdin string, command ...s
 	}
 }
 
-// programDir returns the directory in an environment variable that has a program. Without it, the test is skipped, or fails
+// programDir returns the directory that an environment variable names, if it contains a program. Otherwise the test is skipped, or fails
 // if root runs it.
 func programDir(t *testing.T, name, program string) string {
 	t.Helper()
@@ -415,7 +416,7 @@ func startMariaDB(ctx context.Context, t *testing.T) *database {
 
 // stopWith sends a signal to a server and waits for its end.
 func (d *database) stopWith(signal os.Signal) {
-	_ = d.cmd.Process.Signal(signal) // an error means that it has ended
+	_ = d.cmd.Process.Signal(signal) // an error means that the server has ended
 	select {
 	case <-d.done:
 	case <-time.After(10 * time.Second):

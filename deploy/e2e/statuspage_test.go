@@ -15,11 +15,12 @@ import (
 	"time"
 )
 
-// hostileName has a script in a place that many pages show.
+// hostileName is a name with a script. Many pages show the name.
 const hostileName = `<img src=x onerror=alert(1)>`
 
-// TestStatusPage looks at every page in a real browser: wide and narrow, light and dark, while all is well, during an outage of the API
-// and of the receiver, after samples were dropped, and while the sink catches up. With SCREENSHOTS, pictures go to that folder.
+// TestStatusPage checks every page in a real browser: wide and narrow, light and dark, while all is well, during an outage of the API
+// and of the receiver, after samples were dropped, and while the sink catches up. If the variable SCREENSHOTS names a folder, the test
+// writes pictures to it.
 func TestStatusPage(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("CHROMIUM") == "" {
@@ -53,7 +54,7 @@ func TestStatusPage(t *testing.T) {
 	b.open(ctx, t, w.page+"/", 1280, "light")
 	b.until(ctx, t, `!document.querySelector(".problems li.error")`)
 
-	// An action by a click, and the answer by events.
+	// A click starts an action, and the page shows its result because of events.
 	b.open(ctx, t, w.page+"/jobs/nightly", 1280, "light")
 	before := w.asked.Load()
 	b.eval(ctx, t, `document.querySelector("form[action$='/run'] button").click()`)
@@ -125,7 +126,7 @@ jobs:
 	return w
 }
 
-// look opens every page in every form and checks it.
+// look opens every page in every width and color scheme, and checks it.
 func (w *watchedAgent) look(ctx context.Context, t *testing.T, b *browser, phase string) {
 	t.Helper()
 	for name, path := range map[string]string{"overview": "/", "job": "/jobs/oncall", "failing": "/jobs/weather", "sink": "/sinks/mimir", "page": "/sinks/page"} {

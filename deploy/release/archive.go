@@ -17,7 +17,7 @@ import (
 type entry struct {
 	name string // path; it ends with / for a directory
 	mode int64
-	user int // number of the user and of the group
+	user int // ID of the user, which is also the ID of the group
 	data []byte
 	link string // target, if the entry is a symbolic link
 }

@@ -92,7 +92,7 @@ func (b *build) identify() error {
 // pseudo matches a pseudo-version: the version of a commit that has no tag. It contains the time of the commit.
 var pseudo = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(?:.*\.)?(\d{14})-[0-9a-f]{12}(\+dirty)?$`)
 
-// packageVersion returns the version in a format that all package managers accept and sort in the same order as Go.
+// packageVersion returns the version in a format that all package managers accept. They sort such versions in the same order as Go does.
 func packageVersion(version string) string {
 	if m := pseudo.FindStringSubmatch(version); m != nil {
 		return m[1] + "-git" + m[2]

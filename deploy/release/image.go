@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// user is the number of the user in the image. The user can write only to /var/lib/cton and /tmp.
+// user is the ID of the user in the image. The user can write only to /var/lib/cton and /tmp.
 const user = 65532
 
 // layout is an OCI image layout that is being built: the contents of its files by path.

@@ -1,7 +1,7 @@
-// Command release builds all files of a release: an archive of the binary for each system, packages for Debian, Red Hat and Alpine,
-// and two container images, one of them with a shell, all with the licences, and for each binary a list of its modules (SBOM). The same
-// commit and the same version of Go give the same bytes. It builds the last commit in a temporary clone of the repository, so changes that are not committed are
-// not in the release. The only programs that it runs are go, git and the built binary:
+// Command release builds all files of a release: an archive of the binary for each system, packages for Debian, Red Hat and Alpine, and two
+// container images, one of them with a shell. All of these contain the licences. For each binary it also writes a list of its modules
+// (SBOM). The same commit and the same version of Go give the same bytes. It builds the last commit in a temporary clone of the repository,
+// so changes that are not committed are not in the release. The only programs that it runs are go, git and the built binary:
 //
 //	cd deploy/release && go run . -o ../../dist
 //
@@ -41,7 +41,7 @@ type target struct {
 
 func (t target) String() string { return t.os + "/" + t.arch }
 
-// label returns the target as names of files contain it.
+// label returns the target in the form in which it is part of file names.
 func (t target) label() string {
 	if t.arm != "" {
 		return t.os + "_" + t.arch + "v" + t.arm

@@ -120,7 +120,7 @@ func (b *build) packageFiles(format string) (files.Contents, error) {
 			return nil, err
 		}
 		to := d.path
-		if format == "deb" { // zsh of Debian searches completions there
+		if format == "deb" { // Debian's zsh looks for completions in this directory
 			to = strings.Replace(to, "zsh/site-functions", "zsh/vendor-completions", 1)
 		}
 		all = append(all, file(path, to, 0o644))

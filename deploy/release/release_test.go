@@ -25,7 +25,7 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// TestRelease builds twice, in two directories, and checks that the bytes are the same, and what is in the files.
+// TestRelease builds a release twice, in two directories. It checks that the bytes are the same, and that the files have the right content.
 func TestRelease(t *testing.T) {
 	only := "linux/amd64"
 	if runtime.GOARCH == "arm64" {
@@ -100,7 +100,7 @@ func madeShell(t *testing.T, files map[string][]byte) *shell {
 	return s
 }
 
-// TestShellRefused checks that a package of busybox that is not the expected one is not used.
+// TestShellRefused checks that a package of busybox is refused if it is not the expected package.
 func TestShellRefused(t *testing.T) {
 	whole := map[string][]byte{"./bin/busybox": []byte("a program"), "./usr/share/doc/busybox-static/copyright": []byte("GPL")}
 	other := madeShell(t, whole)
@@ -134,7 +134,7 @@ func read(t *testing.T, dir string) map[string][]byte {
 	return all
 }
 
-// one returns the only file whose name ends so.
+// one returns the only file whose name has the given end.
 func one(t *testing.T, files map[string][]byte, end string) []byte {
 	t.Helper()
 	var found [][]byte
@@ -192,7 +192,7 @@ func gunzip(t *testing.T, data []byte) io.Reader {
 	return z
 }
 
-// binary returns the program of an archive.
+// binary returns the program that an archive contains.
 func binary(t *testing.T, archive []byte) []byte {
 	t.Helper()
 	files, _ := unpack(t, gunzip(t, archive))
@@ -322,7 +322,7 @@ func decode[T any](t *testing.T, data []byte) (v T) {
 	return v
 }
 
-// TestPackageVersion checks versions that package managers sort as Go does.
+// TestPackageVersion checks which version a package has for versions of the program.
 func TestPackageVersion(t *testing.T) {
 	for version, want := range map[string]string{
 		"v1.2.3":                                    "1.2.3",

@@ -18,7 +18,7 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// maxShell is the largest file in bytes that is read from a package of busybox.
+// maxShell is the maximum size, in bytes, of a file that is read from a package of busybox.
 const maxShell = 32 << 20
 
 //go:embed shell/SHA256SUMS
@@ -109,7 +109,7 @@ func (s *shell) open(arch string) (deb []byte, name string, err error) {
 	return nil, "", fmt.Errorf("busybox: there is no package for %s", arch)
 }
 
-// member returns the contents of files of an archive that a Debian package contains.
+// member returns the contents of some files in one of the archives that a Debian package consists of.
 func member(deb []byte, archive string, names ...string) ([][]byte, error) {
 	outer := ar.NewReader(bytes.NewReader(deb))
 	for {

@@ -36,8 +36,8 @@ func idleSink() *sink {
 	return newSink(defaults(), env)
 }
 
-// BenchmarkPage30000 is one Write of 30,000 series, by the variant that is rendered. "written out" is expfmt's encoder alone,
-// to compare with.
+// BenchmarkPage30000 measures one Write of 30,000 series, for each variant that can be rendered. The case "written out" only runs
+// expfmt's encoder, for comparison.
 func BenchmarkPage30000(b *testing.B) {
 	batch := fleet(30_000)
 	for name, format := range map[string]expfmt.Format{"text": expfmt.FmtText, "openmetrics": expfmt.FmtOpenMetrics_1_0_0, "protobuf": expfmt.FmtProtoDelim} {
@@ -71,8 +71,8 @@ func BenchmarkPage30000(b *testing.B) {
 	}
 }
 
-// BenchmarkTickOfOneJob is one Write of one of ten jobs that have 3,000 series each: a page of 30,000 series. "whole page" is
-// the same Write without gzip, and [compress/gzip] over the page.
+// BenchmarkTickOfOneJob measures one Write of one of ten jobs that have 3,000 series each, so the page has 30,000 series. The case
+// "whole page" is the same Write without gzip, followed by [compress/gzip] over the page.
 func BenchmarkTickOfOneJob(b *testing.B) {
 	all := fleet(30_000)
 	for _, c := range []struct {

@@ -39,7 +39,7 @@ func TestCreatedSeries(t *testing.T) {
 	b.write(t, "a", totals()...)
 	for format, accept := range accepts() {
 		if strings.Contains(format, "protobuf") {
-			continue // it has a field of its own
+			continue // protobuf has a field for the start timestamp
 		}
 		for _, zipped := range []bool{false, true} {
 			got := parse(t, b.scrape(t, accept, zipped), format)
@@ -68,7 +68,7 @@ func TestCreatedSeries(t *testing.T) {
 	}
 }
 
-// TestNoCreatedSeries checks that there are none by default.
+// TestNoCreatedSeries checks that there are no _created series by default.
 func TestNoCreatedSeries(t *testing.T) {
 	b := open(t, *defaults())
 	b.write(t, "a", totals()...)

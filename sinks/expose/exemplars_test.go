@@ -82,7 +82,7 @@ func TestExemplars(t *testing.T) {
 	b.scrape(t, string(expfmt.FmtOpenMetrics_1_0_0), false)
 	without := all[2]
 	without.Series = []metric.Series{{More: &metric.More{Histogram: all[2].Series[0].Histogram()}}}
-	b.write(t, "all", without) // into the memory of the page before
+	b.write(t, "all", without) // reuses the memory of the previous page
 	if got := exemplarsOf(t, b.scrape(t, string(expfmt.FmtOpenMetrics_1_0_0), false), string(expfmt.FmtOpenMetrics_1_0_0)); len(got) != 0 {
 		t.Errorf("exemplars that are gone: %v", got)
 	}

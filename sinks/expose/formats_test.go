@@ -278,7 +278,7 @@ func TestEscapedNamesCollide(t *testing.T) {
 	}
 }
 
-// TestPagesDependOnLastBatches checks that a page is that of a new sink that gets the last batch of each job.
+// TestPagesDependOnLastBatches checks that a page is the same as the page of a new sink that gets only the last batch of each job.
 func TestPagesDependOnLastBatches(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	updated := open(t, Config{})

@@ -10,7 +10,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestClockJumps checks that the page shows the last batch that was written, whatever the times of the batches are, and no timestamp of one.
+// TestClockJumps checks that the page shows the batch that was written last, whatever the times of the batches are, and that it shows no
+// timestamps.
 func TestClockJumps(t *testing.T) {
 	for _, by := range []time.Duration{-30 * time.Second, -time.Hour, -24 * time.Hour, time.Hour, 24 * time.Hour} {
 		b, at := open(t, Config{}), time.Unix(1772366400, 0)

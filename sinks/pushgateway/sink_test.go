@@ -324,7 +324,7 @@ func TestRedirected(t *testing.T) {
 	}
 }
 
-// TestPage checks that a web page is not the answer of a Pushgateway, and that the push is tried again.
+// TestPage checks that a web page is not taken for the response of a Pushgateway, and that the push is tried again.
 func TestPage(t *testing.T) {
 	for _, code := range []int{200, 202, 400, 422} {
 		testPage(t, code)
@@ -410,7 +410,8 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestParts checks that processes which push parts of what one job has leave the parts of the others alone, and what they do not push.
+// TestParts checks that a process which pushes some parts of a job's series changes neither the other parts nor metrics that it does not
+// push.
 func TestParts(t *testing.T) {
 	part := func(label string, families ...metric.Family) metric.Batch {
 		for i := range families {
@@ -438,7 +439,7 @@ func TestParts(t *testing.T) {
 		`up{instance="host-1",job="cton",of="a"} 1`, `up{instance="host-1",job="cton",of="b"} 1`, `up{instance="host-1",job="cton",of="c"} 2`)
 }
 
-// TestPod checks what the group of a pod that runs once is.
+// TestPod checks which labels the group has for a single run in a pod.
 func TestPod(t *testing.T) {
 	for _, c := range []struct {
 		pod      *sinks.Pod

@@ -115,7 +115,7 @@ func (s *spool) store(p *push) (*push, error) {
 	return p, nil
 }
 
-// with returns p with the families of later added. They replace families of the same name.
+// with returns a copy of p that also has the families of a later push. They replace families of the same name.
 func (p *push) with(later *push) *push {
 	all := *p
 	all.families = slices.DeleteFunc(slices.Clone(p.families), func(f *dto.MetricFamily) bool {

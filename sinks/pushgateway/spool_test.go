@@ -83,7 +83,7 @@ func TestSpoolKeepsTheNewest(t *testing.T) {
 	}
 }
 
-// TestSpoolDamage checks that a damaged file is dropped and said, and that a file of a later version stays.
+// TestSpoolDamage checks that a damaged file is dropped and logged, and that a file of a later version stays.
 func TestSpoolDamage(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir })
@@ -144,7 +144,7 @@ func TestSpoolRefused(t *testing.T) {
 	if names, _ := filepath.Glob(filepath.Join(dir, "*"+suffix)); len(names) > 0 {
 		t.Errorf("left in the spool: %q", names)
 	}
-	// What is in front of the Pushgateway does not speak of the push.
+	// These responses may come from a server in front of the Pushgateway, and say nothing about the push.
 	for _, code := range []int{301, 401, 403, 404, 429, 500, 502} {
 		f := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			w.Header().Set("Location", "/login")

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// steps are jumps of the clock.
+// steps returns the jumps of the clock that the tests try.
 func steps() []time.Duration {
 	return []time.Duration{-30 * time.Second, -time.Hour, -24 * time.Hour, time.Hour, 49 * time.Hour}
 }
@@ -54,7 +54,7 @@ func (c *clocked) next() {
 }
 
 // TestClockJumps checks that every sample is sent when the clock jumps, with the time that the clock shows, and that no series
-// starts after its sample. A series goes back in time once, if the clock does.
+// starts after its sample. A series goes back in time only if the clock does, and only once.
 func TestClockJumps(t *testing.T) {
 	for _, by := range steps() {
 		for _, waiting := range []bool{false, true} {
@@ -65,7 +65,7 @@ func TestClockJumps(t *testing.T) {
 						c.next()
 						c.tick()
 					}
-					if waiting { // the samples of before the jump are sent after it
+					if waiting { // the samples from before the jump are sent after it
 						d.set(func(w http.ResponseWriter, _ request) { w.WriteHeader(503) })
 						c.next()
 						time.Sleep(4 * time.Second)
@@ -88,7 +88,7 @@ func TestClockJumps(t *testing.T) {
 	}
 }
 
-// judge checks what was sent: the gauge's last samples are of the wanted times.
+// judge checks that all samples of the gauge were sent, and that the last ones have the wanted times.
 func (c *clocked) judge(requests []request, by time.Duration, want []string) {
 	c.Helper()
 	var gauge []point
@@ -139,13 +139,13 @@ func TestClockJumpsWithPrometheus(t *testing.T) {
 						c.next()
 						c.tick()
 					}
-					// The receiver's clock is right. It takes nothing that lies far ahead of it, or behind a series of its
-					// newest sample and the window.
+					// The receiver's clock is right. It refuses samples that are far ahead of its clock, and samples that are
+					// older than the newest sample of their series by more than the window.
 					refused := c.stats.Dropped()[sinks.Refused]
 					if judged := by > 0 || by <= -time.Hour && window == 0; judged && refused != 20 || !judged && refused != 0 {
 						c.Errorf("%d refused", refused)
 					}
-					if by > 0 { // the clock is mended
+					if by > 0 { // the clock is corrected
 						c.Set(-by)
 						c.next()
 						c.tick()
@@ -216,7 +216,7 @@ func TestSlowJobWhenTheClockJumps(t *testing.T) {
 				if len(after) < 7 || len(after) > 8 {
 					c.Errorf("%d requests in the 8 minutes after the jump", len(after))
 				}
-				c.Set(by) // the last batch was sent again by the clock of before
+				c.Set(by) // until now, the last batch was sent again with times before this jump
 				want := c.Clock.Now()
 				write(2)
 				time.Sleep(time.Second)

@@ -83,13 +83,14 @@ func TestFallBack(t *testing.T) {
 				if n := r.stats.Sent.Load(); n != 3 {
 					r.Errorf("Sent is %d, want 3", n)
 				}
-				// 2.0 is tried again after a day, and after five minutes by an empty request if it was not 415.
+				// After a day, a record is sent in 2.0 again. If the fallback was not after 415, an empty request asks for 2.0
+				// after five minutes.
 				d.set(acceptAll)
 				after, want := 24*time.Hour, []Protocol{2, 2}
 				if name != "415" {
 					after, want = 5*time.Minute, []Protocol{2, 2, 2}
 				}
-				time.Sleep(after - 2*time.Minute) // since the last write; the fallback was two minutes before it
+				time.Sleep(after - 2*time.Minute) // the fallback was three minutes ago, so its end is due after this pause
 				for range 2 {
 					r.write("j", gauge("x", 1, "a"))
 					r.tick()
@@ -107,7 +108,7 @@ func TestFallBack(t *testing.T) {
 	}
 }
 
-// If 1.0 is rejected too, the protocol was not the reason for a 400.
+// TestGuessIsUndone checks that a fallback after a 400 is undone if 1.0 is rejected too: the protocol was not the reason.
 func TestGuessIsUndone(t *testing.T) {
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { http.Error(w, "bad sample", 400) }}
 	withReceiver(t, d, nil, func(r *rig) {
@@ -143,7 +144,7 @@ func TestFixedProtocolHasNoFallBack(t *testing.T) {
 			}
 		})
 	}
-	// A 2xx that does not say what was written is no success of 2.0. What answers may be another server.
+	// A 2xx that does not say what was written does not count as a success of 2.0: another server may have answered.
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(200) }}
 	withReceiver(t, d, withProtocol(Protocol2), func(r *rig) {
 		r.write("j", gauge("x", 1, "a"))
@@ -171,7 +172,7 @@ func TestPartlyWritten(t *testing.T) {
 		if sent, n := r.stats.Sent.Load(), len(d.all()); sent != 6 || n != 3 {
 			r.Errorf("Sent is %d with %d requests, want 6 with 3", sent, n)
 		}
-		// A 400 that says what was stored.
+		// The receiver answers 400, and says that it has stored one sample.
 		d.set(func(w http.ResponseWriter, _ request) {
 			setWritten(w, 1, 0)
 			http.Error(w, "out of order sample", 400)
@@ -281,7 +282,7 @@ func TestRetriesKeepOrder(t *testing.T) {
 	}
 }
 
-// The status code counts, even if the body is truncated.
+// TestTruncatedBody checks that the status code counts even if the body is truncated.
 func TestTruncatedBody(t *testing.T) {
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, r request) {
 		w.Header().Set("Content-Length", "1000")
@@ -298,7 +299,7 @@ func TestTruncatedBody(t *testing.T) {
 	})
 }
 
-// At most 8 KiB of a body are read.
+// TestEndlessBody checks that the reading of a body ends soon: at most 8 KiB of it are used.
 func TestEndlessBody(t *testing.T) {
 	var read atomic.Int64
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, r request) {
@@ -444,7 +445,7 @@ func TestConnectionRefused(t *testing.T) {
 	})
 }
 
-// Samples wait while a secret cannot be read.
+// TestSecretIsMissingForAWhile checks that samples wait while a secret cannot be read.
 func TestSecretIsMissingForAWhile(t *testing.T) {
 	d, there := new(fakeReceiver), new(atomic.Bool)
 	withReceiver(t, d, func(c *Config, env *sinks.Env) {
@@ -529,7 +530,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A panic drops the request that caused it. The sink continues with the next one.
+// TestPanicDropsItsRequest checks that a panic drops the request that caused it, and that the sink continues with the next one.
 func TestPanicDropsItsRequest(t *testing.T) {
 	first := true
 	answer := func(req *http.Request) (*http.Response, error) {
@@ -556,7 +557,8 @@ type answerer func(*http.Request) (*http.Response, error)
 
 func (f answerer) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// A short run with several connections sends its samples too if the spool has a backlog of one connection.
+// TestOnceBehindBacklog checks that a short run with several connections sends its own samples too if the spool has a backlog for
+// one connection.
 func TestOnceBehindBacklog(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -579,7 +581,7 @@ func TestOnceBehindBacklog(t *testing.T) {
 	})
 }
 
-// A metric that was scraped and is passed on as gauges keeps the type that its exporter states.
+// TestScrapedTypes checks that a metric that was scraped and is passed on as gauges keeps the type that its exporter states.
 func TestScrapedTypes(t *testing.T) {
 	types := map[string]metric.Type{"build_info": metric.Info, "state": metric.StateSet, "q_bucket": metric.GaugeHistogram, "temp": 0}
 	want := map[string]string{"build_info": "INFO", "state": "STATESET", "q_bucket": "GAUGEHISTOGRAM", "temp": "GAUGE"}
@@ -627,8 +629,8 @@ func (n *notes) Store(data []byte) {
 	n.data = data
 }
 
-// TestProtocolIsRemembered checks that a receiver of 1.0 is asked for 2.0 once, and not by each process, until it is due again,
-// and that another receiver is asked.
+// TestProtocolIsRemembered checks that a receiver of 1.0 gets a request in 2.0 only from the first of several processes, and that
+// another receiver gets one too.
 func TestProtocolIsRemembered(t *testing.T) {
 	memory, d := &notes{}, &fakeReceiver{answer: accept1Only}
 	process := func(url string) (protocols []Protocol) {

@@ -22,7 +22,7 @@ func onDisk(dir string) func(*Config, *sinks.Env) {
 	return func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir }
 }
 
-// A sink that ends leaves its samples on disk, and the next one sends them first.
+// TestSamplesStayOnDisk checks that a sink that ends leaves its samples on disk, and that the next one sends them first.
 func TestSamplesStayOnDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(fakeReceiver)
@@ -47,8 +47,9 @@ func TestSamplesStayOnDisk(t *testing.T) {
 	})
 }
 
-// A sink whose spool another process has puts its samples there. One whose spool cannot be opened, since there is a file in its place,
-// delivers from memory and does not end. When the spool can be opened, what waits is put on disk.
+// TestSpoolThatCannotBeOpened checks a sink whose spool another process uses: it puts its samples into that spool. It also checks a sink
+// whose spool cannot be opened, since there is a file in its place: it keeps samples in memory, and puts them on disk when the spool can be
+// opened.
 func TestSpoolThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	for name, block := range map[string]func(t *testing.T, dir string) (free func()){
@@ -111,8 +112,8 @@ func TestSpoolThatCannotBeOpened(t *testing.T) {
 	}
 }
 
-// TestEndWithoutReceiver ends a sink whose receiver is down. With all on disk that takes no longer than one try, with samples in
-// memory, or if no other run is to come, as long as Drain.
+// TestEndWithoutReceiver checks how long a sink takes to end when its receiver is down. With all samples on disk, it takes no longer than
+// one try. With samples in memory, or if no other run is to come, it takes as long as Drain.
 func TestEndWithoutReceiver(t *testing.T) {
 	refuse := func(*fakeReceiver) {}
 	hang := func(d *fakeReceiver) {
@@ -163,7 +164,7 @@ func TestEndWithoutReceiver(t *testing.T) {
 	}
 }
 
-// TestEndWithReceiver sends what is on disk before it ends, as long as the receiver accepts it.
+// TestEndWithReceiver checks that a sink sends what is on disk before it ends, as long as the receiver accepts it.
 func TestEndWithReceiver(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -183,7 +184,7 @@ func TestEndWithReceiver(t *testing.T) {
 	})
 }
 
-// A relative directory is relative to the directory of the configuration file.
+// TestSpoolIsRelativeToConfiguration checks that a relative directory is relative to the directory of the configuration file.
 func TestSpoolIsRelativeToConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, memnet.NewNetwork(), func(c *Config, env *sinks.Env) {
@@ -198,7 +199,7 @@ func TestSpoolIsRelativeToConfiguration(t *testing.T) {
 	r.stop()
 }
 
-// A changed byte on disk drops its request, which is counted.
+// TestDamagedRequestIsCounted checks that a request with a changed byte on disk is dropped and counted.
 func TestDamagedRequestIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(fakeReceiver)
@@ -234,7 +235,7 @@ func TestDamagedRequestIsCounted(t *testing.T) {
 	})
 }
 
-// The samples of a record that is partly settled at the end are counted once.
+// TestEndWithinARecord checks that the samples of a record of which only a part is settled when the sink ends are counted once.
 func TestEndWithinARecord(t *testing.T) {
 	answer := func(w http.ResponseWriter, r request) {
 		switch {
@@ -257,10 +258,10 @@ func TestEndWithinARecord(t *testing.T) {
 	})
 }
 
-// Connections send at the same time, each its own series.
+// TestConnectionsSendConcurrently checks that connections send at the same time, each its own series.
 func TestConnectionsSendConcurrently(t *testing.T) {
 	var now, most atomic.Int64
-	shards := map[string]map[string]bool{} // series by the first one of their request
+	shards := map[string]map[string]bool{} // the series of each connection, keyed by the first series of its requests
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, r request) {
 		most.Store(max(most.Load(), now.Add(1)))
 		time.Sleep(time.Second)
@@ -301,8 +302,8 @@ func TestConnectionsSendConcurrently(t *testing.T) {
 	})
 }
 
-// TestZeroThatWasSent ends a sink whose request the receiver has stored, without a response: the next one sends the record again. Prometheus
-// refuses the zero then, since it has the sample after it, and that is no loss.
+// TestZeroThatWasSent ends a sink whose request the receiver has stored, but has not answered. The next sink sends the record again.
+// Prometheus then refuses the zero, since it already has the sample after the zero. That does not count as a loss.
 func TestZeroThatWasSent(t *testing.T) {
 	for _, p := range []Protocol{Protocol1, Protocol2} {
 		dir, network, s := t.TempDir(), memnet.NewNetwork(), newServer(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/collectington/collectington/agent/httpclient/memnet"
 )
 
-// TestSpoolOfVersion1 sends records that the first version of the spool's format holds, of both protocols. The file of
-// samples was written from what a receiver got of the build that wrote the records.
+// TestSpoolOfVersion1 checks that records in the first version of the spool's format, of both protocols, are still sent.
+// samples.txt has what a receiver got from the build that wrote the records.
 func TestSpoolOfVersion1(t *testing.T) {
 	const recorded = "spool/testdata/version-1"
 	dir := t.TempDir()

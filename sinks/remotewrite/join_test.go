@@ -13,7 +13,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
 
-// Sixty jobs of one sample each ten seconds stay less than two seconds behind, though a response takes 300 ms.
+// TestManySmallJobs checks that sixty jobs, with one sample every ten seconds each, stay less than two seconds behind, though a response
+// takes 300 ms.
 func TestManySmallJobs(t *testing.T) {
 	const jobs, every = 60, 10 * time.Second
 	for name, c := range map[string]struct {
@@ -75,7 +76,7 @@ func TestManySmallJobs(t *testing.T) {
 	}
 }
 
-// Records are joined up to max_samples, and not to large ones.
+// TestJoinedSizes checks that records are joined up to max_samples, and that large records are not joined.
 func TestJoinedSizes(t *testing.T) {
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) { time.Sleep(time.Second); acceptAll(w, q) }}
 	withReceiver(t, d, func(c *Config, _ *sinks.Env) { c.Request.MaxSamples = 10 }, func(r *rig) {
@@ -98,8 +99,8 @@ func TestJoinedSizes(t *testing.T) {
 	})
 }
 
-// TestJoinedRefusal checks that a bad sample in a joined request makes another job lose samples at most a few times, also if the URL does
-// not say which receiver it is.
+// TestJoinedRefusal checks that a bad sample in a joined request makes other jobs lose at most a few samples, and none if the path of the
+// URL says that the receiver is Prometheus.
 func TestJoinedRefusal(t *testing.T) {
 	for path, most := range map[string]int64{"/api/v1/write": 0, "/elsewhere": 10} {
 		d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) {
@@ -133,8 +134,8 @@ func TestJoinedRefusal(t *testing.T) {
 	}
 }
 
-// TestJoinedZeros joins a record whose zero Prometheus refuses, since it has the sample after it, with a record of a new series: the
-// zero of that one is stored.
+// TestJoinedZeros joins a record of an old series with a record of a new series. Prometheus refuses the zero of the old series, since it
+// has the sample after it. The zero of the new series must be stored.
 func TestJoinedZeros(t *testing.T) {
 	s := newServer(t)
 	slow := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {

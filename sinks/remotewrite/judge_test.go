@@ -17,7 +17,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/deliver"
 )
 
-// responseCase is a behavior of a receiver, and what becomes of five batches of a number of series.
+// responseCase is a behavior of a receiver, and what becomes of five batches that each have this number of series.
 type responseCase struct {
 	does     string
 	protocol Protocol
@@ -33,7 +33,7 @@ type responseCase struct {
 	within        time.Duration // from the first write until everything is settled
 }
 
-// rejectAny rejects all of a request that has one of these series.
+// rejectAny rejects the whole request if it has one of these series.
 func rejectAny(code int, text string, rooms ...string) func(time.Time) func(http.ResponseWriter, request) {
 	return func(time.Time) func(http.ResponseWriter, request) {
 		return func(w http.ResponseWriter, r request) {
@@ -50,7 +50,7 @@ func rejectAny(code int, text string, rooms ...string) func(time.Time) func(http
 	}
 }
 
-// until responds with answer for a time, and then accepts everything.
+// until responds with the function answer for a time, and then accepts everything.
 func until(end time.Duration, answer func(http.ResponseWriter, request)) func(time.Time) func(http.ResponseWriter, request) {
 	return func(began time.Time) func(http.ResponseWriter, request) {
 		return func(w http.ResponseWriter, r request) {
@@ -224,7 +224,7 @@ func (c responseCase) run(t *testing.T) {
 	})
 }
 
-// A 2.0 request that is too large in 1.0 is divided.
+// TestLargeFallBack checks that a 2.0 request that is too large in 1.0 is divided.
 func TestLargeFallBack(t *testing.T) {
 	change := func(c *Config, _ *sinks.Env) { c.Request.MaxSamples = 100_000 }
 	d := &fakeReceiver{answer: accept1Only}
@@ -246,7 +246,7 @@ func TestLargeFallBack(t *testing.T) {
 	})
 }
 
-// Zeros with their own timestamps, in a rejected request, are not left out as zeros of the sink.
+// TestRealZeros checks that zeros with their own timestamps, in a rejected request, are not left out, unlike the zeros that the sink adds.
 func TestRealZeros(t *testing.T) {
 	d := &fakeReceiver{}
 	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
@@ -277,7 +277,7 @@ func TestRealZeros(t *testing.T) {
 	})
 }
 
-// A redirect that turns the POST into a GET is not success, though the GET is answered with 200.
+// TestRedirectToGET checks that a redirect that turns the POST into a GET is no success, though the GET is answered with 200.
 func TestRedirectToGET(t *testing.T) {
 	for _, code := range []int{301, 302, 303, 307, 308} {
 		for _, p := range []Protocol{Protocol1, Auto} {
@@ -304,7 +304,7 @@ func TestRedirectToGET(t *testing.T) {
 	}
 }
 
-// A receiver that answers 500 to every request has an outage. Its second 500 to a request is no reason to divide it.
+// TestOutageOf500DividesNothing checks that a request is not divided while the receiver answers 500 to every request: that is an outage.
 func TestOutageOf500DividesNothing(t *testing.T) {
 	const series, outage = 100, 7
 	var n atomic.Int64
@@ -333,8 +333,8 @@ func TestOutageOf500DividesNothing(t *testing.T) {
 	})
 }
 
-// A receiver that refuses everything is not hammered, and each sample is tried alone once. The samples behind them, which it accepts, come
-// before Prometheus looks back for them in vain.
+// TestSearchPauses checks that a receiver that refuses all samples of a request gets few requests per second, and that each sample is tried
+// alone once. Later samples, which the receiver accepts, must arrive within two minutes, so that Prometheus shows no gap.
 func TestSearchPauses(t *testing.T) {
 	for _, code := range []int{400, 413} {
 		d := &fakeReceiver{}

@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// The receiver's name gets another address. The change is followed within a minute, whatever the old one answers, and what it
-// has not accepted is not lost.
+// TestReceiverMoves checks that the sink follows within a minute when the receiver's name gets another address, whatever the
+// server at the old address answers, and that samples that this server has not accepted are not lost.
 func TestReceiverMoves(t *testing.T) {
 	for name, old := range map[string]func(http.ResponseWriter, request){
 		"the old one accepts": acceptAll,
@@ -25,7 +25,7 @@ func TestReceiverMoves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var moved atomic.Bool
-			var last atomic.Int64 // when the old one was last asked
+			var last atomic.Int64 // when the server at the old address got its last request
 			d := &fakeReceiver{answer: acceptAll}
 			handler := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 				if q.Header.Get(servedBy) == "10.0.0.2:80" {

@@ -14,8 +14,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
 
-// TestOutageOf30000Series logs the CPU time of the outage of TestOutageOfSixHours with 30,000 series. The receiver discards
-// what it gets.
+// TestOutageOf30000Series logs the CPU time of an outage like that of TestOutageOfSixHours, with 30,000 series. The receiver
+// discards what it gets.
 func TestOutageOf30000Series(t *testing.T) {
 	discard := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

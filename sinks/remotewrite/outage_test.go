@@ -117,8 +117,9 @@ func (c outageCase) run(t *testing.T, receiver http.Handler, latency time.Durati
 	return r
 }
 
-// In an outage of six hours, with the process killed in the middle, nothing is lost, sent out of order or rejected. With
-// newest_first, live samples arrive within a minute of its end, while the backlog is still being sent.
+// TestOutageOfSixHours checks that in an outage of six hours, with the process killed in the middle, nothing is lost, sent out of
+// order or rejected. With newest_first, live samples arrive within a minute after the outage, while the backlog is still being
+// sent.
 func TestOutageOfSixHours(t *testing.T) {
 	const series = 200
 	for _, c := range []outageCase{

@@ -23,7 +23,8 @@ func withPoints(f *metric.Family, began time.Time, seconds ...int) metric.Family
 	return metric.Family{Desc: f.Desc, Series: []metric.Series{s}, Earlier: f.Earlier}
 }
 
-// The receiver gets each point of a series once. Each is checked against the bounds and the order.
+// TestPoints checks that the receiver gets each point of a series once, and that each point is checked against the bounds and the
+// order.
 func TestPoints(t *testing.T) {
 	change := func(c *Config, _ *sinks.Env) {
 		c.MaxSampleAge, c.Request.MaxSamples = setting.Duration(time.Hour), 2
@@ -48,7 +49,7 @@ func TestPoints(t *testing.T) {
 	})
 }
 
-// Samples with their own timestamps are not sent again between the runs of a slow job.
+// TestPointsAreNotSentAgain checks that samples with their own timestamps are not sent again between the runs of a slow job.
 func TestPointsAreNotSentAgain(t *testing.T) {
 	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		temp := gauge("temp", 0, "a")
@@ -63,7 +64,8 @@ func TestPointsAreNotSentAgain(t *testing.T) {
 	})
 }
 
-// In a rejected 1.0 request, which has no start timestamps, a point of zero is not left out as a zero of the sink.
+// TestPointOfZeroIsKept checks that in a rejected 1.0 request, which has no start timestamps, a point with the value zero is not
+// left out as if the sink had added it.
 func TestPointOfZeroIsKept(t *testing.T) {
 	d := &fakeReceiver{}
 	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
@@ -81,7 +83,7 @@ func TestPointOfZeroIsKept(t *testing.T) {
 	})
 }
 
-// A point that was sent before a reload is not sent again.
+// TestPointAfterReload checks that a point that was sent before a reload is not sent again.
 func TestPointAfterReload(t *testing.T) {
 	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		for range 2 {
@@ -98,7 +100,8 @@ func TestPointAfterReload(t *testing.T) {
 	})
 }
 
-// A point of a series that was gone is counted as not newer once, even if it is returned repeatedly.
+// TestPointThatReturnsIsCountedOnce checks that a sent point that comes again after its series was gone is counted as not newer
+// once, even if it comes repeatedly.
 func TestPointThatReturnsIsCountedOnce(t *testing.T) {
 	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		temp, other := gauge("temp", 0, "a"), gauge("other", 1, "a")

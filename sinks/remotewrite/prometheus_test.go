@@ -34,7 +34,7 @@ func (s *server) want(t testing.TB, at time.Time, text string, want float64) {
 // gone is the value of a query without a result.
 var gone = math.NaN()
 
-// inBoth runs test with Prometheus for each protocol.
+// inEveryProtocol runs test with Prometheus for each setting of the protocol.
 func inEveryProtocol(t *testing.T, change func(*Config, *sinks.Env), test func(*rig, *server)) {
 	for _, p := range []Protocol{Protocol1, Protocol2, Auto} {
 		t.Run(p.String(), func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestSeriesEndsAtOnce(t *testing.T) {
 		if jobs := r.sink.encoder.Jobs(); len(jobs) != 0 {
 			r.Errorf("jobs %v are remembered", jobs)
 		}
-		// It returns, after its own marker.
+		// The series x comes back. Its new sample is later than its staleness marker.
 		r.write("j", gauge("x", 5, "a"))
 		r.tick()
 		s.want(r.TB, time.Now(), `sum(x)`, 5)
@@ -181,7 +181,7 @@ func TestFirstIncrementCounts(t *testing.T) {
 	})
 }
 
-// A reload replaces descriptions and label sets. The series continue.
+// TestReloadChangesNothing checks that the series continue after a reload, which replaces descriptions and label sets.
 func TestReloadChangesNothing(t *testing.T) {
 	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		r.tick()
@@ -213,7 +213,8 @@ func TestPrometheusOfOneProtocol(t *testing.T) {
 	}
 }
 
-// A zero that Prometheus rejects, with all of a 1.0 request, is the only sample that is lost.
+// TestRejectedZero checks that a zero that Prometheus rejects is the only sample that is lost, though in 1.0 Prometheus rejects
+// the whole request.
 func TestRejectedZero(t *testing.T) {
 	for _, p := range []Protocol{Protocol1, Protocol2} {
 		s := newServer(t)
@@ -231,7 +232,7 @@ func TestRejectedZero(t *testing.T) {
 	}
 }
 
-// A native histogram whose sum has the bits of a staleness marker is stored as a histogram.
+// TestSumOfNaNIsNoMarker checks that a native histogram whose sum has the bits of a staleness marker is stored as a histogram.
 func TestSumOfNaNIsNoMarker(t *testing.T) {
 	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		span := &metric.Desc{Name: "span", Type: metric.Histogram, Native: true}
@@ -279,7 +280,7 @@ func TestStaleOnExit(t *testing.T) {
 	}
 }
 
-// The receiver gets each exemplar once, in its series.
+// TestExemplarsAreSentOnce checks that the receiver gets each exemplar once, in its series.
 func TestExemplarsAreSentOnce(t *testing.T) {
 	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		trace := func(id string, value float64, at int64) metric.Exemplar {
@@ -314,7 +315,8 @@ func TestExemplarsAreSentOnce(t *testing.T) {
 				got[series] = append(got[series], e.Labels.Get("trace_id"))
 			}
 			if want[series] == nil || series == "span" && r.config.Protocol == Protocol1 {
-				// In 1.0, Prometheus appends exemplars before it has created the series of a native histogram.
+				// In 1.0, Prometheus may lose exemplars of a native histogram, since it appends them before it creates the series.
+				// series.
 				delete(want, series)
 				delete(got, series)
 			}
@@ -386,7 +388,7 @@ func TestRunThatEndsAfterAResend(t *testing.T) {
 		for range 5 {
 			r.tick()
 		}
-		// The run started before the last resend, and its batch comes after it.
+		// The run starts before the last resend, and writes its batch after it.
 		late := metric.Batch{Job: "slow", Time: time.Now().Add(-30 * time.Second), Every: 5 * time.Minute, Families: []metric.Family{gauge("temp", 21, "a")}}
 		if err := r.sink.Write(context.Background(), late); err != nil {
 			t.Fatal(err)

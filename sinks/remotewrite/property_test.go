@@ -23,8 +23,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// With random batches, settings, network failures and responses, every sample arrives or is counted as dropped, everything
-// counted as sent has arrived, and each series is in order of time.
+// TestNothingIsLost checks that with random batches, settings, network failures and responses, every sample arrives or is counted
+// as dropped, everything counted as sent has arrived, and each series is in order of time.
 func TestNothingIsLost(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -138,18 +138,18 @@ func numbersIn(families []metric.Family) (n int) {
 	return n
 }
 
-// flakyReceiver is a receiver that often fails, and in whose place something else often answers. If breaks is set, its network
-// fails too. If moves is set, it has another address every few minutes, and something else answers at the old one.
+// flakyReceiver is a receiver that often fails. Often something else answers in its place. If breaks is set, its network fails
+// too. If moves is set, it gets another address every few minutes, and something else answers at the old one.
 type flakyReceiver struct {
 	breaks   bool
 	moves    bool
 	anyOrder bool
 
-	mu      sync.Mutex // a request that hangs goes on beside the next
+	mu      sync.Mutex // a request that hangs is still handled when the next one comes
 	dice    *rand.Rand
-	holds   map[string]int64 // the last time of each series
+	holds   map[string]int64 // the timestamp of the last sample of each series
 	points  map[point]bool
-	arrived int // how many different ones
+	arrived int // number of different points that have arrived
 	wrong   []string
 }
 
@@ -159,7 +159,7 @@ func (m *flakyReceiver) roll(n int) int {
 	return m.dice.IntN(n)
 }
 
-// take stores points. A point that it has changes nothing; others must be in order.
+// take stores points. It ignores a point that it already has. Other points must be in order.
 func (m *flakyReceiver) take(points []point) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -196,7 +196,8 @@ func (m *flakyReceiver) resolve(context.Context, string) ([]netip.Addr, error) {
 
 func (m *flakyReceiver) address() string { return fmt.Sprint("10.0.0.", 1+time.Now().Minute()/4%2) }
 
-// answerInPlace answers as what is in the receiver's place: a web page, a proxy, a server that knows nothing of remote-write.
+// answerInPlace answers like something in the receiver's place: a web page, a proxy, or a server that knows nothing of
+// remote-write.
 func (m *flakyReceiver) answerInPlace(w http.ResponseWriter, r *http.Request) {
 	switch m.roll(5) {
 	case 0:
@@ -242,7 +243,7 @@ func (m *flakyReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(415)
 	case 5:
 		w.WriteHeader([]int{400, 409, 413, 422}[m.roll(4)])
-	case 6: // it keeps a beginning and says so, which only 2.0 can
+	case 6: // it stores the first part of the request and says so, which is only possible in 2.0
 		if got.protocol == Protocol1 {
 			w.WriteHeader(408)
 			return
@@ -261,11 +262,11 @@ func (m *flakyReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader([]int{200, 400}[m.roll(2)])
 	case 7:
 		if got.protocol == Protocol2 {
-			w.WriteHeader(204) // without a word of what it wrote: nothing
+			w.WriteHeader(204) // it stored nothing, and the response does not say what was written
 			return
 		}
 		fallthrough
-	case 8: // half an answer is one
+	case 8: // a response with half of its body is still a response
 		m.take(got.points)
 		w.Header().Set("Content-Length", "100")
 		setWritten(w, len(got.points), len(got.points))

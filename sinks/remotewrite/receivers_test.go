@@ -18,8 +18,8 @@ const (
 	refused   = "refused"
 )
 
-// Responses of receivers, and of what answers in their place. want is what becomes of a sample if that is the response to
-// 1.0, and to 2.0 if 2.0 is the only protocol, where it differs.
+// TestWhatAnswers checks what becomes of a sample after responses of receivers, and of other servers in their place. want is for
+// 1.0, and want2 is for 2.0 as the only protocol, if that differs.
 func TestWhatAnswers(t *testing.T) {
 	const (
 		html  = "text/html; charset=utf-8"
@@ -131,7 +131,7 @@ func whatBecame(s *sinks.Stats) string {
 	return "lost"
 }
 
-// With the protocol auto, a page in the receiver's place is no reason to send 1.0.
+// TestPortalForAWhile checks that with the protocol auto, a web page in the receiver's place does not cause a fallback to 1.0.
 func TestPortalForAWhile(t *testing.T) {
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -157,7 +157,8 @@ func TestPortalForAWhile(t *testing.T) {
 	})
 }
 
-// An answer to a redirect that was followed is a receiver's if it says what was written, or has the same path.
+// TestAnswerOfARedirect checks that after a redirect, a response counts as the receiver's if it says what was written, or if the
+// path is the same.
 func TestAnswerOfARedirect(t *testing.T) {
 	for _, c := range []struct {
 		to      string

@@ -42,7 +42,7 @@ func TestRelabel(t *testing.T) {
 	})
 }
 
-// Of two series that relabelling makes equal, one is sent and the other is counted as dropped.
+// TestSeriesBecomeEqual checks that of two series that relabelling makes equal, one is sent and the other is counted as dropped.
 func TestSeriesBecomeEqual(t *testing.T) {
 	name := "room"
 	change := func(c *Config, _ *sinks.Env) {
@@ -62,7 +62,7 @@ func TestSeriesBecomeEqual(t *testing.T) {
 	})
 }
 
-// A series with invalid labels is left out. The others of its request are sent.
+// TestInvalidLabels checks that a series with invalid labels is left out, and that the others of its request are sent.
 func TestInvalidLabels(t *testing.T) {
 	text := func(s string) *string { return &s }
 	change := func(c *Config, _ *sinks.Env) {
@@ -81,7 +81,8 @@ func TestInvalidLabels(t *testing.T) {
 	})
 }
 
-// Relabelling makes the series of two jobs equal, and one of the jobs ends it.
+// TestTwoJobsShareASeries checks a series that relabelling makes equal in two jobs: after one job has ended it, the other job
+// continues it.
 func TestTwoJobsShareASeries(t *testing.T) {
 	name := "job"
 	change := func(c *Config, _ *sinks.Env) {
@@ -108,7 +109,7 @@ func TestTwoJobsShareASeries(t *testing.T) {
 	})
 }
 
-// Relabelling makes two buckets of a histogram equal.
+// TestPartsBecomeEqual checks that if relabelling makes two buckets of a histogram equal, one of them is sent.
 func TestPartsBecomeEqual(t *testing.T) {
 	name := "le"
 	change := func(c *Config, _ *sinks.Env) {
@@ -125,7 +126,7 @@ func TestPartsBecomeEqual(t *testing.T) {
 	})
 }
 
-// A slow job is sent again after another job, whose series relabelling made equal, has ended them.
+// TestSlowJobsShareASeries sends a slow job again after another job has ended its series, which relabelling had made equal.
 func TestSlowJobsShareASeries(t *testing.T) {
 	name := "job"
 	withReceiver(t, &fakeReceiver{}, func(c *Config, _ *sinks.Env) {

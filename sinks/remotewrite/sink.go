@@ -347,8 +347,8 @@ func newResend(b metric.Batch, now clock.Reading) *resend {
 	return &resend{batch: b, due: now.Elapsed + resendInterval}
 }
 
-// before returns the batch next with a time that is later than the time with which r was last sent. The time of next itself may be earlier,
-// if the run of next started before r was sent.
+// before returns the batch next with a time that is later than the time with which r was last sent. The original time of this batch may be
+// earlier, if its run started before r was sent.
 func (r *resend) before(next metric.Batch) metric.Batch {
 	if last := r.last.UnixMilli(); next.Time.UnixMilli() <= last { // samples have millisecond timestamps
 		next.Time = time.UnixMilli(last + 1)

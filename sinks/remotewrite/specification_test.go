@@ -86,7 +86,7 @@ func respond(code int) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) { w.WriteHeader(code) }
 }
 
-// sends checks the number of requests in the ten minutes of the test.
+// sends returns a check of the number of requests in the ten minutes of the test.
 func sends(least, most int) func(*testing.T, *recorder) {
 	return func(t *testing.T, p *recorder) {
 		if n := len(p.times); n < least || n > most {
@@ -208,7 +208,7 @@ func specified(t *testing.T, protocol Protocol, rules []rule) {
 	}
 }
 
-// https://prometheus.io/docs/specs/prw/remote_write_spec/
+// TestSpecification1 checks the rules of https://prometheus.io/docs/specs/prw/remote_write_spec/.
 func TestSpecification1(t *testing.T) {
 	values := func(t *testing.T, p *recorder, each func(name string, s prompb.TimeSeries)) {
 		for _, q := range p.ones {
@@ -267,7 +267,7 @@ func TestSpecification1(t *testing.T) {
 	})
 }
 
-// https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
+// TestSpecification2 checks the rules of https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/.
 func TestSpecification2(t *testing.T) {
 	each := func(do func(t *testing.T, q *writev2.Request, s *writev2.TimeSeries)) func(*testing.T, *recorder) {
 		return func(t *testing.T, p *recorder) {
@@ -367,7 +367,7 @@ func TestSpecification2(t *testing.T) {
 			}
 		}},
 		{"2xx without the headers of what was written is a receiver of 1.0", respond(204), func(t *testing.T, p *recorder) {
-			if len(p.twos) != 2 || len(p.ones) != 10 || len(p.twos[1].Timeseries) > 0 { // an empty one asks again
+			if len(p.twos) != 2 || len(p.ones) != 10 || len(p.twos[1].Timeseries) > 0 { // the second 2.0 request is an empty probe
 				t.Errorf("%d requests of 2.0, %d of 1.0", len(p.twos), len(p.ones))
 			}
 		}},

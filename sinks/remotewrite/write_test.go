@@ -132,14 +132,16 @@ func TestMarkersAndZeros(t *testing.T) {
 		time.Sleep(time.Second)
 		r.write("j", counter("n", 1, started, "a"), own(1, r.began, "a"), gauge("x", 1, "a", "b"))
 		time.Sleep(time.Second)
-		// n has a new start: no zero. own has the same timestamp: nothing to send. x{b} is gone.
+		// The counter n has a new start, so it gets no zero. The gauge own has the same timestamp, so it is not sent. The series
+		// x{b} is gone.
 		r.write("j", counter("n", 0.5, time.Now().Add(-1), "a"), own(1, r.began, "a"), gauge("x", 1, "a"))
 		r.wantDropped(sinks.NotNewer, 0)
 		time.Sleep(time.Second)
-		// All series end. own gets no marker, since it has timestamps of its own.
+		// All series end. The gauge own gets no marker, since it has timestamps of its own.
 		r.write("j")
 		time.Sleep(time.Second)
-		// A total that returns with a start before its marker gets no zero. One that started later does.
+		// The counter n comes back with a start before its marker, so it gets no zero. The counter m started later, so it gets
+		// one.
 		r.write("j", counter("n", 1, started, "a"), counter("m", 1, time.Now().Add(-2*time.Second), "a"))
 	})
 	want := [][]string{
@@ -153,7 +155,8 @@ func TestMarkersAndZeros(t *testing.T) {
 	}
 }
 
-// A total that started before the sink gets no zero: an earlier process may have sent samples.
+// TestNoZeroBeforeTheSinkStarted checks that a total that started before the sink gets no zero: an earlier process may have sent
+// samples.
 func TestNoZeroBeforeTheSinkStarted(t *testing.T) {
 	got := queuedBy(t, 1000, func(r *rig) {
 		time.Sleep(time.Hour)
@@ -254,7 +257,7 @@ func TestQueueIsBounded(t *testing.T) {
 		})
 		r.run()
 		r.write("j", gauge("x", 0, "a", "b", "c", "d"))
-		synctest.Wait() // it is being sent
+		synctest.Wait() // the first batch is being sent
 		for i := range 4 {
 			time.Sleep(time.Second)
 			r.write("j", gauge("x", float64(i+1), "a", "b", "c", "d"))
@@ -277,7 +280,7 @@ func TestQueueIsBounded(t *testing.T) {
 	})
 }
 
-// Writing a batch of known series does not allocate for each sample.
+// TestWriteAllocates checks that writing a batch of known series does not allocate for each sample.
 func TestWriteAllocates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, memnet.NewNetwork(), nil)
@@ -296,7 +299,7 @@ func TestWriteAllocates(t *testing.T) {
 	})
 }
 
-// Series that have the job and instance labels of their target keep them.
+// TestSeriesOfTargets checks that series that have the job and instance labels of their target keep them.
 func TestSeriesOfTargets(t *testing.T) {
 	external := []metric.Label{{Name: "site", Value: "oslo"}}
 	inEveryProtocol(t, func(_ *Config, env *sinks.Env) { env.External = external }, func(r *rig, s *server) {
@@ -360,7 +363,7 @@ func BenchmarkWrite30000(b *testing.B) {
 	}
 }
 
-// A queued request is not overwritten by the next batch.
+// TestQueuedRequestsAreNotOverwritten checks that a queued request is not overwritten by the next batch.
 func TestQueuedRequestsAreNotOverwritten(t *testing.T) {
 	r := newRig(t, memnet.NewNetwork(), nil)
 	r.write("j", gauge("x", 1, "a"))

@@ -43,7 +43,7 @@ type Peer struct {
 	Logged func() string
 }
 
-// Run runs the suite. It calls open for each test. Whatever open starts must be stopped by t.Cleanup.
+// Run runs the suite. It calls the function open for each test. Whatever this function starts must be stopped by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Peer) {
 	for _, c := range []struct {
 		name string

@@ -35,7 +35,8 @@ func TestInvalidFileIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestUnreadableDirectory checks that targets stay while the directory of their files cannot be read, and go with the file.
+// TestUnreadableDirectory checks that targets stay while the directory of their file cannot be read, and end when the file is
+// removed.
 func TestUnreadableDirectory(t *testing.T) {
 	dir := t.TempDir()
 	targets := filepath.Join(dir, "targets")

@@ -86,8 +86,8 @@ func notAllowed(w http.ResponseWriter, methods string) {
 	http.Error(w, "method not allowed: use "+methods, http.StatusMethodNotAllowed)
 }
 
-// decode calls do when fewer than maxDecoding other bodies are being decoded. It reports whether it has called do; it has not if
-// the client has closed the connection before.
+// decode calls the function do when fewer than maxDecoding other bodies are being decoded. It returns false, without a call, if
+// the client closes the connection before that.
 func (h *handler) decode(ctx context.Context, do func()) bool {
 	select {
 	case h.decoding <- struct{}{}:

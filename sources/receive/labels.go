@@ -13,7 +13,7 @@ import (
 type adder struct {
 	labels []metric.Label // sorted by name; empty = nothing is added
 
-	sets, lastSets   map[*metric.LabelSet]*metric.LabelSet // label sets with the labels, by the original label sets
+	sets, lastSets   map[*metric.LabelSet]*metric.LabelSet // label sets with the job's labels added, keyed by the original label sets
 	descs, lastDescs map[*metric.Desc]*metric.Desc
 }
 

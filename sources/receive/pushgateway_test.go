@@ -120,7 +120,8 @@ func (r *running) ask(t *testing.T, method, path, body string, header ...string)
 	return resp.StatusCode, string(text)
 }
 
-// groupsOf returns what /api/v1/metrics shows, by the labels of groups. Times are left out, but for whether there is one.
+// groupsOf returns what /api/v1/metrics shows, keyed by the labels of the groups. It replaces times by the word "time", except the value 0,
+// which means that there was no such push.
 func groupsOf(t *testing.T, text string) map[string]any {
 	t.Helper()
 	var answer struct {
@@ -263,7 +264,7 @@ func compare(t *testing.T, utf8 bool, steps []step) {
 			t.Errorf("step %d, %s %s: %s; a Pushgateway says %s", i, s.method, s.path, text, wantText)
 		}
 		if s.method != "POST" {
-			theirs.ask(t, "POST", "/metrics/job/barrier", "") // a Pushgateway answers a deletion before it
+			theirs.ask(t, "POST", "/metrics/job/barrier", "") // so that the deletion is done: a Pushgateway responds before that
 			ours.ask(t, "POST", "/metrics/job/barrier", "")
 		}
 		_, want := theirs.ask(t, "GET", "/api/v1/metrics", "")
@@ -319,8 +320,8 @@ func protobuf(t *testing.T, families []*dto.MetricFamily) string {
 	return b.String()
 }
 
-// histograms returns the histograms of the Pushgateway's tests, with counts that fit their buckets: others
-// are refused here, since a receiver would refuse them later.
+// histograms returns the histograms of the Pushgateway's tests, with counts that fit their buckets. Other counts are refused here, since a
+// receiver would refuse them later.
 func histograms() []*dto.MetricFamily {
 	spans := func() []*dto.BucketSpan {
 		return []*dto.BucketSpan{{Offset: proto.Int32(0), Length: proto.Uint32(2)}, {Offset: proto.Int32(0), Length: proto.Uint32(2)}}

@@ -139,7 +139,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestNativeHistograms checks that native histograms are passed on as such only where that is set, and else as classic ones.
+// TestNativeHistograms checks that native histograms are passed on as native histograms only if the settings say so, and otherwise as
+// classic ones.
 func TestNativeHistograms(t *testing.T) {
 	for _, isNative := range []bool{false, true} {
 		c := defaults()
@@ -304,7 +305,7 @@ func TestClientGone(t *testing.T) {
 	go func() {
 		_, _ = writer.Write([]byte("x 1\n"))
 		cancel()
-		writer.CloseWithError(context.Canceled) // or the client waits for the rest of its body
+		writer.CloseWithError(context.Canceled) // otherwise the client waits for the rest of its body
 	}()
 	if resp, err := http.DefaultClient.Do(req); err == nil {
 		resp.Body.Close()

@@ -1,7 +1,7 @@
 // Package scrape reads the metrics of exporters and passes all of them on, like a Prometheus in agent mode.
 //
-// It finds the targets, scrapes them concurrently, and adds the metrics about each scrape, such as up. Package exposition parses
-// the pages. The values are absolute, so the ledger passes them on unchanged.
+// It finds the targets, scrapes them concurrently, and adds the metrics about each scrape, such as the metric named up. Package
+// exposition parses the pages. The values are absolute, so the ledger passes them on unchanged.
 package scrape
 
 import (

@@ -21,7 +21,7 @@ import (
 	"github.com/collectington/collectington/sources/scrape/scrapetest"
 )
 
-// parsed returns the samples of a page as Prometheus' parser reads them, without _created lines, by NAME{LABEL="VALUE",…}.
+// parsed returns the samples of a page as Prometheus' parser reads them, without _created lines, keyed by NAME{LABEL="VALUE",…}.
 func parsed(t testing.TB, body []byte, contentType string, change func(*labels.Builder)) map[string]float64 {
 	t.Helper()
 	p, err := textparse.New(body, contentType, nil, textparse.ParserOptions{
@@ -69,7 +69,7 @@ func (e *exporter) of(b *labels.Builder) {
 	}
 }
 
-// TestValuesAreThoseOfPrometheus holds, in every format, that the readings have the values that Prometheus' parser reads.
+// TestValuesAreThoseOfPrometheus checks that in every format, the readings have the values that Prometheus' parser reads.
 func TestValuesAreThoseOfPrometheus(t *testing.T) {
 	families, err := scrapetest.Registry().Gather()
 	if err != nil {

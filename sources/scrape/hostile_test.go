@@ -116,7 +116,7 @@ type silent struct{}
 
 func (silent) ServeHTTP(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// TestSlowTargets checks that a target that times out costs the others neither their values nor their next tick.
+// TestSlowTargets checks that a target that times out neither makes other targets lose their values nor delays the next tick.
 func TestSlowTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.NewNetwork()
@@ -189,7 +189,7 @@ func wholeHistogram() *dto.Histogram {
 	}
 }
 
-// TestInvalidNativeHistograms checks that they are dropped and counted, and that other series stay.
+// TestInvalidNativeHistograms checks that invalid native histograms are dropped and counted, and that other series stay.
 func TestInvalidNativeHistograms(t *testing.T) {
 	falling, odd, floats := wholeHistogram(), wholeHistogram(), wholeHistogram()
 	falling.PositiveDelta = []int64{2, -3, 0}
@@ -220,8 +220,8 @@ func TestInvalidNativeHistograms(t *testing.T) {
 	}
 }
 
-// FuzzPage checks that any page gives families that can be written as text, or an error, and the same again once its lines are
-// known.
+// FuzzPage checks that any page gives families that can be written as text, or an error, and that the same page gives the same
+// result when its lines are already known.
 func FuzzPage(f *testing.F) {
 	families, err := scrapetest.Registry().Gather()
 	if err != nil {

@@ -37,8 +37,8 @@ func (i *inventory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, i.body)
 }
 
-// TestHTTPSD checks that the list is asked for once per refresh_interval with its own credentials alone, that the last targets stay
-// while it cannot be used, and that a server that hangs leaves time for the scrapes.
+// TestHTTPSD checks that the list is requested once per refresh_interval, only with its own credentials; that the last targets
+// stay while the list cannot be used; and that a server that hangs leaves time for the scrapes.
 func TestHTTPSD(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.NewNetwork()

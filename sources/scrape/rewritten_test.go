@@ -78,7 +78,7 @@ func TestTypeRemovedAndChanged(t *testing.T) {
 	}
 }
 
-// FuzzChangedPage checks that the samples of a page do not depend on the page before.
+// FuzzChangedPage checks that the samples of a page do not depend on the previous page.
 func FuzzChangedPage(f *testing.F) {
 	const histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
 	for _, pages := range [][2]string{
@@ -94,7 +94,7 @@ func FuzzChangedPage(f *testing.F) {
 		{"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"1\"} 2\ns_sum 3\ns_count 1\n"},
 		{"# TYPE a counter\na_total 1\na_created 5\n# EOF\n", "# TYPE a counter\na_total 2 # {t=\"1\"} 1\na_created 6\n# EOF\n"},
 		{"a 1\nb 2\n# EOF\n", "a 1\nb 2\n"},
-		// A # TYPE line that is gone, that comes later, and that another follows.
+		// A # TYPE line that is gone, one that moves to a later place, and one that is followed by another.
 		{histogram + "x{le=\"1\"} 1\n", histogram[1:] + "x{le=\"1\"} 1\n"},
 		{histogram, strings.Replace(histogram, "# TYPE", "# HELP", 1)},
 		{histogram, "h_bucket{le=\"1\"} 1\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"},

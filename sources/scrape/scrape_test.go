@@ -292,7 +292,7 @@ size_created 1700000002
 	}
 }
 
-// TestTypeAndHelpChange checks that a changed type or help replaces the one before.
+// TestTypeAndHelpChange checks that a changed type or help replaces the previous one.
 func TestTypeAndHelpChange(t *testing.T) {
 	s, e := onePage(t, "a 1\n")
 	for _, c := range []struct {

@@ -47,8 +47,8 @@ type buffers struct {
 	body   []byte // the lines of the page that are not known
 }
 
-// Collect scrapes every target once. If a target fails, that is reported as a problem of the metric up, and does not affect the
-// other targets.
+// Collect scrapes every target once. If a target fails, that is reported as a problem of the metric named up, and does not affect
+// the other targets.
 func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	s.pool.Begin(tick.Time.UnixMilli())
 	discovery := s.discover(ctx, tick)

@@ -89,8 +89,8 @@ func TestTargetsAreThoseOfPrometheus(t *testing.T) {
 	}
 }
 
-// TestAddressAsURL checks that a URL replaces scheme, path and parameters of the settings, and that its query stays as it is written
-// if there are no others.
+// TestAddressAsURL checks that a URL replaces scheme, path and parameters of the settings, and that its query stays as it is written if
+// there are no other parameters.
 func TestAddressAsURL(t *testing.T) {
 	for address, want := range map[string]struct {
 		params map[string]string
@@ -124,7 +124,8 @@ func TestAddressAsURL(t *testing.T) {
 	}
 }
 
-// TestHostileAddresses checks that labels cannot make a URL that is not one of a host.
+// TestHostileAddresses checks that a target is refused if relabelled labels give an address that is not only a host and a port, another
+// scheme than http and https, or a label that is not UTF-8.
 func TestHostileAddresses(t *testing.T) {
 	for _, labels := range []map[string]string{
 		{"to": "user:secret@h"},
@@ -153,8 +154,8 @@ func TestHostileAddresses(t *testing.T) {
 	}
 }
 
-// TestUnixSockets checks that a target can be a unix socket, from the settings or by the label that Prometheus has for it, also
-// beside a proxy, and that a server cannot name one.
+// TestUnixSockets checks that a target can be a unix socket, from the settings or by the label that Prometheus has for it, also if a proxy
+// is set. A list from a server cannot name a socket.
 func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()
 	for i, name := range []string{"a.sock", "b.sock"} {

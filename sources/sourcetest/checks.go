@@ -132,7 +132,8 @@ func (s *suite) returns() {
 	}
 }
 
-// leaves runs sources of the same settings at the same time, as a check or a reload does.
+// leaves runs other sources of the same settings at the same time, as a check or a reload does. They must not change the readings
+// of the first source.
 func (s *suite) leaves() {
 	a := s.open()
 	a.answer(s.Documents[0])

@@ -55,7 +55,8 @@ func FetcherEnv(dir string) (env sources.Env, logged func() string) {
 	}, p.logged
 }
 
-// RunFetcher runs the suite for fetchers. It calls open for each test. What open starts has to be closed by t.Cleanup.
+// RunFetcher runs the suite for fetchers. It calls the function open for each test. What this function starts has to be closed by
+// t.Cleanup.
 func RunFetcher(t *testing.T, open func(t *testing.T) FetcherPeer) {
 	for _, c := range []struct {
 		name string

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// endures runs a tick with each hostile document. Each returns an error or valid readings, and a good document after them is
-// measured.
+// endures runs a tick with each hostile document. Each of these ticks must return an error or valid readings. After them, a good
+// document must be measured.
 func (s *suite) endures() {
 	i := s.open()
 	for _, document := range append(hostile(), variants(s.Documents[0])...) {

@@ -23,7 +23,7 @@ func (i *instance) declared() map[string]*metric.Desc {
 	return all
 }
 
-// isDeclared reports whether a metric is as declared. How may be empty in the declaration.
+// isDeclared reports whether a metric is as declared. The field How may be empty in the declaration.
 func isDeclared(declared, d *metric.Desc) bool {
 	if declared == nil {
 		return false

@@ -13,7 +13,7 @@ import (
 type merged struct {
 	metric.Measured
 	of       *metric.Desc          // the description without the labels of targets
-	same     map[*metric.Desc]bool // descriptions of workers that were found to be equal to the field of
+	same     map[*metric.Desc]bool // descriptions of workers that were found to be equal to the description in the field named of
 	measured int                   // number of targets that gave readings of the metric or an error
 	failed   int                   // number of targets that gave an error
 	lost     int                   // number of targets that gave an error and no Drops; end adds a Drop for them

@@ -14,8 +14,8 @@ import (
 // MaxWorkers is the maximum number of targets that a job fetches from at the same time.
 const MaxWorkers = 32
 
-// Each calls work for each index i below n, in several goroutines at the same time. worker is the number of the goroutine, from 0 to
-// workers-1.
+// Each calls the function work for each index i below n, in several goroutines at the same time. The argument worker is the number of the
+// goroutine, from 0 to workers-1.
 func Each(workers, n int, work func(worker, i int)) {
 	next := make(chan int)
 	var wg sync.WaitGroup

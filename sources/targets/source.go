@@ -68,7 +68,7 @@ func Describe(d *metric.Desc) *metric.Desc {
 		with.LabelNames = append(slices.Clone(d.LabelNames), metric.MoreLabels)
 	}
 	if d.IsZeroWhenEmpty() {
-		with.OnDuplicate = metric.DuplicateSum // add adds 1 for each reading, and 0 for a target that has none
+		with.OnDuplicate = metric.DuplicateSum // merged.add adds 1 for each reading, and 0 for a target that has none
 	}
 	return &with
 }
@@ -89,8 +89,8 @@ func (s *Source) employ(n int) error {
 	return nil
 }
 
-// Collect computes the metrics of each target once. The error of a target that fails is reported with the metric up, and does not affect
-// other targets.
+// Collect computes the metrics of each target once. The error of a target that fails is reported with the metric named up, and does not
+// affect other targets.
 func (s *Source) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	list, problems := s.targets.Discover(ctx, tick)
 	s.update(list)

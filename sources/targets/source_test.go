@@ -84,7 +84,7 @@ func lines(readings metric.Readings) []string {
 }
 
 // TestEveryReadingIsThere checks that all readings of all targets that answer are there, once and with their labels, whatever the
-// workers do meanwhile, and that each target that fails is 0.
+// workers do meanwhile, and that the metric named up is 0 for each target that fails.
 func TestEveryReadingIsThere(t *testing.T) {
 	for seed := range uint64(50) {
 		dice := rand.New(rand.NewPCG(seed, 1))
@@ -95,7 +95,7 @@ func TestEveryReadingIsThere(t *testing.T) {
 			f.list = append(f.list, x)
 			answers[x] = nil
 		}
-		descs := &sync.Map{} // of each worker, in a memory of its own
+		descs := &sync.Map{} // equal descriptions at different addresses, as those of different workers
 		f.do = func(_ context.Context, x *sources.Target, _ sources.Tick) (metric.Readings, error) {
 			if answers[x] == nil {
 				return nil, errors.New(x.Name + " is down")
@@ -134,7 +134,8 @@ func TestEveryReadingIsThere(t *testing.T) {
 	}
 }
 
-// TestElsewhere checks that readings which have got names of their own count among all readings of their metric.
+// TestElsewhere checks that the count of a metric's readings includes those that are passed on under other names (Elsewhere), from
+// all targets.
 func TestElsewhere(t *testing.T) {
 	d := &metric.Desc{Name: "named", Type: metric.Gauge}
 	f := &fleet{list: []*sources.Target{target("a"), target("b")}}
@@ -152,7 +153,8 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestFailuresStayApart checks what a target costs whose source panics, hangs, or has another type of metric.
+// TestFailuresStayApart checks that a target does not affect the others if its source panics or hangs, or returns a metric in
+// another form.
 func TestFailuresStayApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good, bad := &metric.Desc{Name: "m", Type: metric.Gauge}, &metric.Desc{Name: "m", Type: metric.Counter}

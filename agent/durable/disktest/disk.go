@@ -1,6 +1,6 @@
-// Package disktest simulates a disk, for tests of code that uses the interfaces of package durable. On the disk, a process can be
-// killed or the power can fail at any operation. The disk can also fail, be full, be read-only or be slow. After a power cut, it
-// has lost some of the data that was not synced.
+// Package disktest simulates a disk, for tests of code that uses the interfaces of package durable. At any operation on the disk,
+// the process can be killed or the power can fail. The disk can also fail, be full, be read-only or be slow. A power cut loses some
+// of the data that was not synced.
 //
 // A test usually runs the code under test once for each operation at which it can stop:
 //

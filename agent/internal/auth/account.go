@@ -186,7 +186,7 @@ type loginAuthenticator struct {
 	client   *httpclient.Client // for the requests of the login
 }
 
-// signer returns what signs requests with the tokens of an account.
+// signer returns an authenticator that signs requests with the tokens of an account.
 func (l *loginAuthenticator) signer(a *account) *httpclient.TokenAuthenticator {
 	set := l.provider.set
 	source := &loginSource{set: set, host: l.host, client: l.client, server: a.at, loggedIn: a.loggedIn}
@@ -200,7 +200,7 @@ func (l *loginAuthenticator) Refuses(status int) bool {
 	return (&httpclient.TokenAuthenticator{RefusedBy: l.provider.set.RefusedBy}).Refuses(status)
 }
 
-// Sign implements httpclient.Authenticator. The token that it returns begins with a line with its server.
+// Sign implements httpclient.Authenticator. The first line of the token that it returns is the server of the token.
 func (l *loginAuthenticator) Sign(req *http.Request) (string, bool, error) {
 	server := l.provider.server(l.host, req.URL)
 	a, err := l.provider.account(l.host, server, req.URL)

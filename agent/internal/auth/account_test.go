@@ -57,7 +57,7 @@ func (d *device) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// fleet is a world with the devices a and b.
+// fleet returns a world with the devices a and b.
 func fleet(t *testing.T) (w *world, a, b *device) {
 	w = newWorld(t, atEach)
 	a, b = &device{name: "a"}, &device{name: "b"}
@@ -102,7 +102,7 @@ func wantLogins(t *testing.T, client *httpclient.Client, a, b *device, atA, atB 
 	}
 }
 
-// TestEachServerHasItsOwnToken checks that a login whose url is a path has a session at each server: what happens to one of them changes
+// TestEachServerHasItsOwnToken checks that a login whose url is a path has a session at each server: what happens to one session changes
 // nothing for the other.
 func TestEachServerHasItsOwnToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestEachServerHasItsOwnToken(t *testing.T) {
 		wantLogins(t, client, a, b, 2, 1) // renewed
 		time.Sleep(2 * time.Minute)
 		a.ended, a.closed = 2, true
-		for range 2 { // the second one does not try, since the login was refused a moment ago
+		for range 2 { // the second request does not log in, since the login was refused a moment ago
 			if got := ask(t, client, "http://10.0.0.1/data"); !strings.Contains(got, "403 Forbidden") || a.logins != 3 {
 				t.Errorf("%s after %d logins", got, a.logins)
 			}
@@ -135,8 +135,8 @@ func TestEachServerHasItsOwnToken(t *testing.T) {
 	})
 }
 
-// TestEachServerHasItsLogout checks that the end of the program ends every session that is not kept, at its own server and with its own
-// values, and that a server which leaves is logged out and forgotten by itself.
+// TestEachServerHasItsLogout checks that every session that is not kept is ended when the program ends. The logout goes to the session's
+// own server and has the session's own values. If a server leaves, only its session is ended and forgotten.
 func TestEachServerHasItsLogout(t *testing.T) {
 	for _, kept := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestEachServerHasItsLogout(t *testing.T) {
 			if m := w.memories["token"].servers["http://10.0.0.1:80"]; len(m.data) > 0 {
 				t.Errorf("the token of a server that has left is kept: %s", m.data)
 			}
-			wantLogins(t, client, a, b, 2, 1) // it comes back
+			wantLogins(t, client, a, b, 2, 1) // the server comes back
 			if err := w.host.Providers["cloud"].(httpclient.LogoutProvider).Logout(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -199,7 +199,7 @@ func TestLeftDuringARequest(t *testing.T) {
 	}
 }
 
-// TestLogoutOfManyServers checks that a server which refuses its logout does not keep the others from theirs.
+// TestLogoutOfManyServers checks that a server which refuses its logout does not prevent the logouts at other servers.
 func TestLogoutOfManyServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, a, b := fleet(t)
@@ -215,7 +215,8 @@ func TestLogoutOfManyServers(t *testing.T) {
 	})
 }
 
-// TestAtMostManyServers checks that the number of sessions is bounded, and that a request then fails and says so.
+// TestAtMostManyServers checks that the number of sessions is limited, and that a request beyond the limit fails with an error that says
+// so.
 func TestAtMostManyServers(t *testing.T) {
 	w := newWorld(t, atEach)
 	w.renew()
@@ -230,11 +231,11 @@ func TestAtMostManyServers(t *testing.T) {
 	}
 }
 
-// TestConcurrentServers checks that requests to both servers at the same time, while one of them leaves again and again, get what they ask
-// for. It is for the race detector.
+// TestConcurrentServers checks concurrent requests to both servers, while one of the servers leaves again and again. It is for the race
+// detector.
 func TestConcurrentServers(t *testing.T) {
 	w, a, b := fleet(t)
-	w.host.Providers["cloud"].(*loginProvider).Keep(nil) // the memory of tests is not for several accounts at one server
+	w.host.Providers["cloud"].(*loginProvider).Keep(nil) // the memory of tests does not support several accounts at one server
 	client := w.client(t)
 	var wg sync.WaitGroup
 	for i := range 40 {
@@ -244,7 +245,7 @@ func TestConcurrentServers(t *testing.T) {
 				case 0:
 					_ = client.Leave(context.Background(), &url.URL{Scheme: "http", Host: "10.0.0.1"})
 				case 1:
-					_ = ask(t, client, "http://10.0.0.1/data") // it may lose its session at any time
+					_ = ask(t, client, "http://10.0.0.1/data") // the request may lose its session at any time
 				default:
 					if got := ask(t, client, "http://10.0.0.2:8080/data"); got != "b" {
 						t.Error(got)
@@ -278,8 +279,8 @@ func TestPathsOfALogin(t *testing.T) {
 	}
 }
 
-// TestReachedAsTheJobDoes checks that a login at each server goes over the unix socket of the client's requests, of which each is a server,
-// and uses the client's tls_config.
+// TestReachedAsTheJobDoes checks that a login at each server is sent over the same unix socket as the client's requests, and uses the
+// client's tls_config. Each socket counts as a server.
 func TestReachedAsTheJobDoes(t *testing.T) {
 	w, a, b := fleet(t)
 	dir, err := os.MkdirTemp("", "cton") // the path of a socket has at most 107 bytes

@@ -41,7 +41,7 @@ func (w *world) rotating() {
 	}
 }
 
-// restart returns a client with a new provider, without its memory.
+// restart returns a client with a new provider that knows no tokens, as in a new process.
 func (w *world) restart(t *testing.T) *httpclient.Client {
 	t.Helper()
 	again := newWorld(t, byRefresh)
@@ -127,7 +127,7 @@ func TestTokenFileCannotBeWritten(t *testing.T) {
 	})
 }
 
-// TestTokenFileCannotBeReplaced checks that the token in memory is used if it is newer than that of the file.
+// TestTokenFileCannotBeReplaced checks that the token in memory is used if it is newer than the token in the file.
 func TestTokenFileCannotBeReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, byRefresh)
@@ -178,8 +178,8 @@ func TestDamagedTokenFile(t *testing.T) {
 	}
 }
 
-// TestWrongPasswordIsTriedOnce checks that a password is sent only once, though there are two ways to send the client's secret:
-// servers lock users out after a few attempts.
+// TestWrongPasswordIsTriedOnce checks that a wrong password is sent only once, although there are two ways to send the client's
+// secret: servers lock users out after a few attempts.
 func TestWrongPasswordIsTriedOnce(t *testing.T) {
 	const settings = `oauth2: {client_id: c, client_secret: "env:SECRET", username: ops, password: "env:PASSWORD", token_url: "http://login.example/token"}`
 	for _, c := range []struct {

@@ -21,23 +21,23 @@ type world struct {
 	*memnet.Network
 	host     *httpclient.Host
 	renew    func()             // begins with a new provider, as a new process does
-	memories map[string]*memory // that the providers keep tokens in
+	memories map[string]*memory // in which the providers keep tokens
 
 	mu     sync.Mutex
 	env    map[string]string
 	logins int
-	answer func(w http.ResponseWriter, r *http.Request, n int) // to the login number n
-	good   string                                              // the token that the API accepts, or any; "" = the last one issued
+	answer func(w http.ResponseWriter, r *http.Request, n int) // answers the login number n
+	good   string                                              // the Authorization that the API accepts; "any" = all; "" = the last token
 	shown  []string                                            // the observed exchanges
 }
 
-// memory keeps tokens over restarts of a test, if lasts is set.
+// memory keeps tokens beyond a restart in a test, if the field lasts is set.
 type memory struct {
 	data  []byte
 	lasts bool
-	err   error // of Store
+	err   error // error that Store returns
 
-	notReady error // of Ready
+	notReady error // error that Ready returns
 	locked   bool
 	unlocked int // number of calls of Store without a lock
 

@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 )
 
-// again returns a client of a new process that has what the one before has kept.
+// again returns a client as in a new process, which has what the previous process has kept.
 func (w *world) again(t *testing.T) *httpclient.Client {
 	t.Helper()
 	w.renew()
@@ -28,7 +28,8 @@ func (w *world) lasting() *world {
 	return w
 }
 
-// TestTokenIsKept checks that a new process uses the token of the one before, until it expires, is refused, or the password changes.
+// TestTokenIsKept checks that a new process uses the token of the previous process, until the token expires or is refused, or the
+// password changes.
 func TestTokenIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login).lasting()
@@ -74,7 +75,7 @@ func TestMemoryIsLocked(t *testing.T) {
 	})
 }
 
-// TestKeptTokenIsDoubted checks that what is damaged, or of the future, is not used.
+// TestKeptTokenIsDoubted checks that a kept token is not used if it is damaged or from the future.
 func TestKeptTokenIsDoubted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login).lasting()
@@ -89,8 +90,8 @@ func TestKeptTokenIsDoubted(t *testing.T) {
 	})
 }
 
-// TestRotatedRefreshTokenIsKept checks that without a token file the state file has the last refresh token, before its access token is
-// used, and that the access token is kept beside it.
+// TestRotatedRefreshTokenIsKept checks that without a token file, the last refresh token is stored in the state file before the access
+// token is used, and that the access token is kept beside it.
 func TestRotatedRefreshTokenIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, strings.Replace(byRefresh, ", token_file: kept", "", 1)).lasting()
@@ -111,8 +112,8 @@ func TestRotatedRefreshTokenIsKept(t *testing.T) {
 	})
 }
 
-// TestFirstRefreshTokenIsNotSpent checks that the refresh token of the settings is not used where a token that replaces it could not be
-// stored, unless it is known that the server does not replace it.
+// TestFirstRefreshTokenIsNotSpent checks that the refresh token in the settings is not used if its replacement could not be stored,
+// unless it is known that the server does not replace it.
 func TestFirstRefreshTokenIsNotSpent(t *testing.T) {
 	for _, rotates := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -198,7 +199,7 @@ func TestLastCookie(t *testing.T) {
 	for _, c := range []struct {
 		set  []string
 		want string
-		err  string // of the login
+		err  string // error of the login
 	}{
 		{[]string{"sid=token-0", "sid=token-1"}, "token-1", ""},
 		{[]string{"sid=token-1", "sid=gone; Path=/other; Max-Age=0"}, "token-1", ""},
@@ -224,7 +225,8 @@ func TestLastCookie(t *testing.T) {
 	}
 }
 
-// TestCookieIsSentOnce checks that a cookie of the login replaces one of its name, and keeps the others as they are.
+// TestCookieIsSentOnce checks that a cookie of the login replaces the cookies of the same name in a request, and that the other
+// cookies stay as they are.
 func TestCookieIsSentOnce(t *testing.T) {
 	for header, want := range map[string]string{
 		"sid=old; a=1; sid=older": "a=1; sid=token-1",

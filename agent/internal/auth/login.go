@@ -342,9 +342,9 @@ func (p *tokenPlace) find(ctx context.Context, resp *httpclient.Response, root a
 	return value, expires, nil
 }
 
-// lastCookie returns the cookie with this name that a browser would have after a response: the last cookie that the response sets and
-// does not delete (RFC 6265 section 5.3). If there is no such cookie, it returns the cookie that was deleted last, so that the caller
-// reports its expiry, or nil if the value of that cookie is empty.
+// lastCookie returns the cookie with this name that a browser would have after a response: the last cookie that the response sets and does
+// not delete (RFC 6265 section 5.3). If there is no such cookie, it returns the cookie that was deleted last, so that the caller reports
+// its expiry. It returns nil if the value of that cookie is empty.
 func lastCookie(resp *httpclient.Response, name string) *http.Cookie {
 	var set []*http.Cookie
 	var last *http.Cookie

@@ -176,7 +176,7 @@ func (r *refresh) Granted(h *httpclient.Host, token string) error {
 	file := r.file(h)
 	switch {
 	case !r.unsaved && r.set.TokenFile == "" && !r.fixed && r.last == r.seed:
-		r.fixed, _ = r.memory.Store(tokenText(r.seed, r.seed)) // an error only means that other commands do not know it
+		r.fixed, _ = r.memory.Store(tokenText(r.seed, r.seed)) // an error only means that other commands do not know that the token is fixed
 		return nil
 	case !r.unsaved:
 		return nil

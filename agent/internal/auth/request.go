@@ -22,7 +22,7 @@ import (
 // request is a request of a login. In the path of its URL, its query, headers, body and form, {{ .name }} is replaced by a value of an
 // earlier step.
 type request struct {
-	URL     setting.PathOrURL       `yaml:"url" setting:"template"` // a path is that of each server that the login is for
+	URL     setting.PathOrURL       `yaml:"url" setting:"template"` // only a path = on each server that needs the login
 	Method  string                  `yaml:"method"`                 // "" = POST for the login itself or with a body, else GET
 	Query   map[string]setting.Text `yaml:"query"`
 	Headers map[string]setting.Text `yaml:"headers"`
@@ -313,8 +313,8 @@ func (f filler) body(r *request) (text, contentType string, err error) {
 	return string(encoded), "application/json", err
 }
 
-// resolve returns a copy of v in which secrets and values are filled in. name is the name of the JSON member whose value is v; it may
-// show that the value is a secret.
+// resolve returns a copy of v in which secrets and values are filled in. name is the name of the JSON member whose value is v. The
+// name may show that the value is a secret.
 func (f filler) resolve(path, name string, v any) (any, error) {
 	switch v := v.(type) {
 	case string:
@@ -346,8 +346,8 @@ func (f filler) resolve(path, name string, v any) (any, error) {
 	return v, nil
 }
 
-// accepts reports whether a response with this status is accepted. Without valid_status_codes, the statuses 200 to last are: last is
-// 299 for a login whose response body is read, else 399.
+// accepts reports whether a response with this status is accepted. Without valid_status_codes, the statuses from 200 to last are
+// accepted. last is 299 for a login whose response body is read, else 399.
 func (r *request) accepts(status, last int) bool {
 	if len(r.ValidStatusCodes) == 0 {
 		return status >= 200 && status <= last

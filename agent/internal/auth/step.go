@@ -128,8 +128,8 @@ func (s *session) logIn(ctx context.Context) (httpclient.Token, error) {
 	return token, resp.Wrap(err)
 }
 
-// play sends the request of a step and sets its values. token is the token of the login, nil in a step before it; play changes it if the
-// response renews it.
+// play sends the request of a step and sets its values. token is the token of the login, or nil in a step before the login. play changes
+// the token if the response renews it.
 func (s *session) play(ctx context.Context, step *Step, token *httpclient.Token) error {
 	req, _, err := s.filler().request(ctx, &step.request, http.MethodGet)
 	if err != nil {

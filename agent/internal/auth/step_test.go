@@ -16,8 +16,8 @@ import (
 
 const withSwitch = `login: {url: "http://login.example/session", token_cookie: sid, after: [{url: "http://login.example/switch", body: {tenant: blue}}, {url: "http://login.example/open"}]}`
 
-// TestSessionIsRenewedAfterTheLogin checks that a step after the login sends the session once, and that a session that its response sets is
-// used by the steps after it and by all other requests.
+// TestSessionIsRenewedAfterTheLogin checks that a step after the login sends the session cookie once. If its response sets a new session
+// cookie, the following steps and all other requests use the new one.
 func TestSessionIsRenewedAfterTheLogin(t *testing.T) {
 	for _, c := range []struct {
 		set  []string // cookies of the response to the first step
@@ -120,7 +120,8 @@ func TestValuesInPaths(t *testing.T) {
 	}
 }
 
-// TestPathsHaveOnlyNames checks that a path with anything else than names of values is refused, since it would be sent literally.
+// TestPathsHaveOnlyNames checks that a path is refused if it has anything but names of values in {{ }}, since that would be sent
+// literally.
 func TestPathsHaveOnlyNames(t *testing.T) {
 	for path, good := range map[string]bool{
 		"/{{ .id }}/x": true, "/{{.id}}-{{- .id -}}": true, "/%7B%7B": true,

@@ -205,7 +205,7 @@ func (a *App) loadAs(g *globals, o legacy.Options) (*config.Plan, error) {
 	return a.plan(doc, g, o)
 }
 
-// loadFor is loadAs for a command that concerns one job, o.Service. Errors of other jobs are warnings.
+// loadFor is loadAs for a command that concerns only the job named o.Service. Errors in other jobs become warnings.
 func (a *App) loadFor(g *globals, o legacy.Options) (*config.Plan, error) {
 	doc, err := a.parse(g.Config)
 	if err != nil {
@@ -228,7 +228,7 @@ func (a *App) loadFor(g *globals, o legacy.Options) (*config.Plan, error) {
 	return plan, nil
 }
 
-// maxOtherProblems is how many errors of other jobs are shown.
+// maxOtherProblems is the maximum number of errors in other jobs that are shown.
 const maxOtherProblems = 10
 
 // plan checks a parsed configuration and returns its plan.

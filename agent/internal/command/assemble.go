@@ -221,7 +221,8 @@ func external(plan *config.Plan) []metric.Label {
 	return labels
 }
 
-// hostName returns the value of the instance label if the external labels have none.
+// hostName returns the name of this host. It is the value of the label instance, unless the external labels contain that
+// label.
 func hostName() string {
 	name, err := os.Hostname()
 	if err != nil {
@@ -246,8 +247,8 @@ func podOf() *sinks.Pod {
 // the login's token. The same is true of a reload that restores an earlier configuration.
 type logins map[string]httpclient.Provider
 
-// memory returns the memory in which logins store their tokens: the state file. A command that has not opened the state file
-// only reads tokens from it.
+// memory returns a function that returns the place where a login stores its token: the state file. A command that has not
+// opened the state file only reads tokens from it.
 func (b *assembly) memory(plan *config.Plan) func(login, settings string) *run.LoginMemory {
 	var saved func() map[string]state.Section
 	if path := b.stateFile(plan); path != "" && b.answer == nil {
@@ -264,7 +265,7 @@ func (b *assembly) memory(plan *config.Plan) func(login, settings string) *run.L
 	}
 }
 
-// of returns a plan's logins by name. The logins keep their tokens in the memories that memory returns.
+// of returns a plan's logins, keyed by name. Each login keeps its tokens in what the function memory returns for it.
 func (l logins) of(plan *config.Plan, memory func(login, settings string) *run.LoginMemory) map[string]httpclient.Provider {
 	providers := make(map[string]httpclient.Provider, len(plan.Auth))
 	for _, a := range plan.Auth {

@@ -142,7 +142,7 @@ func ownTimes(plan *config.Plan, j *config.Job) []string {
 	page, names := plan.Page(j), []string(nil)
 	declared, _ := j.Declares()
 	for _, m := range declared {
-		if m.OwnTimes && page != "" && j.Schedule.Interval(time.Now()) <= config.LookBack { // else a warning says so
+		if m.OwnTimes && page != "" && j.Schedule.Interval(time.Now()) <= config.LookBack { // otherwise a warning says this
 			names = append(names, m.Name)
 		}
 	}

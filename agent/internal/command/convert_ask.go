@@ -85,7 +85,7 @@ func (a *answerTaker) Fetch(ctx context.Context, tick sources.Tick, r sources.Re
 	return doc, err
 }
 
-// Unwrap returns the fetcher itself.
+// Unwrap returns the wrapped fetcher.
 func (a *answerTaker) Unwrap() sources.Fetcher { return a.Fetcher }
 
 func (a *answerTaker) result(vault *setting.SecretStore, rows bool) ([]byte, error) {

@@ -27,10 +27,10 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// query is a query of a dashboard or an alert, and the text that names labels of its result.
+// query is a query of a dashboard or an alert, and the text (a legend or annotations) that names labels of its result.
 type query struct{ where, text, says string }
 
-// troubled is the configuration of an agent to which everything happens that its own metrics report.
+// troubled is the configuration of an agent in trouble: nearly everything that its own metrics can report happens to it.
 const troubled = `
 state_file: state
 external_labels: {instance: a}
@@ -133,8 +133,8 @@ func serviceAccount(t *testing.T) (dir string) {
 	return dir
 }
 
-// TestDashboardsAndAlerts runs each query of the dashboards and alerts in Prometheus, on the metrics that an agent in trouble has delivered
-// of itself. Each metric and label that a query names must be there, and each panel must show something.
+// TestDashboardsAndAlerts checks each query of the dashboards and alerts. Prometheus runs them on the own metrics of an agent in trouble.
+// Each metric and label that a query names must exist, and each panel must show something.
 func TestDashboardsAndAlerts(t *testing.T) {
 	account := serviceAccount(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestDashboardsAndAlerts(t *testing.T) {
 		for _, q := range slices.Concat(queriesOf(t, "fleet"), queriesOf(t, "host"), queriesOfAlerts(t)) {
 			names := q.check(t, known)
 			if i := strings.LastIndex(q.text, " > "); strings.Contains(q.text, "shard") && i > 0 {
-				q.text = q.text[:i] // one agent is not enough for it to fire: deploy/alerts/cton_test.yaml has several
+				q.text = q.text[:i] // one agent is not enough for this alert to fire: deploy/alerts/cton_test.yaml has several
 			}
 			got := prometheus.Vector(t, at, q.text)
 			if len(got) == 0 { // the agent has stopped
@@ -184,7 +184,7 @@ func TestDashboardsAndAlerts(t *testing.T) {
 	})
 }
 
-// absent are metrics of what does not happen to the troubled agent: they are 0.
+// absent are the metrics that are 0, since what they count does not happen to the troubled agent.
 var absent = []string{"cton_clock_jumps_total", "cton_job_skipped_windows_total", "cton_state_failed_writes_total"}
 
 // ownLabels returns the labels of each own metric that the agent has delivered in the last two hours.
@@ -276,7 +276,8 @@ func queriesOfAlerts(t *testing.T) []query {
 	return all
 }
 
-// check checks that each metric that the query names is known, and each label to one of its metrics. It returns the metrics.
+// check checks that each metric in the query is known, and that at least one of these metrics has each label in the query. It returns the
+// names of the metrics.
 func (q query) check(t *testing.T, known map[string][]string) (names []string) {
 	t.Helper()
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(q.text)
@@ -324,8 +325,8 @@ func (q query) checkResult(t *testing.T, got labels.Labels) {
 	}
 }
 
-// TestDashboardLayout checks that Grafana can place the panels of each dashboard: in 24 columns, none over another, each with an id of its own
-// and the data source that is chosen.
+// TestDashboardLayout checks that Grafana can place the panels of each dashboard: in 24 columns, without overlaps, each with its own id
+// and with the data source that the user has chosen.
 func TestDashboardLayout(t *testing.T) {
 	type source struct{ Type, UID string }
 	chosen := source{"prometheus", "${datasource}"}

@@ -36,7 +36,7 @@ func (s *stream) String() string {
 	return s.text.String()
 }
 
-// demonstration is a demo at work.
+// demonstration is a running demo.
 type demonstration struct {
 	out, complaints stream
 	reload          chan os.Signal
@@ -44,7 +44,7 @@ type demonstration struct {
 	end             context.CancelFunc
 }
 
-// startDemo starts a demo, whose temporary files are in a new folder or the one that is given.
+// startDemo starts a demo. Its temporary files are in the folder temporary, or in a new folder if none is given.
 func startDemo(t *testing.T, listen string, temporary ...string) *demonstration {
 	t.Helper()
 	t.Setenv("TMPDIR", append(temporary, t.TempDir())[0])
@@ -58,7 +58,7 @@ func startDemo(t *testing.T, listen string, temporary ...string) *demonstration 
 	return d
 }
 
-// wait is the demo's exit code.
+// wait waits for the end of the demo and returns its exit code.
 func (d *demonstration) wait(t *testing.T, within time.Duration) int {
 	t.Helper()
 	select {
@@ -70,7 +70,8 @@ func (d *demonstration) wait(t *testing.T, within time.Duration) int {
 	}
 }
 
-// until asks again and again, since other goroutines and the network are at work.
+// until calls the function done again and again until it returns true. This takes time, since other goroutines and the
+// network are involved.
 func (d *demonstration) until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
@@ -83,7 +84,7 @@ func (d *demonstration) until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// found is what the demo says behind a name such as API.
+// found returns what the demo has written after a name such as "API", or "" if it has not written that name.
 func (d *demonstration) found(name string) string {
 	match := regexp.MustCompile(`(?m)^` + name + `: +(.+)$`).FindStringSubmatch(d.out.String())
 	if match == nil {
@@ -171,7 +172,7 @@ func TestDemoWithoutFiles(t *testing.T) {
 	}
 }
 
-// Two demos go side by side: the second one's API takes another port.
+// TestDemoBesideAnother checks that two demos can run side by side: the API of the second one takes another port.
 func TestDemoBesideAnother(t *testing.T) {
 	first, second := startDemo(t, freeAddress(t)), startDemo(t, freeAddress(t))
 	for _, d := range []*demonstration{first, second} {

@@ -248,7 +248,7 @@ type written struct {
 	err  error
 }
 
-// watch is called before a run. It returns a function that returns the metrics that this run wrote.
+// watch prepares a run. It returns a function that, after the run, returns the metrics that the command wrote.
 func (e *execution) watch() func() written {
 	switch e.Metrics {
 	case "":

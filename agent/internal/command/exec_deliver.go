@@ -190,8 +190,8 @@ func (e *execution) deliver(o *outcome) {
 	refused := e.sinks.outbox.Close()
 	e.sinks.outbox = nil
 	if refused && len(commands) > 0 {
-		// The command's metrics may be the reason. So deliver again without them, except for the first, which says whether
-		// the metrics could be read.
+		// The receiver may have refused the batch because of the command's metrics. So deliver again without them, except for the first,
+		// which says whether the metrics could be read.
 		own = append(own, metric.Family{Desc: commands[0].Desc, Series: []metric.Series{{Labels: commands[0].Series[0].Labels}}})
 		e.open().Add(e.batch(own, true))
 		e.sinks.outbox.Close()

@@ -17,8 +17,7 @@ type explainCmd struct {
 	Job    string `help:"Show which expressions of a job are evaluated directly on the document, and which need jq." placeholder:"JOB"`
 }
 
-// Run shows one of these: the list of kinds, the example of a kind, which has every setting, the schema, or the expressions of a
-// job.
+// Run shows the list of kinds, the example of one kind (with every setting), the schema, or the expressions of a job.
 func (c *explainCmd) Run(a *App, g *globals) error {
 	if c.Job != "" {
 		if c.Kind != "" {

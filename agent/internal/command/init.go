@@ -36,7 +36,7 @@ type initCmd struct {
 	Wait   time.Duration `default:"3s" help:"How long to wait between the two requests."`
 }
 
-// asking is the flags that describe a request.
+// asking has the flags that describe a request.
 type asking struct {
 	Header []string `short:"H" sep:"none" placeholder:"NAME:VALUE" help:"A header of the request, such as 'X-Api-Key: env:API_KEY'. A secret is written to the configuration as env:NAME."`
 	Data   string   `short:"d" placeholder:"BODY" help:"The body of a POST, such as a GraphQL query."`

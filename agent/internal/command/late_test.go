@@ -18,8 +18,9 @@ import (
 	"github.com/collectington/collectington/agent/internal/command"
 )
 
-// TestFilesComeLate starts an agent before a certificate and a script are there. Only their jobs fail, until the files are
-// there. A reload while they are gone again is not refused, and a job goes on with the script that it has.
+// TestFilesComeLate checks an agent that is started before a certificate and a script exist. Only the jobs that need them
+// fail, until the files exist. Later the files are removed again: a reload is not refused then, and a job goes on with the
+// script that it has read.
 func TestFilesComeLate(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	server.StartTLS()
@@ -48,7 +49,7 @@ jobs:
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { code <- app.Main(ctx, []string{"run", "-c", filepath.Join(dir, "cton.yaml")}) }()
 		shownBefore, loggedBefore := 0, 0
-		// next returns what is written within two runs of each job, from a reload on if there is one.
+		// next returns what is written within two runs of each job. If reloads is true, it reloads first.
 		next := func(reloads bool) (shown, logged string) {
 			if reloads {
 				reload <- os.Interrupt

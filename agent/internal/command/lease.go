@@ -48,7 +48,7 @@ func (a *App) abort() {
 type tenure struct {
 	plan  *config.Plan // the plan that was last loaded
 	built run.Plan     // plan after it was built
-	used  bool         // the jobs of built have run
+	used  bool         // the jobs of the plan in the field built have run
 	term  *lease.Term  // nil = this process does not hold the lease
 
 	disk  chan struct{}    // has an element while a goroutine uses the state file: a disk can hang for longer than a term lasts
@@ -121,8 +121,8 @@ const (
 	termAnswer = time.Second      // how long the disk may take to return when the time is over
 )
 
-// begin prepares a term: the jobs are built again, and the state file is read again. If the state file cannot be used, it gives the lease
-// back. It returns an error if the jobs cannot be built.
+// begin prepares a term: the jobs are built again, and the state file is read again. If the state file cannot be used, begin gives the
+// lease back. It returns an error if the jobs cannot be built.
 func (s *service) begin(ctx context.Context, b *assembly, t *lease.Term) error {
 	if s.tenure.used {
 		err := s.traffic.Reload(func() (err error) {
@@ -148,7 +148,8 @@ func (s *service) begin(ctx context.Context, b *assembly, t *lease.Term) error {
 	return nil
 }
 
-// onDisk calls do in another goroutine, since the disk can hang. It returns an error if do does not return soon after ctx has ended.
+// onDisk calls the function do in another goroutine, since the disk can hang. It returns an error if that function does not return soon
+// after ctx has ended.
 func (s *service) onDisk(ctx context.Context, do func() error) error {
 	select {
 	case s.tenure.disk <- struct{}{}:
@@ -181,8 +182,8 @@ var (
 
 // prepare reads the state file for a term, and records the term in it. The jobs continue from the totals in the file if they have also used
 // this file in the previous term. This is so if all processes share the file, or if this process held the lease in that term. Otherwise the
-// totals are old: receivers would see the totals decrease, and count them twice. So the jobs start from zero. The result is an error if the
-// file cannot be used until ctx ends. Nothing is written after the end of the term.
+// totals are old: receivers would see the totals decrease, and count them twice. So the jobs start from zero. The function returns an error
+// if the file does not become usable before ctx ends. Nothing is written after the end of the term.
 func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Plan, t *lease.Term) error {
 	var had []string
 	for file != nil {
@@ -216,7 +217,7 @@ func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Pl
 	return nil
 }
 
-// awaitRecord waits until a record is on disk, or until ctx ends.
+// awaitRecord waits until a record is on disk. It returns an error if ctx ends first.
 func awaitRecord(ctx context.Context, file *state.File, w *state.Write) error {
 	select {
 	case <-w.Done():

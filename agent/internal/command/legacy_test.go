@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/command"
 )
 
-// TestRunsOldFile runs cton -s SERVICE -c CONFIG as the Python program was run: the service's page is there, with what the
+// TestRunsOldFile checks cton -s SERVICE -c CONFIG, the command line of the Python program: there is a page with what the
 // service measures, and no page of another service.
 func TestRunsOldFile(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

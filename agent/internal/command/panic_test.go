@@ -47,7 +47,7 @@ func (f *faulty) Collect(context.Context, sources.Tick) (metric.Readings, error)
 	return readings, nil
 }
 
-// faultyApp returns the program with the source faulty.
+// faultyApp returns the program with the additional kind of source "faulty".
 func faultyApp(out, log *strings.Builder, net *memnet.Network) *command.App {
 	catalogue := agent.Catalogue()
 	catalogue.Sources = append(catalogue.Sources, sources.Kind[sources.Source]{
@@ -83,8 +83,8 @@ func contains(t *testing.T, what, text string, parts ...string) {
 	}
 }
 
-// TestPanicInRun checks that a panic of the source and one of the ledger cost one run each: the job then continues from
-// the totals before.
+// TestPanicInRun checks that a panic in the source and a panic in the ledger each make only one run fail. The job then
+// continues from the totals that it had before that run.
 func TestPanicInRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := write(t, "cton.yaml", `
@@ -104,7 +104,7 @@ jobs:
 	})
 }
 
-// TestPanicInOnce checks that a job that panics costs the other jobs nothing.
+// TestPanicInOnce checks that a job that panics does not disturb the other jobs.
 func TestPanicInOnce(t *testing.T) {
 	file := write(t, "cton.yaml", `
 sinks: {out: {print: {}}}
@@ -113,7 +113,7 @@ jobs:
   ledger: {schedule: "@every 10s", faulty: {invalid: [1]}}
   source: {schedule: "@every 10s", faulty: {panic: [1]}}
 `)
-	// The page cannot have the same metric of several jobs, but print can.
+	// The print sink accepts the same metric from several jobs. A page does not.
 	var out, log strings.Builder
 	if code := faultyApp(&out, &log, nil).Main(t.Context(), []string{"once", "-c", file}); code != 4 {
 		t.Errorf("exit code %d, want 4", code)
@@ -140,7 +140,8 @@ func TestPanicInTry(t *testing.T) {
 	}
 }
 
-// TestPanicInTest checks that a test can expect a panic, and that the run after it continues from the totals before.
+// TestPanicInTest checks that a test can expect a panic, and that the next run continues from the totals that the job
+// had before the panic.
 func TestPanicInTest(t *testing.T) {
 	file := write(t, "api.txtar", `-- cton.yaml --
 sinks: {out: {print: {}}}
@@ -160,7 +161,7 @@ ticks_total 2
 	}
 }
 
-// TestPanicInBackfill checks that a window of which a run panics is read again, and that no total is lost.
+// TestPanicInBackfill checks that a window is read again if its run panics, and that no total is lost.
 func TestPanicInBackfill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)

@@ -39,7 +39,7 @@ type tapped struct {
 	*recorder
 }
 
-// RoundTrip sends the request and records the response. Of the body it records the part that the caller reads.
+// RoundTrip sends the request and records the response. It records only the part of the body that the caller reads.
 func (t *tapped) RoundTrip(req *http.Request) (*http.Response, error) {
 	asked, err := bodyText(req)
 	if err != nil {

@@ -62,7 +62,7 @@ type service struct {
 
 	manager *notify.Manager // the service manager that started the process; nil if there is none
 	lease   *lease.Lease    // the jobs run only while this process holds it; nil = they always run
-	tenure  tenure          // only the goroutine of reload uses it after the start
+	tenure  tenure          // after the start, only the goroutine that runs the method reload uses it
 }
 
 // askReload requests a reload. It does not block.
@@ -124,9 +124,9 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	return err
 }
 
-// reload builds a new plan and sends it to plans, for each signal and each askReload, and when this process gets or loses the lease. If the
-// configuration is wrong, it logs the problems, and the current plan stays in use. It returns an error if the jobs cannot run although this
-// process holds the lease.
+// reload builds a new plan and sends it to the channel plans. It does so for each signal, for each call of askReload, and when this process
+// gets or loses the lease. If the configuration is wrong, it logs the problems, and the current plan stays in use. It returns an error if
+// the jobs cannot run although this process holds the lease.
 func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run.Plan, b *assembly, first *config.Plan) error {
 	for {
 		select {
@@ -178,7 +178,7 @@ func (s *service) again(ctx context.Context, plans chan<- run.Plan) {
 	send(ctx, plans, plan)
 }
 
-// send sends a plan to plans. It returns false if ctx ends first.
+// send sends a plan to the channel plans. It returns false if ctx ends first.
 func send(ctx context.Context, plans chan<- run.Plan, plan run.Plan) bool {
 	select {
 	case <-ctx.Done():

@@ -14,8 +14,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// TestReload checks that a reload with a wrong configuration changes nothing and says what is wrong, and that the next one
-// with a right configuration takes effect, except for state_file.
+// TestReload checks that a reload with a wrong configuration changes nothing and says what is wrong, and that the next reload, with a
+// correct configuration, takes effect, except for state_file.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const config = "sinks: {out: {print: {}}}\njobs:\n  api: {schedule: \"@every 10s\", faulty: {}}\n"
@@ -51,7 +51,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadFiles checks that a reload reads all files again: a job of a new file starts, and with a file that is wrong nothing changes.
+// TestReloadFiles checks that a reload reads all files again: a job in a new file starts. If a file is wrong, nothing changes.
 func TestReloadFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Dir(write(t, "cton.yaml", "include: [jobs/*.yaml]\nsinks: {out: {print: {}}}\ndefaults: {schedule: \"@every 10s\"}\njobs: {api: {faulty: {}}}\n"))
@@ -101,7 +101,8 @@ func TestLogFormat(t *testing.T) {
 	}
 }
 
-// TestExternalLabels checks that external_labels, __replica__ for the HA tracker of Mimir included, are on the samples that a sink pushes, the agent's own ones included.
+// TestExternalLabels checks that all samples that a sink pushes have the external labels, also those of the agent's own metrics. One
+// of the labels is __replica__, which the HA tracker of Mimir needs.
 func TestExternalLabels(t *testing.T) {
 	t.Setenv("CTON_TEST_HOST", "edge")
 	synctest.Test(t, func(t *testing.T) {

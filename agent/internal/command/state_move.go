@@ -66,7 +66,7 @@ func (c *stateExportCmd) Run(ctx context.Context, a *App, g *globals) error {
 		if err != nil {
 			return fmt.Errorf("the state of job %s: %w", job, err)
 		}
-		if saved.Exported && len(c.Jobs) == 0 { // what was exported before is older than what its new agent has
+		if saved.Exported && len(c.Jobs) == 0 { // the job was exported before: its new agent has a newer state
 			continue
 		}
 		moved, left, err := saved.Moved()

@@ -91,8 +91,7 @@ func (a *App) statusAddress(plan *config.Plan) string {
 	return withScheme(listen, webserver.File(a.vault.Dir, file))
 }
 
-// withScheme returns the URL at which a server is reached that listens on an address. The scheme is https if the web configuration
-// file sets up TLS.
+// withScheme returns the URL of a server that listens on an address. The scheme is https if the web configuration file sets up TLS.
 func withScheme(listen, webConfigFile string) string {
 	if strings.HasPrefix(listen, "unix://") {
 		return listen

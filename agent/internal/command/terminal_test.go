@@ -40,7 +40,8 @@ func TestStyle(t *testing.T) {
 	}
 }
 
-// TestJournal checks that a line of the log has no time if standard error is what JOURNAL_STREAM says, and that one elsewhere has.
+// TestJournal checks that a log line has no time if standard error is the stream that JOURNAL_STREAM names, and that it has a time
+// otherwise.
 func TestJournal(t *testing.T) {
 	for _, same := range []bool{true, false} {
 		file, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -67,7 +68,7 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// TestProgressClear checks that a bar leaves nothing behind.
+// TestProgressClear checks that clear removes the bar from the terminal.
 func TestProgressClear(t *testing.T) {
 	var out strings.Builder
 	p := &progress{out: &out, bar: true}

@@ -76,7 +76,7 @@ func (c *testCmd) Run(ctx context.Context, a *App, g *globals) error {
 		}
 	}
 	bar.clear()
-	if slices.ContainsFunc(files, func(f archive) bool { return f.found }) { // single files need not test all jobs
+	if slices.ContainsFunc(files, func(f archive) bool { return f.found }) { // single files that the user names need not test all jobs
 		report.Untested = append(report.Untested, c.untested(a, g, report.Tests)...)
 	}
 	if c.JSON {
@@ -255,8 +255,8 @@ func (c *testCmd) run(ctx context.Context, a *App, g *globals, result *testResul
 	return failures
 }
 
-// testConfig returns the paths of the test's configuration: the configuration in the archive, else the configuration of -c, which
-// reads its files from its own directory. In both cases, secrets come from the test.
+// testConfig returns the paths of the test's configuration. This is the configuration in the archive, or else the one that -c names.
+// In the latter case, the files that the configuration refers to are in its own directory. In both cases, secrets come from the test.
 func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretStore) ([]string, error) {
 	own := t.Config.Line > 0
 	switch {

@@ -87,8 +87,8 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return errors.Join(c.save(ctx, a, g, recorder, now), err)
 }
 
-// loadOne returns a plan with the job that job names. If the name is "", the configuration must have only one job, and loadOne sets
-// the name.
+// loadOne returns a plan that has only the job with the name *job. If *job is "", the configuration must have only one job, and
+// loadOne sets *job to its name.
 func (a *App) loadOne(g *globals, job *string) (*config.Plan, error) {
 	plan, err := a.loadFor(g, legacy.Options{Service: *job})
 	switch {
@@ -227,7 +227,7 @@ func (s *shown) Fetch(ctx context.Context, tick sources.Tick, r sources.Request)
 	return doc, err
 }
 
-// Unwrap returns the fetcher itself.
+// Unwrap returns the wrapped fetcher.
 func (s *shown) Unwrap() sources.Fetcher { return s.Fetcher }
 
 // show shows a line from a source.

@@ -23,8 +23,9 @@ jobs:
   often: {schedule: "@every 60s", http: {url: "http://api.test/"}, metrics: {often: {type: gauge, value: .total}}}
 `
 
-// TestWrongPasswordIsWaitedOut checks that samples wait for the right password, that of the job that runs once a day too, for both
-// kinds of receivers: each says so once, none drops, and all comes when the password is there.
+// TestWrongPasswordIsWaitedOut checks for both kinds of receivers that samples wait as long as the password is wrong, also the
+// sample of a job that runs once a day. Each sink logs this only twice an hour and drops nothing. It delivers everything when the
+// password is right.
 func TestWrongPasswordIsWaitedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, gateway, prometheus := memnet.NewNetwork(), peers.NewPushgateway(t), peers.NewPrometheus(t)
@@ -68,7 +69,7 @@ func TestWrongPasswordIsWaitedOut(t *testing.T) {
 		if n := len(prometheus.Vector(t, at, `daily{instance="a"} == 7`)); n != 1 {
 			t.Errorf("Prometheus has %d series of daily", n)
 		}
-		for _, line := range []string{ // at the beginning, and after 10 minutes
+		for _, line := range []string{ // each is logged at the beginning, and after 10 minutes
 			"sink=push error=\"push to http://push.test: job daily: 401 Unauthorized: wrong password: check basic_auth",
 			"sink=write error=\"POST http://write.test/api/v1/write: 401 Unauthorized: wrong password (check basic_auth",
 		} {

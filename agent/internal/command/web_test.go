@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/statuspage"
 )
 
-// startAgent runs an agent with a configuration. %API is an API whose total is 7.
+// startAgent runs an agent with a configuration. In it, %API stands for the URL of an API whose total is 7.
 func startAgent(t *testing.T, config string) (d *demonstration, file string) {
 	t.Helper()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"total": 7}`) }))
@@ -39,7 +39,8 @@ jobs:
   api: {schedule: "0 3 1 1 *", http: {url: "%API/"}, metrics: {total: {type: gauge, help: H., value: .total}}}
 `
 
-// leftSocket returns the path of a socket as an agent leaves it behind that was killed. It is short enough for a socket.
+// leftSocket creates a socket file such as a killed agent leaves behind, and returns its path. The path is short enough
+// for a socket.
 func leftSocket(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cton")
@@ -65,7 +66,7 @@ func call(t *testing.T, args ...string) (int, string) {
 	return app.Main(t.Context(), args), out.String()
 }
 
-// TestWeb walks through the life of an agent with a socket: its status, its actions, and a reload.
+// TestWeb checks the status page of an agent on a socket: the status, the actions, and a reload.
 func TestWeb(t *testing.T) {
 	path := leftSocket(t)
 	d, file := startAgent(t, "web: {listen: \"unix://"+path+"\", actions: true, watch: ['total{job=\"api\"}', 'up']}\nruntime_metrics: true\nsinks: {out: {print: {}}}"+oneJob)
@@ -143,7 +144,8 @@ func TestWeb(t *testing.T) {
 	}
 }
 
-// TestPageOfSink checks that a sink's page is the status page, whole on a loopback address and short on an open one.
+// TestPageOfSink checks that a sink serves the status page: all of it on a loopback address, and a summary on an
+// address that is open to the network.
 func TestPageOfSink(t *testing.T) {
 	local, open := freeAddress(t), freeAddress(t)
 	_, port, err := net.SplitHostPort(open)
@@ -173,7 +175,8 @@ func TestPageOfSink(t *testing.T) {
 	}
 }
 
-// TestWatchConfig changes the file behind a link, as Kubernetes does with a ConfigMap.
+// TestWatchConfig checks that a reload follows when a symbolic link leads to another file. Kubernetes changes a
+// ConfigMap like this.
 func TestWatchConfig(t *testing.T) {
 	dir := t.TempDir()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"total": 7}`) }))
@@ -213,7 +216,7 @@ func TestWatchConfig(t *testing.T) {
 	}
 }
 
-// TestWebProblems checks what is said of an address that cannot be used.
+// TestWebProblems checks the error for an address that cannot be used.
 func TestWebProblems(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -235,7 +238,8 @@ func TestWebProblems(t *testing.T) {
 	}
 }
 
-// TestWatchManyFiles changes a file that another one includes, and adds one that matches its pattern.
+// TestWatchManyFiles checks that two changes are noticed: an included file changes, and a new file matches the pattern
+// of the setting include.
 func TestWatchManyFiles(t *testing.T) {
 	dir := t.TempDir()
 	job := func(name string) string {

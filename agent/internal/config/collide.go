@@ -93,9 +93,9 @@ func declares(job *Job) []declared {
 }
 
 func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string) {
-	before := map[string]*namesakes{} // by the name of their series
+	before := map[string]*namesakes{} // keyed by the name of their series
 	var found []*collision
-	first := map[string]*collision{} // by the declared name and the text
+	first := map[string]*collision{} // keyed by the place of the declaration in a job, its name, and the text
 	for i := range plan.Jobs {
 		for _, d := range declares(&plan.Jobs[i]) {
 			same := before[d.series]
@@ -125,7 +125,7 @@ func (r *reader) metricCollisions(plan *Plan, root *yaml.Node, merging []string)
 	}
 }
 
-// collision is a declaration that an earlier one excludes, and the jobs that have the same problem with the same earlier one.
+// collision is a declaration that an earlier declaration excludes. The field jobs has all jobs with the same problem.
 type collision struct {
 	declared
 	text, remedy string
@@ -197,7 +197,7 @@ func (n *namesakes) clash(d *declared, all []Sink, merging []string) (text, reme
 	return "", ""
 }
 
-// meet reports whether a sink gets the metrics of both jobs.
+// meet reports whether at least one sink gets the metrics of both jobs.
 func meet(a, b *Job, all []Sink) bool {
 	return slices.ContainsFunc(all, func(s Sink) bool { return a.GoesTo(s.Name) && b.GoesTo(s.Name) })
 }
@@ -229,7 +229,7 @@ func clash(d, other *declared, merged string) (text, remedy string) {
 	return "", ""
 }
 
-// apart reports whether a constant label of a makes all series of a different from all series of b.
+// apart reports whether a constant label of the declaration a makes all its series different from all series of b.
 func apart(a, b *declared) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]

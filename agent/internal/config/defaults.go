@@ -45,7 +45,7 @@ func (r *reader) defaultKinds() []string {
 }
 
 // settingsOf returns new settings of the kind of fetcher or source with this name. It returns nil if there is no such kind,
-// or if its settings have no fixed names, as those of metrics.
+// or if its settings have no fixed names, such as those of the kind metrics.
 func (r *reader) settingsOf(kind string) any {
 	var settings any
 	if k, ok := kindOf[sources.Fetcher](r.catalogue.Fetchers, kind); ok {

@@ -49,7 +49,7 @@ func describe(example string) *described {
 	line := regexp.MustCompile(`^([ #-]*?)([A-Za-z_][\w.-]*):(?:\s+(?:[^#\s]|\S#)(?:[^#]|\S#)*?)?(?:\s+# +(.*))?$`)
 	more := regexp.MustCompile(`^([ #]*)# +(.*)$`)
 	var last *described
-	column := 0 // column in which the comment of the setting last begins
+	column := 0 // column in which the comment of the setting begins that the variable last points to
 	for text := range strings.Lines(example) {
 		text = strings.TrimRight(text, "\n")
 		if parts := more.FindStringSubmatch(text); parts != nil && last != nil && len([]rune(parts[1])) == column {

@@ -146,9 +146,9 @@ func splitLines(text string) []string {
 	return strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(text), "\n")
 }
 
-// Plan checks a configuration and returns its plan. root is f.Root, or the root of a translation of f. The nodes of a
-// translation have the lines and columns of the nodes of f that they were made from, so its problems name the settings of f.
-// Plan returns these problems together with the problems in before. A returned error has the type Problems.
+// Plan checks a configuration and returns its plan. root is f.Root, or the root of a translation of f. Each node of a translation has the
+// line and column of the node of f from which it was made, so problems in a translation name the settings of f. Plan returns them
+// together with the problems in before. A returned error has the type Problems.
 func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Plan, error) {
 	r := f.reader(catalogue)
 	r.problems = slices.Concat(f.broken, f.problems, before)

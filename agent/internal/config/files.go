@@ -53,10 +53,10 @@ func Dir(paths []string) string {
 	return filepath.Dir(paths[0])
 }
 
-// Read reads and merges the files of a configuration. A path is a file, "-" for standard input, or a directory. A directory
-// stands for its files *.yaml and *.yml, sorted by name. The setting include of a file names further files. Each file is
-// read only once. If two files set something differently, this is a problem that Plan reports. So is a syntax error in a file that has
-// only jobs, unless the plan is that of another job: see Only. A returned error has the type Problems if it is about the text of a file.
+// Read reads and merges the files of a configuration. A path is a file, "-" for standard input, or a directory. A directory stands for
+// its files *.yaml and *.yml, sorted by name. The setting include of a file names further files. Each file is read only once. If two
+// files set something differently, the method Plan reports a problem. It also reports a syntax error in a file that has only jobs,
+// unless the plan is for another job (see Only). A returned error has the type Problems if it is about the text of a file.
 func Read(paths []string, stdin io.Reader) (*File, error) {
 	l := &loader{stdin: stdin, dir: Dir(paths), seen: map[string]bool{}}
 	for _, path := range paths {
@@ -89,15 +89,16 @@ type loader struct {
 	total    int             // size of the files read, in bytes
 	files    []*File         // one File for each file read
 	problems Problems        // syntax errors in the files
-	wrong    []include       // problems with entries of include
-	idle     []include       // entries of include that match no file
+	wrong    []include       // entries of the setting include that have problems
+	idle     []include       // entries of the setting include that match no file
 	empty    Problems        // problems of files without settings; they only matter if no file has settings
 	origins  []Origin
 
 	broken []string // texts of the files with syntax errors
 }
 
-// onlyJobsMissing reports whether the files with syntax errors have only jobs, so that all that other jobs can need was read.
+// onlyJobsMissing reports whether the files with syntax errors have only jobs. In that case, everything that the jobs in other files
+// can need was read.
 func (l *loader) onlyJobsMissing() bool {
 	other := regexp.MustCompile(`(?m)^[^\s#]`)
 	jobs := regexp.MustCompile(`(?m)^(jobs[ \t]*:|---)`)
@@ -109,7 +110,7 @@ func (l *loader) onlyJobsMissing() bool {
 	return len(l.files) > 0 && len(l.wrong) == 0
 }
 
-// include is an entry of include, and what is wrong with it.
+// include is an entry of the setting include, and what is wrong with it.
 type include struct {
 	file       *File
 	node       *yaml.Node

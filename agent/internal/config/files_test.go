@@ -106,7 +106,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestHostileFiles checks that what cannot be read, or not within bounds, is an error soon, in one line of valid text.
+// TestHostileFiles checks that files which cannot be read, or which exceed the limits, soon give an error in one line of valid
+// text.
 func TestHostileFiles(t *testing.T) {
 	base := "sinks: {page: {expose: {}}}\njobs:\n" + fmt.Sprintf(job, "a", "a")
 	for name, c := range map[string]struct {

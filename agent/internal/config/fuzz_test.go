@@ -15,12 +15,13 @@ import (
 	"github.com/collectington/collectington/deploy/examples"
 )
 
-// codeNames matches what no problem may contain: names of our code or of the decoder's.
+// codeNames matches what no problem may contain: names from our code or from the code of the decoder.
 func codeNames() *regexp.Regexp {
 	return regexp.MustCompile(`\bstruct \{|interface \{|\bmain\.|rules\.|sources\.[A-Z]|setting\.[A-Z]|!!\w+|unmarshal|%!|0x[0-9a-f]{6}|<nil>`)
 }
 
-// FuzzLoad checks that any file is a plan or a list of problems, each of one line and at a line that the file has.
+// FuzzLoad checks that any file gives a plan or a list of problems. The text of each problem is one line, and it is at
+// a line that exists in the file.
 func FuzzLoad(f *testing.F) {
 	f.Add(examples.Demo("http://127.0.0.1:8001", ":8000"))
 	f.Add(config.Example())
@@ -68,7 +69,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// FuzzFiles checks that any two files are a plan or a list of problems, each at a line that its file has.
+// FuzzFiles checks that any two files give a plan or a list of problems. Each problem is at a line that exists in its
+// file.
 func FuzzFiles(f *testing.F) {
 	f.Add("sinks: {page: {expose: {}}}\ndefaults: {labels: {a: b}, http: {headers: {a: b}}}\n", "jobs: {a: {schedule: '@every 60s', http: {url: 'http://a'}, metrics: {a: {type: gauge, value: .n}}}}")
 	f.Add("x-a: &a {b: 1}\njobs: {<<: *a}", "jobs:\n- a\nsinks: null\nauth: {a: {headers: {a: 'file:b'}}}")

@@ -11,10 +11,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A configuration that is written by guess has settings in a place that is nearly right. The functions of this file return what to write
-// instead.
+// Users who guess how to write a configuration often put a setting nearly in the right place. The functions of this file return what to
+// write instead.
 
-// inKind returns where a setting belongs that is written beside the kinds of a job, "" if no kind has it. n is the job.
+// inKind handles a setting of the job n that is written beside the kinds of the job, instead of in one of them. It returns where the
+// setting belongs, or "" if no kind has it.
 func (r *reader) inKind(n *yaml.Node, path, name string) string {
 	var all []string // the kinds that have the setting
 	for _, kind := range r.jobKinds() {
@@ -39,7 +40,8 @@ func (r *reader) inKind(n *yaml.Node, path, name string) string {
 	return fmt.Sprintf("%q is a setting of %s: write such as %s: {%[1]s: …}", name, strings.Join(all, ", "), all[0])
 }
 
-// besideKind returns where a setting belongs that is written in the settings of a kind at a path, "" if it is no setting of a job.
+// besideKind handles a setting that is written in the settings of a kind at a path, instead of in the job. It returns where the setting
+// belongs, or "" if jobs have no such setting.
 func (r *reader) besideKind(path, name string) string {
 	job, kind := cutLast(path)
 	if !strings.HasPrefix(path, "jobs.") || !slices.Contains(r.jobKinds(), kind) {
@@ -58,7 +60,7 @@ func cutLast(path string) (before, last string) {
 	return path[:max(at, 0)], path[at+1:]
 }
 
-// sinkKind returns what to write instead of the settings of a sink that do not begin with its kind, "" if that is not known.
+// sinkKind handles a sink whose settings do not begin with its kind. It returns what to write instead, or "" if that is not known.
 func (r *reader) sinkKind(key, value *yaml.Node) string {
 	kinds, first := r.catalogue.sinkNames(), ""
 	if value.Kind == yaml.MappingNode && len(value.Content) > 0 {

@@ -146,7 +146,8 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-// TestFingerprintOfAliases checks that nested aliases cost little time and memory, and that what they stand for counts.
+// TestFingerprintOfAliases checks that nested aliases cost little time and memory, and that the fingerprint depends on
+// what they stand for.
 func TestFingerprintOfAliases(t *testing.T) {
 	text := "a0: &a0 [x]\n"
 	for i := range 30 {
@@ -200,7 +201,7 @@ func TestApart(t *testing.T) {
 	}
 }
 
-// TestExpandBound checks that the expansion of aliases ends at its bound, also of one that contains itself.
+// TestExpandBound checks that the expansion of aliases ends at its bound, also for an alias that contains itself.
 func TestExpandBound(t *testing.T) {
 	for _, text := range []string{"[a, b, c, d, e, f]", "&a [*a]"} {
 		f, err := Parse("cton.yaml", []byte(text))
@@ -214,7 +215,7 @@ func TestExpandBound(t *testing.T) {
 	}
 }
 
-// TestClashes checks that declarations which clash are found without comparing every two.
+// TestClashes checks that clashes between declarations are found although not all pairs of declarations are compared.
 func TestClashes(t *testing.T) {
 	dice := rand.New(rand.NewPCG(1, 1))
 	one := func(of ...string) string { return of[dice.IntN(len(of))] }

@@ -22,8 +22,8 @@ const (
 	defaultTimeout   = setting.Duration(30 * time.Second)
 	defaultMaxSeries = 100_000
 
-	// assumedSchedule is how often a job without a schedule is taken to run. Only the default of valid_for follows from it, and too long
-	// a time is the safer one: a failed run then ends no series that the next run has again.
+	// assumedSchedule is how often a job without a schedule is taken to run. Only the default of valid_for depends on it. A long time is
+	// safer: a failed run then does not end series that the next run has again.
 	assumedSchedule = "@every 24h"
 )
 

@@ -25,9 +25,9 @@ type Plan struct {
 	WatchConfig bool              // the configuration is loaded again when its files change
 	Web         Web
 	Own         OwnMetrics
-	Auth        []Auth      // by name
-	Sinks       []Sink      // by name
-	Jobs        []Job       // by name
+	Auth        []Auth      // in the order of the file
+	Sinks       []Sink      // in the order of the file
+	Jobs        []Job       // in the order of the file
 	Shard       shard.Shard // the shard whose jobs the plan has; the zero value = all jobs
 	Elsewhere   []Elsewhere // the jobs of other shards
 	Warnings    []Warning   // what is valid but probably not intended

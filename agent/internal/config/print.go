@@ -59,7 +59,7 @@ func (p *Plan) jobNodes() *yaml.Node {
 	return all
 }
 
-// only returns those entries of a mapping for whose names keep returns true.
+// only returns the entries of a mapping whose names the function keep accepts.
 func only(n *yaml.Node, keep func(name string) bool) *yaml.Node {
 	kept := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for _, p := range pairs(n, 0) {
@@ -80,8 +80,8 @@ type expander struct {
 	hides func(of, key string) bool // reports whether the values of a key can be secrets; of is the name of the mapping
 }
 
-// expand copies the value of the setting name. hidden means that texts in it can be secrets. What is nested too deep or
-// exceeds the limit becomes "…".
+// expand copies the value of a setting. name is the name of the setting. hidden means that texts in the value can be
+// secrets. What is nested too deep or exceeds the limit becomes "…".
 func (e *expander) expand(n *yaml.Node, name string, hidden bool, depth int) *yaml.Node {
 	n = resolve(n)
 	if e.left--; e.left < 0 || depth > maxDepth {

@@ -157,7 +157,8 @@ func (r *reader) auth(plan *Plan, n *yaml.Node) {
 	})
 }
 
-// authNamer is implemented by a kind's Config that can name a login: each one with the settings of an HTTP client.
+// authNamer is implemented by the Config of each kind that can name a login. These are the kinds with the settings of an
+// HTTP client.
 type authNamer interface{ AuthName() string }
 
 // authKey checks the login that a kind's settings name and returns its key. It returns "" if they name no login.

@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// Unresolved returns a problem for each reference in the settings of logins, sinks and jobs that read cannot read. Secrets are
-// read at each use, so a configuration is valid without them.
+// Unresolved calls the function read for each reference in the settings of logins, sinks and jobs. It returns a problem for
+// each reference that cannot be read. Secrets are read at each use, so a configuration is valid without them.
 func (p *Plan) Unresolved(read func(reference string) error) Problems {
 	if p.files == nil || p.root == nil {
 		return nil
@@ -36,7 +36,7 @@ func (p *Plan) Unresolved(read func(reference string) error) Problems {
 type unresolved struct {
 	files *File
 	read  func(reference string) error
-	seen  map[place]bool // nodes of anchors are used several times
+	seen  map[place]bool // nodes that were visited, since aliases can lead to the same node several times
 	found Problems
 }
 

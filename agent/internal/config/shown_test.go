@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestShown checks what is starred in the settings of a job that are shown.
+// TestShown checks which values are replaced by <secret> when the settings of a job are shown.
 func TestShown(t *testing.T) {
 	f, err := Parse("cton.yaml", []byte(`
 x: &common {Accept: json, X-Api-Key: literal}   # a comment with a password
@@ -35,7 +35,7 @@ metrics:
 	}
 }
 
-// TestShownIsBounded expands aliases that would become huge.
+// TestShownIsBounded checks that aliases that would become huge are not written out completely.
 func TestShownIsBounded(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")

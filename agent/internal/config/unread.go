@@ -15,9 +15,9 @@ import (
 // maxLooked is how many files and folders within a directory are looked at for configuration files that are not read.
 const maxLooked = 2000
 
-// unread returns a warning for each folder of a directory of the command line that has configuration files which are not read. The
-// directory stands for its own files only. Folders with a name that begins with a dot are not looked at: they are those of editors and of
-// git, and the links of a ConfigMap.
+// unread looks at the folders in a directory that the command line names. It returns a warning for each folder with configuration files
+// that are not read: the directory stands only for the files directly in it. Folders whose names begin with a dot are left out: they
+// belong to editors, to git or to the links of a ConfigMap.
 func (l *loader) unread(dir string) (all []Warning) {
 	if dir == "-" || !isDir(dir) {
 		return nil
@@ -74,8 +74,8 @@ func (l *loader) isUnread(path string) bool {
 	return err == nil && isOurs(data)
 }
 
-// isOurs reports whether all keys at the top level of a text are settings of ours, and some have what a file of several has. Files of other
-// programs, such as compose.yaml and values.yaml, have some of these keys and others.
+// isOurs reports whether all keys at the top level of a text are settings of cton, and at least one of them is typical of a configuration
+// in several files. Files of other programs, such as compose.yaml and values.yaml, have some of these keys, but also other keys.
 func isOurs(data []byte) bool {
 	known, typical := settingsAt(reflect.TypeFor[topLevel](), ""), false
 	for _, key := range regexp.MustCompile(`(?m)^"?([\w.-]+)"?[ \t]*:`).FindAllSubmatch(data, -1) {

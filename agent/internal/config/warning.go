@@ -36,7 +36,7 @@ const LookBack = 5 * time.Minute
 func (r *reader) warn(plan *Plan, root *yaml.Node) {
 	w := &warner{reader: r, plan: plan, root: root}
 	plan.Warnings = slices.Clone(r.unread)
-	if !r.partial { // else jobs that were left out may use them
+	if !r.partial { // otherwise, jobs that were left out may use the logins and sinks
 		w.unused()
 	}
 	w.forgotten()
@@ -87,7 +87,7 @@ func (w *warner) unused() {
 	}
 }
 
-// forgotten warns of refresh tokens if there is no file to which the refresh token that replaces them can be written.
+// forgotten warns of refresh tokens if no file is set in which to store their replacements.
 func (w *warner) forgotten() {
 	for _, a := range w.plan.Auth {
 		if o := a.Settings.OAuth2; o != nil && o.RefreshToken != "" && o.TokenFile == "" && w.plan.StateFile == "" {
@@ -116,7 +116,7 @@ func namesAuth(n *yaml.Node, used map[string]bool, seen map[*yaml.Node]bool) {
 func (w *warner) job(j *Job) {
 	interval := shortest(j.Schedule)
 	if j.Unscheduled {
-		interval = 0 // it is not known
+		interval = 0 // the interval is not known
 	}
 	if j.ValidFor > 0 && time.Duration(j.ValidFor) < interval {
 		w.add(j.Name, []string{"jobs", j.Name, "valid_for"}, fmt.Sprintf("is shorter than the time between two runs, %s: each series disappears before the next run", interval),

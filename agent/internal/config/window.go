@@ -12,7 +12,8 @@ import (
 const (
 	// defaultSettle allows for data that arrive late, and for clocks that are a little slow.
 	defaultSettle = time.Minute
-	// By default, no window is skipped after an outage as long as defaultOutage plus the longest pause of the schedule.
+	// By default, no window is skipped after an outage that lasts no longer than defaultOutage plus the longest pause of
+	// the schedule.
 	defaultOutage = 24 * time.Hour
 	maxLength     = 366 * 24 * time.Hour
 )

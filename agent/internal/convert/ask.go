@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// askedPattern makes a document of a whole text.
+// askedPattern is the pattern with which the document's field answer is a whole text.
 const askedPattern = `(?s)(?P<answer>.+)`
 
 // ask asks the source of a job for an answer, if the names of the fields are known only from the data. It returns nil if they are known
@@ -59,8 +59,8 @@ func withSettings(n *yaml.Node, more ...any) *yaml.Node {
 	return c
 }
 
-// Answer returns the text of the first answer in the document of a job that was asked, and false if it has none. With several URLs
-// or files, the document is a list.
+// Answer returns the text of the first answer in a document, and false if the document has none. The document is that of a job that was
+// asked. It is a list if the job has several URLs or files.
 func Answer(document any) (string, bool) {
 	switch v := document.(type) {
 	case []any:

@@ -13,8 +13,8 @@ type client struct {
 	name  string // name of the job or sink, used in the names of variables
 }
 
-// secretOf returns a reference to a secret. If KEY_file is set, the reference names this file. If KEY has the secret as
-// text, the reference names a variable that the user must set.
+// secretOf returns a reference to a secret. If the setting KEY_file is set, the reference names that file. If the
+// setting KEY contains the secret itself, the reference names a variable that the user must set.
 func (c *client) secretOf(n *node, key, variable string) string {
 	if file := n.str(key + "_file"); file != "" {
 		return "file:" + file

@@ -228,8 +228,8 @@ func (c *conversion) run() (string, error) {
 	return tools[0], nil
 }
 
-// unread adds notes about the settings that were not read. Of the file of a Prometheus that scrapes sql_exporter or script_exporter, only
-// the interval is used.
+// unread adds notes about the settings that were not read. If a Prometheus scrapes sql_exporter or script_exporter, only the interval in
+// its file is used.
 func (c *conversion) unread(tool string) {
 	for _, in := range c.inputs {
 		if in.tool == tool || tool == "json_exporter" {
@@ -322,7 +322,7 @@ type placed struct {
 }
 
 // fits reports whether the metrics of a job can be on a page together with the metrics that are already on it. The series of a job with
-// targets have the label job.
+// targets cannot collide with others, since they have the label job.
 func fits(page map[string][]placed, j *job) bool {
 	for _, m := range j.metrics {
 		for _, o := range page[m.name] {
@@ -334,7 +334,7 @@ func fits(page map[string][]placed, j *job) bool {
 	return true
 }
 
-// apart reports whether a constant label of a ensures that a and b have no series in common.
+// apart reports whether a constant label of the metric a ensures that it has no series in common with the metric b.
 func apart(a, b *metricOut) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]

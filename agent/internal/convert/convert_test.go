@@ -30,7 +30,8 @@ import (
 	"github.com/collectington/collectington/sources/targets"
 )
 
-// answers is a network with a file for each method and URL. A first line such as "status 503" is the status.
+// answers is a network that has the text of a response for each method and URL. If the first line of a text is such as "status
+// 503", the response has this status.
 type answers map[string]string
 
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -58,11 +59,11 @@ type example struct {
 	options convert.Options
 	web     answers
 	skip    []string          // jobs that need a server
-	want    map[string]string // want, lost and comments
+	want    map[string]string // text of the sections want, lost and comments
 }
 
-// load reads a case. Its comment names the files to convert, the answers for --answer as JOB=FILE or JOB=METHOD|URL, and jobs
-// that are not run as -JOB.
+// load reads a case. The comment of the case names the files to convert, and the answers for --answer as JOB=FILE or
+// JOB=METHOD|URL. A job that must not be run is named as -JOB.
 func load(t testing.TB, name string) example {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -101,7 +102,7 @@ func load(t testing.TB, name string) example {
 		}
 		if job, file, ok := strings.Cut(word, "="); ok {
 			e.options.Answers[job] = files[file]
-			if strings.Contains(file, "|") { // of a request
+			if strings.Contains(file, "|") { // it is the answer to a request
 				e.options.Answers[job] = []byte(e.web[strings.Replace(file, "|", " ", 1)])
 			}
 			continue

@@ -248,8 +248,8 @@ func orText(err error, text string) string {
 	return text
 }
 
-// labels adds the labels of a metric. prefix has the steps to the items, or is nil. If it is set, a label whose path does
-// not begin with these steps is left out.
+// labels adds the labels of a metric. prefix has the steps to the items, or is nil. If prefix is set, labels whose paths do
+// not begin with these steps are left out.
 func (x *jsonExporter) labels(m module, n *node, to *metricOut, prefix []step, notes *[]note) {
 	for _, l := range n.pairs("labels") {
 		if !labelName(l.key) {

@@ -85,7 +85,7 @@ func (x *jsonExporter) merged(g []entry) *metricOut {
 	return m
 }
 
-// slot returns the name of the member for a label in an item. The member v is used for the value.
+// slot returns the name of the member for a label in an item. The member named v is for the value.
 func slot(i int, label string) string {
 	if label == "v" {
 		return "label" + strconv.Itoa(i)

@@ -73,7 +73,7 @@ type job struct {
 	named    bool // the name is already reserved
 	jitter   string
 	passedOn bool // the source's text is metrics, which are passed on as they are
-	targets  bool // the source has several targets, whose labels are those of all series
+	targets  bool // the source has several targets; each series has the labels of its target
 }
 
 // metricOut is a metric that is being built.

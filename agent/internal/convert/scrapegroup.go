@@ -41,11 +41,12 @@ func (p *prometheus) scrape(s scrapeJob) {
 type scrapeGroup struct {
 	targets  []target
 	distinct map[string]bool // the host of each target, or its instance
-	key      string          // what is equal for all of them
+	key      string          // what all targets have in common, as text
 	param    string          // name of the parameter whose value is the instance, as for the blackbox exporter; "" = none
 }
 
-// scrapeGroups groups the targets of an entry: those with the same labels whose instance follows from their host or from a parameter.
+// scrapeGroups groups the targets of an entry. The targets of a group have the same labels, except for the label instance. In a
+// group, the hosts differ, or the values of the parameter that gives the instance.
 func scrapeGroups(s scrapeJob) []*scrapeGroup {
 	var groups []*scrapeGroup
 	for _, t := range s.targets {
@@ -67,7 +68,8 @@ func scrapeGroups(s scrapeJob) []*scrapeGroup {
 	return groups
 }
 
-// instanceParam returns the name of the parameter that relabelling sets, and whose value is the instance of the target, or "".
+// instanceParam returns the name of the URL parameter that relabelling sets to the instance of the target. It returns "" if
+// there is none.
 func (t *target) instanceParam(j *scrapeJob) string {
 	for _, r := range j.node.list("relabel_configs") {
 		name, ok := strings.CutPrefix(r.str("target_label"), model.ParamLabelPrefix)

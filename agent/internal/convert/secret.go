@@ -137,8 +137,8 @@ func (o *output) publicLabel(notes *[]note, line int, name, value string) string
 	return public
 }
 
-// publicValue returns the value of a label without the password and the secret parameters of an address that it has. It returns "" if an
-// address cannot be read. changed reports whether something is left out.
+// publicValue returns the value of a label. If the value is an address, its password and secret parameters are left out. The result is ""
+// if an address cannot be read. changed reports whether something is left out.
 func publicValue(value string) (public string, changed bool) {
 	if !strings.ContainsAny(value, "?@") {
 		return value, false
@@ -149,7 +149,7 @@ func publicValue(value string) (public string, changed bool) {
 		return "", true
 	}
 	_, password := u.User.Password()
-	login := password || u.User != nil && whole == value // a@b.example is an address of mail
+	login := password || u.User != nil && whole == value // without a scheme, a@b.example is a mail address
 	if u.Host == "" || !login && !secretName(u.RawQuery) && !secretText(u.RawQuery) {
 		return value, false
 	}

@@ -173,7 +173,7 @@ func TestSecretsAreNotCopied(t *testing.T) {
 			if strings.Contains(string(result.YAML), marker) {
 				t.Errorf("a secret is copied:\n%s", result.YAML)
 			}
-			// A file that ends anywhere gives an error, or a result, without a secret.
+			// A file that is cut off anywhere gives an error or a result, and neither contains a secret.
 			for end := 0; end < len(text); end += 37 {
 				part, err := convert.Convert([]convert.File{{Name: "x", Text: []byte(text[:end])}}, o)
 				if strings.Contains(string(part.YAML), marker) || err != nil && strings.Contains(err.Error(), marker) {
@@ -184,7 +184,7 @@ func TestSecretsAreNotCopied(t *testing.T) {
 	}
 }
 
-// FuzzConvert checks that any file gives a sentence, or a configuration that passes the check, within the bounds of a file.
+// FuzzConvert checks that any file gives an error in one line, or a configuration that passes the check.
 func FuzzConvert(f *testing.F) {
 	for _, text := range secrets() {
 		f.Add(text)
@@ -221,8 +221,8 @@ func FuzzConvert(f *testing.F) {
 	})
 }
 
-// FuzzProbes converts a module of json_exporter together with hostile configurations of the Prometheus that scrapes it: there is no panic,
-// and what comes out passes the check.
+// FuzzProbes checks that a module of json_exporter can be converted together with hostile configurations of the Prometheus that scrapes
+// it: there is no panic, and the result passes the check.
 func FuzzProbes(f *testing.F) {
 	for _, name := range []string{"testdata/json_exporter-targets.txtar", "testdata/prometheus-blackbox.txtar"} {
 		for _, c := range load(f, name).configs {

@@ -11,15 +11,15 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// This file joins the probes of like targets into one job with targets.
+// This file joins the probes of similar targets into one job with targets.
 
-// probeGroup is the probes of one module that become one job: one probe, or several like ones.
+// probeGroup is the probes of one module that become one job: one probe, or several similar ones.
 type probeGroup []probe
 
 // groupProbes joins the probes of a scrape job and a module that differ only in their address and in the values of their labels.
 func groupProbes(o *output, all []probe) []probeGroup {
 	var groups []probeGroup
-	at := map[string]int{} // index of the group by what its probes have in common
+	at := map[string]int{} // index of a group, keyed by what its probes have in common
 	taken := map[string]bool{}
 	for _, p := range all {
 		if !p.likeOthers() {
@@ -70,8 +70,8 @@ func (p *probe) drops(label string) bool {
 	})
 }
 
-// apartFrom reports whether the metrics cannot get the labels of a target from the target: they have names of the metrics about targets, or
-// labels that take precedence over those of the target.
+// apartFrom reports whether a job with targets cannot give these metrics the labels of its targets. This is so if a metric has the name of
+// a metric about targets, or a label that takes precedence over a label of the target.
 func (g probeGroup) apartFrom(metrics []*metricOut) bool {
 	for _, m := range metrics {
 		if m.name == "up" || m.name == "scrape_duration_seconds" {

@@ -66,8 +66,8 @@ type block struct {
 	timeFormat  string
 	timeZone    string
 	needs       string   // why the fields are not known; "" if they are
-	bare        string   // items before whole has changed them
-	wholes      []string // jq expressions of values of the whole answer
+	bare        string   // the items as they were before the method whole has changed them
+	wholes      []string // jq expressions that the method whole was called with
 	line        int
 }
 
@@ -161,8 +161,8 @@ func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 	t.out.add(job)
 }
 
-// block applies all settings that change a measurement, and adds its metrics. As in Telegraf, the name and the tags of the data choose the
-// measurements of an input, and the fields and tags are chosen after the settings have renamed the measurement and added tags.
+// block applies all settings that change a measurement, and adds its metrics. As in Telegraf, measurements are selected by the name and
+// the tags in the data. Then the settings rename the measurement and add tags. Only after that, fields and tags are selected.
 func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut) {
 	b.measurement = cmp.Or(b.measurement, plugin)
 	for _, x := range tags {
@@ -190,7 +190,7 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 	t.metrics(j, b)
 }
 
-// tags adds the tags of an input, and those of all inputs, that a block does not have.
+// tags adds tags that a block does not have yet: the tags of its input if local is true, and the tags of all inputs if global is true.
 func (t *telegraf) tags(n *node, j *job, b *block, local, global bool) {
 	if local {
 		for _, m := range n.pairs("tags") {
@@ -200,7 +200,7 @@ func (t *telegraf) tags(n *node, j *job, b *block, local, global bool) {
 	if !global {
 		return
 	}
-	if omit, host := t.root.is("agent", "omit_hostname"), t.root.str("agent", "hostname"); !omit && host != "" { // it precedes a global tag
+	if omit, host := t.root.is("agent", "omit_hostname"), t.root.str("agent", "hostname"); !omit && host != "" { // it wins over a global tag
 		b.setTag("host", host, false)
 	}
 	for _, m := range append(t.root.pairs("global_tags"), t.root.pairs("tags")...) {

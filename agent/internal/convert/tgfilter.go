@@ -104,7 +104,8 @@ func (f filter) apply(t *telegraf, b *block, notes *[]note) bool {
 	return f.selects(t, b, notes) && f.trims(b)
 }
 
-// selects reports whether a block is kept by its name and tags. It restricts its items to those that are kept.
+// selects reports whether the filter keeps a block, judging by the name and the tags of the block. It restricts the items
+// of the block to those that the filter keeps.
 func (f filter) selects(t *telegraf, b *block, notes *[]note) bool {
 	if !f.measurement(b.measurement) {
 		return false

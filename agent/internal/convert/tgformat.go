@@ -242,7 +242,7 @@ func (r *reading) columns() (all []column, header, skip int, ok bool) {
 		return all
 	}
 	switch {
-	case len(names) > 0: // they are of the columns that are not skipped
+	case len(names) > 0: // these are the names of the columns that are not skipped
 		for i := range skipped {
 			all = append(all, column{name: "skipped" + itoa(i+1), skipped: true})
 		}
@@ -269,8 +269,8 @@ func (r *reading) columns() (all []column, header, skip int, ok bool) {
 	return all, header, skip, len(names) > 0
 }
 
-// guessed returns the names of columns that the configuration mentions. It is used if only the table's header has all names,
-// and the table is not known.
+// guessed returns the names of columns that the configuration mentions. It is used if the names are in the header of the
+// table, and there is no answer from which to read them.
 func (r *reading) guessed() []string {
 	f := filter{r.n}
 	included := f.included()

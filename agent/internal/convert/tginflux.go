@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// asItIs converts an input whose data has the names of its metrics: line protocol, or the format of Prometheus. It returns false for other
+// asItIs converts an input whose metric names are in the data: line protocol, or the format of Prometheus. It returns false for other
 // formats.
 func (t *telegraf) asItIs(plugin string, n *node, j *job, tags []tagOut) bool {
 	switch cmp.Or(n.str("data_format"), "influx") {
@@ -36,7 +36,7 @@ func (t *telegraf) exposition(n *node, j *job) {
 	t.notProcessed(j)
 }
 
-// notProcessed adds notes about what is not applied to metrics whose names come out of data.
+// notProcessed adds a note for each processor: processors are not applied to metrics whose names come from the data.
 func (t *telegraf) notProcessed(j *job) {
 	for _, p := range t.processors {
 		t.out.lose(&j.notes, p.n.line, "processors."+p.name, "it is not applied to metrics whose names come out of data")
@@ -50,7 +50,7 @@ func filterKeys() []string {
 	}
 }
 
-// influx makes one metric of all fields of a source in line protocol. Its names are those of the data.
+// influx makes one metric from all fields of a source in line protocol. The names of its series come from the data.
 func (t *telegraf) influx(plugin string, n *node, j *job, tags []tagOut) {
 	put(j.settings, "format", "influx")
 	measurement := ".measurement"
@@ -75,7 +75,7 @@ func (t *telegraf) influx(plugin string, n *node, j *job, tags []tagOut) {
 	own := filter{n}
 	items, fields := ".[]"+own.test(".measurement", "namepass", "namedrop")+" | ("+measurement+") as $m | .tags as $t | .fields as $f", ""
 	for _, f := range append([]filter{own}, t.filters()...) {
-		if f != own { // the input's choice is by the name in the data
+		if f != own { // the filter of the input has already been applied, to the name in the data
 			items += f.test("$m", "namepass", "namedrop")
 		}
 		fields += f.test(".key", "fieldpass fieldinclude", "fielddrop fieldexclude")
@@ -118,8 +118,8 @@ func (t *telegraf) filters() (all []filter) {
 	return all
 }
 
-// test returns a part of a jq pipe that keeps what the filters pass and do not drop. pass and drop are names of settings, separated by
-// spaces. It returns "" if none is set.
+// test returns a part of a jq pipe. It keeps the values that match the settings named in pass, and that do not match the settings named in
+// drop. Names are separated by spaces. The result is "" if none of these settings is set.
 func (f filter) test(value, pass, drop string) string {
 	text := ""
 	if g := f.of(strings.Fields(pass)...); len(g) > 0 {

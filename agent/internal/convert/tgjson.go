@@ -36,7 +36,7 @@ func (r *reading) values(expression string) []any {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	var all []any
-	_ = code.Each(ctx, doc, func(v any) error { // after an error, the values before it are used
+	_ = code.Each(ctx, doc, func(v any) error { // after an error, the values that were found before are used
 		if len(all) == maxValues {
 			return errTooMany
 		}

@@ -35,8 +35,8 @@ func (r *reading) jsonV2(n *node) []*block {
 	return all
 }
 
-// v2Beside adds the fields of a section to its objects, as Telegraf does: each object has them too. It returns the blocks of the fields
-// that stay for themselves.
+// v2Beside adds the fields of a section to each object of the section, as Telegraf does. It returns the blocks of the fields that cannot
+// be added to objects.
 func (r *reading) v2Beside(n *node, fields, objects []*block) []*block {
 	return slices.DeleteFunc(fields, func(b *block) bool {
 		if b.items != "" {
@@ -85,7 +85,7 @@ func (r *reading) v2Fields(n *node) []*block {
 	return all
 }
 
-// v2Name returns the name of a field or tag: as it is renamed, else what stands behind the last dot of its path.
+// v2Name returns the name of a field or tag: the value of its setting rename, or else what follows the last dot of its path.
 func v2Name(n *node) string {
 	path := n.str("path")
 	return strings.ReplaceAll(cmp.Or(n.str("rename"), path[strings.LastIndexByte(path, '.')+1:]), " ", "_")
@@ -124,7 +124,7 @@ func (r *reading) v2Tags(n *node, b *block) {
 	}
 }
 
-// v2Time sets the time of a block that has none from the section's timestamp.
+// v2Time sets the time of a block from the section's timestamp, unless the block already has a time.
 func (r *reading) v2Time(n *node, b *block) {
 	p := n.str("timestamp_path")
 	if p == "" || b.time != "" {
@@ -142,8 +142,8 @@ func (r *reading) v2Time(n *node, b *block) {
 	r.timeOf(b, at, n.str("timestamp_format"), n.str("timestamp_timezone"), line)
 }
 
-// whole makes a value of the whole answer, which is the result of a jq expression, a member of each item. It returns the jq expression of
-// the value within an item.
+// whole adds a member to each item. The value of the member is the result of a jq expression for the whole answer. It returns the jq
+// expression of this member within an item.
 func (b *block) whole(expression string) string {
 	if len(b.wholes) == 0 {
 		b.bare = b.items
@@ -169,7 +169,7 @@ func (b *block) whole(expression string) string {
 	return ".w" + strconv.Itoa(len(b.wholes)-1)
 }
 
-// inside returns a jq expression that is relative to an item of the list, as one that is relative to an item of the block.
+// inside takes a jq expression that is relative to an item of the list. It returns the expression relative to an item of the block.
 func (b *block) inside(expression string) string {
 	if len(b.wholes) == 0 {
 		return expression
@@ -177,7 +177,7 @@ func (b *block) inside(expression string) string {
 	return within(expression)
 }
 
-// within returns a jq expression of a value in the member item.
+// within returns the jq expression for a path within the member named item.
 func within(path string) string {
 	switch {
 	case path == ".":

@@ -79,8 +79,8 @@ type sqlColumn struct {
 	value any // the first value that is not null; nil = not known
 }
 
-// rows returns the columns of the answer in the order of their names, or nil if there is none. It asks for the answer if the names of the
-// columns are those of the data.
+// rows returns the columns of the answer in the order of their names, or nil if there is no answer. It asks for the answer if the names
+// of the columns are known only from the data.
 func (t *telegraf) rows(q *node, j *job) []sqlColumn {
 	answer := t.options.Answers[j.name]
 	if included := globs(q.strs("field_columns_include")); answer == nil && t.options.Ask != nil && !included.exact() {
@@ -164,7 +164,7 @@ func (t *telegraf) columns(q *node, j *job) *block {
 	return b
 }
 
-// column adds a column as a field. Telegraf makes a field of a column that is a tag too.
+// column adds a column as a field. As in Telegraf, a column can be both a tag and a field.
 func (t *telegraf) column(b *block, q *node, j *job, c sqlColumn, tag bool) {
 	typed := slices.ContainsFunc(typedColumns(), func(key string) bool { return globs(q.strs(key)).match(c.name) })
 	included, excluded := globs(q.strs("field_columns_include")), globs(q.strs("field_columns_exclude"))
@@ -182,7 +182,7 @@ func (t *telegraf) column(b *block, q *node, j *job, c sqlColumn, tag bool) {
 		t.out.lose(&j.notes, q.get("time_column").line, "time_column", "Telegraf makes a metric of the time too, in nanoseconds; it is left out")
 		return
 	case tag && (isText || c.value == nil):
-		return // a text is no metric, and the label is there
+		return // a text cannot be a metric, and the label has been added already
 	case isText:
 		if _, err := time.Parse(time.RFC3339, text); err == nil {
 			t.out.lose(&j.notes, q.line, c.name, "Telegraf makes a metric of the time, in nanoseconds; it is left out")

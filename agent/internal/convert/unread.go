@@ -39,7 +39,7 @@ func needlessKeys(tool string) []string {
 // maxUnread is the maximum number of notes about settings that were not read.
 const maxUnread = 200
 
-// unread adds a note for each setting of a file that the conversion has not read, so that nothing is lost without a word.
+// unread adds a note for each setting of a file that the conversion has not read, so that nothing is lost silently.
 func (o *output) unread(tool string, root *node) {
 	u := &unreadKeys{out: o, noted: map[place]bool{}, needless: needlessKeys(tool)}
 	u.addNotes(o.problems)

@@ -202,7 +202,8 @@ func (r *reading) xpathMembers(b *block, n *node, prefix xpathPrefix) bool {
 	return uses
 }
 
-// plainItems simplifies items that are wrapped in objects with root and item. It is used if no path starts at the root.
+// plainItems simplifies items that are wrapped in objects with the members root and item. It is used if no path starts
+// at the root.
 func (r *reading) plainItems(b *block) {
 	b.items = strings.TrimSuffix(strings.TrimPrefix(b.items, ". as $root | "), " | {root: $root, item: .}")
 	cut := func(s string) string { return jqOr(strings.Replace(s, ".item", "", 1)) }

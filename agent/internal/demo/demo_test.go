@@ -109,7 +109,8 @@ func TestSameTimeSameAnswer(t *testing.T) {
 	}
 }
 
-// An incident is under way for so short a time that the newest 100 hold every one that can still change.
+// TestOnePageHoldsAllThatChanges checks that the newest 100 incidents include all that can still change: older
+// incidents have ended.
 func TestOnePageHoldsAllThatChanges(t *testing.T) {
 	p := at(t, time.Hour, "")
 	if len(p.Incidents) != defaultLimit {
@@ -172,7 +173,7 @@ func TestWindow(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || p.Total != len(want) || len(want) != 49 {
 		t.Errorf("total %d: %s", p.Total, diff)
 	}
-	// Times that bound nothing, or everything.
+	// Times that exclude no incident, or all incidents.
 	for query, total := range map[string]int{
 		"startedBefore=2000-01-01T00:00:00Z":                                   0,
 		"startedAfter=2000-01-01T00:00:00Z":                                    at(t, 10*time.Minute, "").Total,

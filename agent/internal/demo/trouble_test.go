@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestTroubles walks through ten minutes: each cycle has a slow phase, an outage and a reset, and nothing else is odd.
+// TestTroubles checks ten minutes of the API: each cycle has a slow phase, an outage and a reset, and no other trouble.
 func TestTroubles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()

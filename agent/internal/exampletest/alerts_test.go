@@ -18,7 +18,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// alertTests is a file of promtool test rules, as far as its tests here need it.
+// alertTests is the part of a file for "promtool test rules" that the tests here need.
 type alertTests struct {
 	RuleFiles []string `yaml:"rule_files"`
 	Tests     []struct {
@@ -37,8 +37,8 @@ type alertTests struct {
 	} `yaml:"tests"`
 }
 
-// TestAlerts runs the tests of the alerts by the engine of Prometheus. promtool, which also compares the annotations, runs them in
-// deploy/e2e.
+// TestAlerts checks the alerts with their tests, in the engine of Prometheus. In deploy/e2e, promtool runs the same tests, and
+// also compares the annotations.
 func TestAlerts(t *testing.T) {
 	for _, file := range files(t, "../alerts", "*_test.yaml") {
 		text, err := os.ReadFile(file)
@@ -81,7 +81,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// rulesOf returns the alerts that a file tests, by name.
+// rulesOf returns the rules of the alerts that a file tests, keyed by the name of the alert.
 func rulesOf(t *testing.T, tests *alertTests) map[string]rulefmt.Rule {
 	t.Helper()
 	rules := map[string]rulefmt.Rule{}
@@ -100,7 +100,8 @@ func rulesOf(t *testing.T, tests *alertTests) map[string]rulefmt.Rule {
 	return rules
 }
 
-// firing returns the labels of the alerts that a rule fires at a time: its expression holds, and has held for as long as it says.
+// firing returns the labels of the alerts that a rule fires at a time. An alert fires if the expression of the rule is true for
+// its labels, and has been for the time in the rule's "for".
 func firing(t *testing.T, storage storage.Queryable, r rulefmt.Rule, at time.Time) []string {
 	t.Helper()
 	if r.Alert == "" {

@@ -37,7 +37,8 @@ func TestDemoReplacesAddresses(t *testing.T) {
 			t.Errorf("%s stands %d times in what comes out, want %d", address, n, want)
 		}
 	}
-	// An address is a text whatever is in it, so that the check of the page is what refuses it.
+	// Demo writes any address as a quoted text. So a wrong address is still valid YAML, and only the check of the page
+	// refuses it.
 	if _, err := config.Load("demo.yaml", []byte(examples.Demo("http://127.0.0.1:1", "\"}: \n x")), agent.Catalogue()); err == nil || strings.Contains(err.Error(), "not valid YAML") {
 		t.Errorf("a strange address: %v", err)
 	}
@@ -64,8 +65,8 @@ func TestDemoPassesTheCheck(t *testing.T) {
 	}
 }
 
-// TestDemoCounts runs the demo's job over minutes of the API's time, and compares each tick's series with what plain Go
-// makes of everything that the API returns.
+// TestDemoCounts checks the series of the demo's job in each tick of some minutes. They must be equal to the series that
+// plain Go code computes from everything that the API returns.
 func TestDemoCounts(t *testing.T) {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	now := start
@@ -96,7 +97,7 @@ func TestDemoCounts(t *testing.T) {
 	}
 }
 
-// assemble makes what a job describes.
+// assemble returns the source that a job describes, with its fetcher.
 func assemble(t *testing.T, job *config.Job) sources.Source {
 	t.Helper()
 	env := sources.Env{Job: job.Name, Web: &httpclient.Host{Secrets: &setting.SecretStore{}, UserAgent: "test"}}
@@ -116,7 +117,7 @@ type incident struct {
 	StartedAt, AcknowledgedAt, ResolvedAt time.Time
 }
 
-// history is all that the API returns.
+// history returns all incidents that the API has.
 func history(t *testing.T, root string) []incident {
 	t.Helper()
 	response, err := http.Get(root + demo.Path + "?limit=1000")
@@ -131,7 +132,8 @@ func history(t *testing.T, root string) []incident {
 	return answer.Incidents
 }
 
-// expected is the series that a history should give, but for quantiles; before is what was open a tick ago, nil at first.
+// expected returns the series that a history should give, without quantiles, and the number of open incidents by team.
+// before is that number in the previous tick, nil in the first tick.
 func expected(all []incident, before map[string]int) (series map[string]float64, open map[string]int) {
 	series = map[string]float64{"incidents_total": float64(len(all))}
 	open = map[string]int{}
@@ -140,7 +142,7 @@ func expected(all []incident, before map[string]int) (series map[string]float64,
 		switch {
 		case one.CurrentPhase != "RESOLVED":
 			open[one.Team]++
-		case i < 100: // of the page that the job asks for
+		case i < 100: // the incident is on the page that the job requests
 			open[one.Team] += 0
 		}
 		if one.CurrentPhase == "UNACKED" {
@@ -173,7 +175,8 @@ func expected(all []incident, before map[string]int) (series map[string]float64,
 	return series, open
 }
 
-// shown is the series of families but for quantiles, read back from the text form by Prometheus' own parser.
+// shown returns the series of families, without quantiles. It writes them as text and reads the text with Prometheus'
+// own parser.
 func shown(t *testing.T, families []metric.Family) map[string]float64 {
 	t.Helper()
 	var text strings.Builder

@@ -18,7 +18,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestFolders checks every example, and runs its tests as its users do.
+// TestFolders checks that every example passes cton check, and that its tests pass.
 func TestFolders(t *testing.T) {
 	for _, folder := range folders(t) {
 		t.Run(folder, func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestFolders(t *testing.T) {
 			}
 			main := filepath.Join(folder, "cton.yaml")
 			if _, err := os.Stat(main); err != nil {
-				main = filepath.Join(folder, "config.json") // of one who comes from Python; its check wants his secrets
+				main = filepath.Join(folder, "config.json") // a file of the Python program; cton check would need the secrets of its user
 			}
 			tests := files(t, folder, "*.txtar")
 			if len(tests) == 0 {
@@ -40,7 +40,8 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// touch sets the time of files whose time is measured, since a checkout does not keep it.
+// touch sets the modification time of files to a fixed time. Some examples measure it, and a checkout of the repository does not
+// keep it.
 func touch(t *testing.T, files []string) {
 	t.Helper()
 	for _, file := range files {
@@ -51,7 +52,8 @@ func touch(t *testing.T, files []string) {
 	}
 }
 
-// TestQueries parses the queries that each example gives in its first lines. All that they ask for has to be measured.
+// TestQueries checks the queries in the first lines of each example: they are valid, and the example measures every metric that they
+// name.
 func TestQueries(t *testing.T) {
 	for _, file := range files(t, "*", "cton.yaml") {
 		t.Run(filepath.Dir(file), func(t *testing.T) {
@@ -83,7 +85,8 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// queries are the lines of a leading comment from "Gives:" on, until it goes on about something else.
+// queries returns the queries in a leading comment: the line with "Gives:", and the lines after it that are indented in the same
+// way.
 func queries(text string) (all []string) {
 	line := regexp.MustCompile(`^#(?: Gives:  | {10}) (.+)$`)
 	giving := false
@@ -100,8 +103,8 @@ func queries(text string) (all []string) {
 	return all
 }
 
-// declared are the names of the series that a configuration measures. Those of files that are passed on whole are what the example's
-// tests expect.
+// declared returns the names of the series that a configuration measures. If a job's metrics are known only from its data, it
+// returns the names that the tests of the example expect.
 func declared(t *testing.T, file string, text []byte) (all []string) {
 	t.Helper()
 	plan, err := config.Load(file, text, agent.Catalogue())
@@ -120,7 +123,7 @@ func declared(t *testing.T, file string, text []byte) (all []string) {
 	return all
 }
 
-// tested are the names of the metrics that the tests of an example expect.
+// tested returns the names of the metrics that the tests of an example expect.
 func tested(t *testing.T, folder string) (all []string) {
 	t.Helper()
 	for _, file := range files(t, folder, "*.txtar") {
@@ -135,7 +138,7 @@ func tested(t *testing.T, folder string) (all []string) {
 	return all
 }
 
-// folders are the examples that have one of their own.
+// folders returns the folders with examples that have a configuration.
 func folders(t *testing.T) (all []string) {
 	t.Helper()
 	entries, err := os.ReadDir(".")
@@ -144,10 +147,10 @@ func folders(t *testing.T) (all []string) {
 	}
 	for _, entry := range entries {
 		if _, err := os.Stat(filepath.Join(entry.Name(), "go.mod")); err == nil {
-			continue // a program
+			continue // the example is a program
 		}
 		if entry.Name() == "batch" {
-			continue // no configurations: deploy/e2e runs them
+			continue // the folder has no configurations: deploy/e2e runs its examples
 		}
 		if entry.IsDir() {
 			all = append(all, entry.Name())
@@ -165,7 +168,7 @@ func files(t *testing.T, folder, pattern string) []string {
 	return all
 }
 
-// cton runs a command that has to succeed.
+// cton runs a command line. The test fails if the exit code is not 0.
 func cton(t *testing.T, args ...string) {
 	t.Helper()
 	var out bytes.Buffer

@@ -44,7 +44,7 @@ type column struct {
 	top     bool // it is a field of the document, not of an item
 	unnamed bool // the column has no name, only a position
 
-	cells, then []cell // values by row, of the last answer and of the one before it
+	cells, then []cell // values by row: cells is of the last answer, then of the answer before it
 	role        role
 	why         string // why the column is not a label, or why it is a counter
 	expr        string // jq expression of the number
@@ -104,8 +104,7 @@ func (c *column) title() string {
 	return oneLine(cmp.Or(c.path, "."))
 }
 
-// scope returns the words that say what a label means: the words of its key, and for a key such as name also those of the
-// key above it.
+// scope returns the words that say what a label means: the words of its key, and for a key such as "name" also those of the key above it.
 func (c *column) scope() []string {
 	w := c.last()
 	if n := len(c.keys); n > 1 && has(words(c.keys[n-1]), "name", "id", "title", "login", "label", "value", "key", "display") {
@@ -270,13 +269,13 @@ func (c *column) classifyNumbers() {
 	}
 }
 
-// inTime reports whether a key such as absolute stands below a key that names a time.
+// inTime reports whether the column has a key such as "absolute", and the key above it names a time.
 func (c *column) inTime() bool {
 	n := len(c.keys)
 	return n > 1 && has(words(c.keys[n-1]), "absolute", "unix", "epoch", "raw") && namesTime(words(c.keys[n-2]))
 }
 
-// timesOfNumbers reads numbers as Unix times. It reports whether all values are Unix times.
+// timesOfNumbers reports whether all values are Unix times. If they are, it sets the role and the times of the column.
 func (c *column) timesOfNumbers() bool {
 	form := noTime
 	times := make([]time.Time, len(c.cells))
@@ -346,7 +345,8 @@ func (c *column) classifyTexts() {
 	}
 }
 
-// numbersInTexts reports whether all texts are numbers, except for texts that mean "no value".
+// numbersInTexts reports whether the texts are numbers, except for texts that mean "no value" and for a few words, such as on and off. If
+// they are, it sets the role of the column.
 func (c *column) numbersInTexts(w []string) bool {
 	numbers, none := 0, 0
 	for _, text := range c.order {
@@ -385,7 +385,7 @@ func (c *column) numbersInTexts(w []string) bool {
 	return true
 }
 
-// timesInTexts reports whether all texts are times in the same format.
+// timesInTexts reports whether all texts are times in the same format. If they are, it sets the role and the times of the column.
 func (c *column) timesInTexts() bool {
 	form := noTime
 	times := make([]time.Time, len(c.cells))
@@ -465,7 +465,8 @@ func (c *column) amountsInTexts(w []string) bool {
 	return true
 }
 
-// cores reports whether all texts are numbers of processors as Kubernetes writes them, such as "250m" and "2".
+// cores reports whether all texts are numbers of processors as Kubernetes writes them, such as "250m" and "2". If they are, it sets the
+// role of the column.
 func (c *column) cores() bool {
 	if !has(c.name(), "cpu", "cpus", "cores") || slices.ContainsFunc(c.order, func(text string) bool { return !coreCount().MatchString(text) }) {
 		return false

@@ -89,7 +89,8 @@ func named(name format.Name, setting string) Format {
 	return f
 }
 
-// pairs returns the format for lines such as "active connections: 3", or for lines with several of them.
+// pairs returns the format for lines with a name and a number, such as "active connections: 3", or with several such
+// pairs.
 func pairs(text []byte) (Format, error) {
 	pattern := `(?m)^\s*(?P<name>[^:=\n]+?)\s*[:=]\s*(?P<value>[-+]?[0-9]+(?:\.[0-9]+)?)(?:[ \t]*%|[ \t]+[A-Za-z]\S{0,7})?[ \t\r]*$`
 	if pairsLine().Match(text) {

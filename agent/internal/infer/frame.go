@@ -29,7 +29,7 @@ type frame struct {
 	header    int      // number of rows with names before the rows with values
 	empty     bool     // the list had no items, so nothing is known about them
 	truncated int      // number of lists and fields that were not examined
-	by        string   // what the keys of the list are, if the list's own key says so: status for by_status
+	by        string   // what the keys of the list are, if the list's own key says so, such as "status" for by_status
 	outerOf   []string // by row: a text that identifies the outer item
 	n         int      // number of items in the last answer
 }

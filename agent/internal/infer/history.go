@@ -129,7 +129,7 @@ func (l *listing) newest() (condition, pickOne string) {
 	return "", "min_by" + argument(seconds)
 }
 
-// inNewest restricts the lists within the items to those of the newest item. It reports whether it can.
+// inNewest restricts the lists within the items to those of the newest item. It returns false if it cannot do so.
 func (l *listing) inNewest() bool {
 	if l.kind != history || len(l.groups) > 0 || l.frame.outer != nil && l.frame.outer.n != 1 {
 		return false

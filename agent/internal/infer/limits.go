@@ -53,7 +53,8 @@ func LimitsOf(header http.Header, requests int, now time.Time) Limits {
 	return l
 }
 
-// used returns the largest number of requests in a window.
+// used returns the largest number of requests in one window of the quota, if a run with this number of requests starts at
+// each interval every.
 func (q quota) used(every time.Duration, requests int) float64 {
 	return math.Ceil(float64(q.window)/float64(every)) * float64(max(requests, 1))
 }

@@ -188,7 +188,8 @@ func (l *listing) combined() bool {
 	return len(l.outer) > 0 && l.n > 0 && l.distinguishes(nil)
 }
 
-// ordinal uses a column of small numbers as the name of an item, such as the port of a switch.
+// ordinal uses a column of small numbers, such as the port of a switch, to identify the items. It returns false if there is
+// no such column.
 func (l *listing) ordinal() bool {
 	for _, c := range l.columns {
 		whole := !slices.ContainsFunc(c.order, func(s string) bool { return len(s) > 3 || !isNumber(s) || strings.ContainsAny(s, ".-") })
@@ -204,8 +205,9 @@ func (l *listing) ordinal() bool {
 // maxPlaces is the maximum number of items that get their position in the list as a label.
 const maxPlaces = 8
 
-// positional uses the position of an item as its name, for a short list whose items have only numbers and states, such as the
-// meters of a switch. An item has the member position then.
+// positional uses the positions of the items to identify them. The list must be short, and its items must have only numbers
+// and states, such as the meters of a switch. The items then get a member named position. positional returns false if it
+// cannot be used.
 func (l *listing) positional() bool {
 	if l.frame.outer != nil || l.n > maxPlaces || l.elem == nil || !l.elem.is(document.Object) || l.id != nil || l.hasBirth() || !strings.HasSuffix(strings.TrimSuffix(l.items, "?"), "[]") || l.elem.byKey["position"] != nil || l.self != "" {
 		return false
@@ -253,7 +255,7 @@ func (l *listing) hasBirth() bool {
 	})
 }
 
-// eventID returns the column whose ids are used to count each event only once.
+// eventID returns the column whose ids are used to count each event only once, or nil if there is none.
 func (l *listing) eventID() *column {
 	var found *column
 	for _, c := range l.columns {

@@ -277,7 +277,8 @@ func (w *ways) parameter(usual string, known ...string) string {
 
 var afterVariable = pattern.OnUse(`\bafter\s*:\s*\$([A-Za-z_][A-Za-z0-9_]*)`)
 
-// graphQL finds the cursor of a GraphQL connection, and the variable of the query that receives it.
+// graphQL finds the cursor of a GraphQL connection, and the variable of the query that receives it. It returns false if the
+// request is not such a query.
 func (w *ways) graphQL() bool {
 	end, more := w.get("end_cursor"), w.get("has_next_page")
 	if end == nil || more == nil || w.body == "" {
@@ -293,7 +294,7 @@ func (w *ways) graphQL() bool {
 	return true
 }
 
-// number returns the value of a field as an integer that is not negative.
+// number returns the value of a field as an integer that is not negative. It returns false if the value is anything else.
 func (f *field) number() (int, bool) {
 	if f == nil || f.value.Kind() != document.Number && f.value.Kind() != document.String {
 		return 0, false

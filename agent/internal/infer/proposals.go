@@ -149,7 +149,7 @@ func (l *listing) things() {
 	}
 }
 
-// wordsOf proposes a state of the texts of a column that otherwise has numbers.
+// wordsOf proposes a metric for the states in a column: its texts, if it otherwise has numbers.
 func (l *listing) wordsOf(c *column, name string, labels []pick) {
 	state := *c
 	state.order, state.absent = slices.DeleteFunc(slices.Clone(c.words), isNone), 0

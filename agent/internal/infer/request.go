@@ -76,8 +76,8 @@ func (a *Asking) SetURL(text string) error {
 	return nil
 }
 
-// isSecretParameter reports whether a parameter of a URL is a secret. Parameters for pages and short numbers that identify something are not
-// secrets, although their names can contain token.
+// isSecretParameter reports whether a parameter of a URL is a secret. Parameters for pages and short numbers that identify
+// something are not secrets, although their names can contain "token".
 func isSecretParameter(name, value string) bool {
 	w := words(name)
 	if has(w, "id", "appid") && !has(w, "key") && isNumber(value) && len(value) < 8 {

@@ -234,7 +234,8 @@ func (p *plan) number(c *column, items, name string, labels []pick, duplicate st
 	p.propose(m)
 }
 
-// spanFirst moves a span at the end of a name to the front, as in wh_last_seven_days: a name that ends in days has that unit.
+// spanFirst moves a span of time from the end of a name to the front, such as in wh_last_seven_days. A name that ends in
+// "days" would say that its unit is days.
 func spanFirst(name string) string {
 	w := words(name)
 	n := len(w)

@@ -30,7 +30,7 @@ type node struct {
 	distinct map[string]int
 	more     bool // there are more distinct values or members than are kept
 	order    []string
-	family   string // regular expression of the keys, if the node stands for only some members of an object, whose keys are their names
+	family   string // regular expression of keys, if the node stands for only the members with such keys, and the keys are names; else ""
 	names    bool   // this is an object whose keys are names; elem is the node of its values
 }
 
@@ -171,7 +171,7 @@ func (n *node) findNames() {
 var numbered = pattern.OnUse(`^([A-Za-z][A-Za-z_-]*[A-Za-z])([:_-]?)[0-9]+$`)
 
 // findFamilies merges members that are similar objects and differ in the number at the end of their key, such as switch:0 and
-// switch:1. A single one is enough if a colon stands before the number.
+// switch:1. A single member is enough if its key has a colon before the number.
 func (n *node) findFamilies() {
 	families := map[string][]*node{}
 	for _, m := range n.members {

@@ -26,8 +26,8 @@ import (
 
 var update = flag.Bool("update", false, "take what try shows for right")
 
-// TestShapes runs init on answers of the shapes that public APIs have, then check and try on what it prints, and compares the
-// metrics with those that a careful person expects.
+// TestShapes checks what cton init proposes for answers such as those of public APIs. The proposal must pass cton check, and
+// cton try must show the metrics that a careful person expects.
 func TestShapes(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) < 20 {
@@ -123,7 +123,8 @@ func newShape(t *testing.T, archive *txtar.Archive) *shape {
 	return s
 }
 
-// answer answers with the section that names the method, path and query; "2 GET /path" from the second request on.
+// answer answers with the section whose name has the method, path and query of the request. A section whose name begins with
+// 2, such as "2 GET /path", is used from the second request on.
 func (s *shape) answer(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	best, text := -1, ""
@@ -167,7 +168,7 @@ func (s *shape) answer(w http.ResponseWriter, r *http.Request) {
 	io.Copy(w, resp.Body)
 }
 
-// cton runs the command line. Every host is the API, also by https.
+// cton runs a command line. All requests go to the API, whichever host they name.
 func (s *shape) cton(args ...string) (out, errs string, code int) {
 	var stdout, stderr bytes.Buffer
 	app := &command.App{

@@ -1,4 +1,4 @@
-// Package lease lets one of several processes run jobs, by a Lease of Kubernetes (coordination.k8s.io/v1).
+// Package lease lets only one of several processes run jobs. It uses a Lease of Kubernetes (coordination.k8s.io/v1).
 //
 // The process that has the lease, the holder, renews it. The others read it every two seconds. If it has not changed for Duration,
 // they try to take it. The API server compares the resource version at each write, so only one of them gets it.
@@ -69,7 +69,7 @@ type Lease struct {
 
 	// Only the goroutine of Run uses the following.
 	term     *Term            // the latest term; nil = none yet
-	follows  string           // the term before this process last tried to take the lease; "" = there was none
+	follows  string           // the previous term when this process last tried to take the lease; "" = there was none
 	vacant   vacancy          // the last deletion of the lease
 	seen     *record          // the lease as last received; nil = it must be read before it is written
 	last     record           // the lease as last received, without its version
@@ -143,13 +143,14 @@ func (l *Lease) Resume() { l.setStatus(func(s *Status) { s.Away = "" }) }
 // isAway reports whether this process does not compete for the lease.
 func (l *Lease) isAway() bool { return l.Status().Away != "" }
 
-// Terms returns a channel with each term of this process. A term begins after the one before it has ended.
+// Terms returns a channel with each term of this process. A term begins only after the previous one has ended.
 func (l *Lease) Terms() <-chan *Term { return l.terms }
 
 // Term is a time in which this process holds the lease.
 type Term struct {
-	// Number identifies the term among the terms of all processes. Follows is the Number of the term before it, "" if this is the first
-	// term. Both are equal if this process lost the lease and took it again before any other process.
+	// Number identifies the term among the terms of all processes. Follows is the Number of the previous term, "" if there is none; see Begin
+	// for terms that do not count. If this process loses the lease and takes it again before any other process, Number stays the same. If
+	// jobs have run before the loss, Follows is then equal to Number.
 	Number, Follows string
 
 	clock *clock.Clock
@@ -175,7 +176,8 @@ func (t *Term) Valid() bool {
 }
 
 // Begin notes that jobs run in this term from now on, so that the next term follows this one. It returns false if the term has ended. A
-// term that was not begun counts as if it had not been.
+// term without Begin does not count if this process also has the next term, or has given the lease back: the next term then follows the
+// term before it.
 func (t *Term) Begin() bool {
 	if !t.Valid() {
 		return false
@@ -326,7 +328,7 @@ func (l *Lease) stayAway(ctx context.Context) (pause time.Duration) {
 
 var errSlow = errors.New("the API server has not answered in time")
 
-// within calls send with a context that ends when a response would be too late.
+// within calls the function send with a context that ends when a response would be too late.
 func (l *Lease) within(ctx context.Context, send func(context.Context) error) error {
 	limit := timeout
 	if l.holds() {
@@ -406,7 +408,7 @@ func (l *Lease) take(ctx context.Context) error {
 			l.follows = ""
 		}
 	}
-	l.seen = nil // the lease is unknown until the response has come
+	l.seen = nil // the lease is unknown until the response comes
 	r, err := l.Server.write(ctx, before.version, next)
 	if err != nil {
 		return err
@@ -522,8 +524,8 @@ func (l *Lease) release() {
 	}
 }
 
-// vacate writes that no process holds the lease. A term that was not begun is not counted: the jobs have not run in it, so that the process
-// which takes the lease continues from the term before it.
+// vacate writes that no process holds the lease. If no jobs have run in the current term, it is not counted: the process which takes the
+// lease then continues from the previous term.
 func (l *Lease) vacate(ctx context.Context) error {
 	before := *l.seen
 	next := spec{transitions: before.transitions, renewed: l.Clock.Now()}

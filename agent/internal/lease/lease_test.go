@@ -129,7 +129,7 @@ func (p *process) loses() {
 	p.apart.Store(false)
 }
 
-// work runs the jobs of a term until it ends, and then for as long as the process lags.
+// work runs the jobs of a term until the term ends, and then for the time in the field lag.
 func (p *process) work(running, killed context.Context, t *Term, working *atomic.Bool) {
 	if p.blind.Load() {
 		select {
@@ -187,7 +187,7 @@ func (c *cluster) now() string {
 	return strings.Join(c.active, " ")
 }
 
-// until returns after how long a process becomes active.
+// until returns how long it takes until a process is active.
 func (c *cluster) until(name string, limit time.Duration) time.Duration {
 	c.t.Helper()
 	began := time.Now()
@@ -281,7 +281,8 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// TestDeletedWhileHeld checks that a holder whose lease is deleted continues its term before: no other process has run the jobs since.
+// TestDeletedWhileHeld checks that a holder whose lease is deleted continues from its earlier term, since no other process has run the
+// jobs since.
 func TestDeletedWhileHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
@@ -315,8 +316,8 @@ func TestRegained(t *testing.T) {
 	})
 }
 
-// TestHandOver checks how long a hand-over takes, in each case in which the holder goes away, and that the holder before has stopped by
-// then. The clocks of the processes differ by hours.
+// TestHandOver checks how long a hand-over takes, for each way in which the holder can go away, and that the previous holder has stopped
+// by then. The clocks of the processes differ by hours.
 func TestHandOver(t *testing.T) {
 	for name, c := range map[string]struct {
 		slow     time.Duration
@@ -420,7 +421,7 @@ func TestShortOutage(t *testing.T) {
 	})
 }
 
-// TestTerms checks the numbers of terms: each term names the one before it, of whichever process that was.
+// TestTerms checks the numbers of terms: each term names the previous one, whichever process had it.
 func TestTerms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)
@@ -450,8 +451,8 @@ func TestTerms(t *testing.T) {
 	})
 }
 
-// TestUnknownOutcome checks a process whose request to take the lease has succeeded, but whose response is lost: the process
-// finds out that it holds the lease, and its term follows that of the holder before.
+// TestUnknownOutcome checks a process whose request to take the lease has succeeded, but whose response is lost: the process finds out
+// that it holds the lease, and its term follows the term of the previous holder.
 func TestUnknownOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a := newHolder(t)
@@ -617,8 +618,8 @@ func history(t *testing.T, seed uint64) {
 	c.end()
 }
 
-// TestGivenBack checks that a process which cannot run the jobs gives the lease back, and that the process which takes it follows the term
-// before: no job has run in between. The first one competes again when it can run them.
+// TestGivenBack checks that a process which cannot run the jobs gives the lease back. The process that takes it follows the previous term,
+// since no job has run in between. The first process competes again when it can run the jobs.
 func TestGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)
@@ -651,7 +652,8 @@ func TestGivenBack(t *testing.T) {
 	})
 }
 
-// TestGivenBackUsed checks that a term in which jobs have run counts, also if this process has lost it, has it again and then gives it back.
+// TestGivenBackUsed checks that a term in which jobs have run counts, even if this process has lost the lease, has it again, and then
+// gives it back.
 func TestGivenBackUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)
@@ -668,7 +670,7 @@ func TestGivenBackUsed(t *testing.T) {
 	})
 }
 
-// TestNotBegun checks that a term which was lost before a job ran does not count, whether this process or another has the next one.
+// TestNotBegun checks that a term which was lost before a job ran does not count when the same process has the next term.
 func TestNotBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)

@@ -33,7 +33,8 @@ type Server struct {
 // maxLease is the maximum size of a response. A lease has less than a kilobyte, unless somebody has added annotations.
 const maxLease = 1 << 20
 
-// errMissing and errConflict are the errors of requests for a lease that does not exist, and that has changed in the meantime.
+// errMissing is the error of a request for a lease that does not exist. errConflict is the error of a write if the lease has changed in
+// the meantime.
 var (
 	errMissing  = errors.New("there is no such lease")
 	errConflict = errors.New("another process has written the lease")

@@ -26,7 +26,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// TestHistoriesWithCollidingHashes does so with the same hash for all label sets or for many.
+// TestHistoriesWithCollidingHashes checks the same as TestHistories, with the same hash for all label sets or for many.
 func TestHistoriesWithCollidingHashes(t *testing.T) {
 	for seed := range uint64(40) {
 		code := make([]byte, 2000)

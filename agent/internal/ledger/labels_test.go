@@ -15,7 +15,7 @@ func hostGauge(name string) *metric.Desc {
 	return &metric.Desc{Name: name, Type: metric.Gauge, LabelNames: []string{"host", "disk"}}
 }
 
-// hostRows returns a measurement with a reading for each of the hosts from to to-1.
+// hostRows returns a measurement with a reading for each host number n with from ≤ n < to.
 func hostRows(d *metric.Desc, from, to int) metric.Measured {
 	m := metric.Measured{Desc: d}
 	for i := from; i < to; i++ {
@@ -78,8 +78,8 @@ func TestMetricsShareLabelSets(t *testing.T) {
 	tick(restored, 90)
 }
 
-// TestLabelSetsAreFreed checks that the label sets of ended series are freed: at most a quarter as many as there are series stay in
-// memory. Metrics that the limit leaves out leave no label sets behind.
+// TestLabelSetsAreFreed checks that the label sets of ended series are freed: those still in memory are at most a quarter of the number of
+// series. Metrics that the limit leaves out leave no label sets behind.
 func TestLabelSetsAreFreed(t *testing.T) {
 	const series = 400
 	used, free := hostGauge("used"), hostGauge("free")
@@ -120,7 +120,7 @@ func TestLabelSetsAreFreed(t *testing.T) {
 	}
 }
 
-// TestOneMetricNeedsNoIndex checks that label sets cost no index if there is nothing to share.
+// TestOneMetricNeedsNoIndex checks that no index is made if only one metric has series.
 func TestOneMetricNeedsNoIndex(t *testing.T) {
 	used, free := hostGauge("used"), hostGauge("free")
 	l := New(For(time.Hour), 1000)

@@ -65,8 +65,8 @@ func TestRefusedMetricFreesItsMemory(t *testing.T) {
 	}
 }
 
-// TestCloseToMaxSeries checks that a job is warned of from 80 percent of max_series until it has fewer than 75, always with the
-// same text, and that a tick whose series the source has made is refused.
+// TestCloseToMaxSeries checks that a job has a warning when it reaches 80 percent of max_series, until it has fewer than 75 percent. The
+// text is always the same. A tick with too many series that the source itself has made is refused.
 func TestCloseToMaxSeries(t *testing.T) {
 	few, many := hostGauge("few"), hostGauge("many")
 	l := New(For(time.Hour), 100)
@@ -172,8 +172,8 @@ func TestApplyAllocatesNothingPerReading(t *testing.T) {
 	}
 }
 
-// TestLastTimesAreBounded checks that no more than maxGone last times of series that are gone are remembered: old readings of
-// the other series are taken again.
+// TestLastTimesAreBounded checks that at most maxGone last times of series that are gone are remembered. Old readings of the other series
+// that are gone are used again.
 func TestLastTimesAreBounded(t *testing.T) {
 	const more = 10
 	d := &metric.Desc{Name: "temp", Type: metric.Gauge, LabelNames: []string{"x"}}

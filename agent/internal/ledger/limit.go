@@ -119,7 +119,7 @@ func (l *Ledger) grown(at time.Time) (most growth) {
 	return most
 }
 
-// before reports whether to leave out a before b, if both have gained equally many series.
+// before reports whether metric a is left out before metric b, if both have gained equally many series.
 func before(a, b *table) bool {
 	if a.loses() != b.loses() {
 		return b.loses()

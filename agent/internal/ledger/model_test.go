@@ -131,7 +131,7 @@ func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelRes
 	return next, r
 }
 
-// held is the number of series that are not gone.
+// held returns the number of series that are not gone.
 func (x *modelMetric) held() (n int) {
 	for _, s := range x.series {
 		if !s.gone {
@@ -306,7 +306,7 @@ func combined(d *metric.Desc, now int64, rows []metric.Reading) ([]metric.Readin
 	return out, true
 }
 
-// points reports whether readings of one series with different times are points of it.
+// points reports whether several readings of one series with different times are kept as points of the series.
 func points(d *metric.Desc) bool {
 	return d.Type == metric.Gauge && !d.Delta && d.From == metric.Total || d.Type == metric.Counter && d.From == metric.Total
 }
@@ -323,7 +323,7 @@ func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool)
 	})
 }
 
-// take applies readings to the series. It counts what it drops and returns their number.
+// take applies readings to the series. It adds the dropped readings to drops by reason, and returns how many were dropped.
 func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Reading, drops map[metric.Reason]int, r *modelResult) int {
 	dropped := 0
 	seen, taken := map[*modelSeries]bool{}, map[*modelSeries]bool{}

@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestMoreLabels checks that labels whose names come with the readings are those of the series, over restarts too, that a declared
-// label takes precedence, and that a total that has ended is gone.
+// TestMoreLabels checks that a series has the labels whose names come with the readings, also after a restart. A declared label takes
+// precedence. A total that has ended is gone.
 func TestMoreLabels(t *testing.T) {
 	for seed := range uint64(100) {
 		dice := rand.New(rand.NewPCG(seed, 18))

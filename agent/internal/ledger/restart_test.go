@@ -60,8 +60,8 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 	}
 }
 
-// TestRestartsWithoutValues plays such histories with a journal that leaves out what the source gives again: the same series
-// are shown with the same values, but for a metric that could not be measured since.
+// TestRestartsWithoutValues checks the same as TestRestarts for a journal that leaves out the values which the source gives again: the
+// same series are shown with the same values, except for metrics that could not be measured since the last restart.
 func TestRestartsWithoutValues(t *testing.T) {
 	for seed := range uint64(100) {
 		code := make([]byte, 2000)
@@ -96,7 +96,8 @@ func TestRestartsWithoutValues(t *testing.T) {
 	}
 }
 
-// valuesOf returns the series of metrics that are kept or were measured, the starts of upstream totals left out.
+// valuesOf returns the series of metrics whose values the journal keeps, or that were measured since the last restart. It leaves out the
+// starts of upstream totals.
 func valuesOf(r *Result, measured map[string]bool) []string {
 	var lines []string
 	for _, f := range r.Families {
@@ -116,8 +117,8 @@ func valuesOf(r *Result, measured map[string]bool) []string {
 	return lines
 }
 
-// TestEventsAreNotForgottenEarly checks that a ledger restored from records, which have few sightings of an event that the source
-// shows in each answer, remembers the event for at least as long as one that lives, and not more than an eighth longer.
+// TestEventsAreNotForgottenEarly checks how long a restored ledger remembers an event that the source shows in each answer, although the
+// records have few sightings of it: at least as long as a ledger that was not restarted, and at most an eighth longer.
 func TestEventsAreNotForgottenEarly(t *testing.T) {
 	d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: 80 * time.Minute, MaxEvents: 100}
 	for gone := range 60 { // the minute of the last answer that shows the event
@@ -146,7 +147,7 @@ func TestEventsAreNotForgottenEarly(t *testing.T) {
 	}
 }
 
-// TestRecordsAreSmall checks what a record of a tick takes.
+// TestRecordsAreSmall checks the size of the record of a tick.
 func TestRecordsAreSmall(t *testing.T) {
 	gauge := &metric.Desc{Name: "up", Type: metric.Gauge, LabelNames: []string{"host"}}
 	total := &metric.Desc{Name: "calls_total", Type: metric.Counter, LabelNames: []string{"host"}}
@@ -200,7 +201,7 @@ func (f *life) apply(at time.Time, readings metric.Readings) (*Result, error) {
 	return r, err
 }
 
-// restart is an orderly end or a kill, with some records folded, some of them written twice, and the ledger restored.
+// restart simulates an orderly end or a kill: it folds some records, writes some of them twice, and restores the ledger.
 func (f *life) restart(t *testing.T) {
 	t.Helper()
 	if len(f.records) == 0 {
@@ -225,7 +226,7 @@ func (f *life) restart(t *testing.T) {
 	}
 }
 
-// whole is the readings with all metrics among them, as sources have it: what the first tick does not name has gone.
+// whole returns the readings with all metrics among them, as sources return them: a metric that has no readings has no series any more.
 func whole(descs []*metric.Desc, readings metric.Readings) metric.Readings {
 	all := slices.Clone(readings)
 	for _, d := range descs {
@@ -250,8 +251,8 @@ func lines(r *Result) []string {
 	return text
 }
 
-// TestRestoreOlder checks that a ledger which comes back from any earlier record counts what it has counted since once
-// more, from that base, where the API still shows it: totals come out as if nothing had happened.
+// TestRestoreOlder checks that a ledger can be restored from any earlier record, if the API still shows the events since then: they are
+// counted once more, from the older totals, so that the totals come out as if nothing had happened.
 func TestRestoreOlder(t *testing.T) {
 	for seed := range uint64(50) {
 		dice := rand.New(rand.NewPCG(seed, 3))
@@ -284,7 +285,7 @@ func TestRestoreOlder(t *testing.T) {
 	}
 }
 
-// TestStateKey checks that state is not inherited if any field of the declaration differs, except those that say nothing of its state, and
+// TestStateKey checks that state is not inherited if any field of the declaration differs, except fields that do not affect the state, and
 // that the key can be read back.
 func TestStateKey(t *testing.T) {
 	d := metric.Desc{Name: "m_total"}

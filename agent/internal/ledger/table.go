@@ -437,7 +437,7 @@ func (t *table) apply(c *commit, p *pending) {
 }
 
 func (t *table) set(c *commit, e *entry, p *pending) {
-	if e.gone && !t.addsOn() { // it starts again, after its last time
+	if e.gone && !t.addsOn() { // the series starts again, with a reading newer than its last time
 		e.known, e.start = false, 0
 	}
 	e.gone = false

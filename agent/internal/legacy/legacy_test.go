@@ -124,7 +124,7 @@ func TestClassInGo(t *testing.T) {
 	}
 }
 
-// TestAnswersAreKept checks that an answer is used again for a minute, as in Python, where the interval is shorter.
+// TestAnswersAreKept checks that an answer is used again for a minute, as in Python, if the interval is shorter than that.
 func TestAnswersAreKept(t *testing.T) {
 	const script, inGo = "      expires: 60s # as before", "      cache_for: 60s # as before"
 	for interval, kept := range map[string]bool{"2": true, "0": true, "59.9": true, "60": false, "300": false} {
@@ -160,7 +160,7 @@ func same(t *testing.T, old *legacy.Translation, plan *config.Plan, name string)
 	}
 }
 
-// keys returns what differs between two plans with different meanings.
+// keys returns the keys of the sinks and jobs of a plan. They differ if two plans have different meanings.
 func keys(p *config.Plan) []string {
 	var all []string
 	for _, s := range p.Sinks {
@@ -172,7 +172,7 @@ func keys(p *config.Plan) []string {
 	return all
 }
 
-// TestConvertedIsTheSame checks it for every valid old file of the stories.
+// TestConvertedIsTheSame checks that every valid old file of the stories gives the same plan after conversion.
 func TestConvertedIsTheSame(t *testing.T) {
 	files := folder(t)
 	right := 0

@@ -321,7 +321,7 @@ func singular(name string) string {
 	return strings.TrimSuffix(strings.ReplaceAll(strings.ToLower(name), "s_", "_"), "s")
 }
 
-// pages is the ports of the file. Each port becomes a sink.
+// pages has the ports of the file. Each port becomes a sink.
 type pages struct {
 	ports []*yaml.Node   // without duplicates
 	of    map[string]int // index in ports of each service's port, by the name of the service

@@ -169,7 +169,8 @@ type tester struct {
 	passed  []string // packages whose tests pass without mutations
 }
 
-// test runs the tests of the mutated package, and then those of its users. by names the package whose tests have failed.
+// test runs the tests of the mutated package, and then those of its users. The result by is the package whose tests have
+// failed.
 func (t *tester) test(ctx context.Context, c *candidate) (got result, by string, err error) {
 	overlay, err := t.overlay(&c.mutation)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/notify"
 )
 
-// manager listens as a service manager does. Next returns the next report, "" if there is none.
+// manager listens as a service manager does. The function next returns the next report, or "" if there is none.
 func manager(t *testing.T) (next func() string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "notify")
@@ -47,7 +47,7 @@ func manager(t *testing.T) (next func() string) {
 	}
 }
 
-// TestReports checks what is sent, and that commands do not inherit the manager.
+// TestReports checks what is sent, and that commands do not inherit the variables of the manager.
 func TestReports(t *testing.T) {
 	next := manager(t)
 	m := notify.Connect(slog.Default())
@@ -144,7 +144,7 @@ func TestNone(t *testing.T) {
 	}
 }
 
-// TestOtherProcess checks that the watchdog of another process is not served.
+// TestOtherProcess checks that no beats are sent if the watchdog is meant for another process.
 func TestOtherProcess(t *testing.T) {
 	manager(t)
 	t.Setenv("WATCHDOG_USEC", "30000000")

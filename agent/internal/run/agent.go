@@ -147,8 +147,8 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 		if name == Self {
 			continue // all sinks get new own metrics soon
 		}
-		// The batch gets the current time, since the old sinks may have sent it, or its staleness markers, again after its
-		// own time.
+		// The batch gets the current time: an old sink may have sent the batch, or its staleness markers, once more with a time later than the
+		// batch's own.
 		b.Time = a.clock.Now()
 		added := false
 		for _, s := range sinks {
@@ -193,8 +193,8 @@ func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
 }
 
-// compare returns a job or sink for each entry of a plan: the running one, or a new one that it builds. added has the new ones, and
-// removed has the running ones that are not in the plan.
+// compare returns a job or sink for each entry of a plan: the running one if same returns true for it, or else a new one from the function
+// build. added has the new ones, and removed has the running ones that are not in the plan.
 func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build func(P) *R) (all, added, removed []*R) {
 	removed = slices.Clone(running)
 	for i := range plan {
@@ -210,7 +210,7 @@ func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build fun
 	return all, added, removed
 }
 
-// goes reports whether a sink gets the batches of the job with this name, if it is among jobs.
+// goes reports whether a sink gets the batches of the job with this name. It returns false if jobs has no such job.
 func goes(jobs []*job, name, sink string) bool {
 	return slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == name && j.GoesTo(sink) })
 }
@@ -293,8 +293,9 @@ func (a *Agent) deliver(job *Job, b metric.Batch) {
 	}
 }
 
-// inOrder stores a batch as the latest batch of its job. A tick that ran during a reload can be older than the batch that
-// the reload has sent again. The batch then gets a later time, so that samples stay in order. The caller holds mu.
+// inOrder stores a batch as the latest batch of its job. A reload sends the latest batch of a job again, with the current time. A tick
+// that began before the reload can deliver an older batch after that: this batch gets a later time, so that samples stay in order. The
+// caller holds mu.
 func (a *Agent) inOrder(b *metric.Batch) {
 	a.inTime(b)
 	if last := a.latest[b.Job].Time; !b.Time.After(last) {
@@ -380,8 +381,8 @@ func (a *Agent) awaitRepeated(j *job) {
 	}
 }
 
-// saveFinal appends the whole state of the jobs to the state file, and whether their sinks have taken everything. Jobs and
-// sinks have stopped before.
+// saveFinal appends the whole state of each job to the state file. The record also says whether the job's sinks have taken everything. It
+// is called when jobs and sinks have stopped.
 func (a *Agent) saveFinal(jobs []*job) {
 	if a.state == nil {
 		return

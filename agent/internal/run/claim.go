@@ -23,7 +23,7 @@ const (
 )
 
 // restoreAll loads the state of jobs before they start. It leaves out jobs that another process runs, and all jobs if the state file
-// cannot be read: they load their state later (claim).
+// cannot be read. The jobs left out load their state later, see claim.
 func (a *Agent) restoreAll(jobs []*job) {
 	if a.state == nil {
 		return
@@ -56,8 +56,9 @@ func (a *Agent) restoreAll(jobs []*job) {
 // errUnwritten is the error if a job was removed lately, and its last records are not on disk yet.
 var errUnwritten = errors.New("this process has not yet written the last records of the job")
 
-// tryLock locks the job. If this process has run a job with this name until a reload, and has not unlocked it yet, the lock is taken over
-// from that job: its batches are in the queues of the sinks, before those of this one.
+// tryLock locks the job. If a reload has removed a job with this name, and that job is still locked, tryLock takes over its lock. This is
+// safe: in the queues of the sinks, the batches of the removed job come before those of this job. The error is errUnwritten while records
+// of the removed job are not on disk.
 func (j *job) tryLock(now context.Context) error {
 	a := j.agent
 	a.mu.Lock()
@@ -90,7 +91,8 @@ func (j *job) lock(ctx context.Context) error {
 	return nil
 }
 
-// giveUp unlocks the job, if it is locked. A lock that was taken over goes back to the removed job, if its batches may not be delivered yet.
+// giveUp unlocks the job, if it is locked. A lock that was taken over from a removed job goes back to that job if its batches may still be
+// undelivered.
 func (j *job) giveUp() {
 	if j.unlock == nil {
 		return
@@ -155,8 +157,9 @@ func (a *Agent) unlock(jobs []*job) (names []string) {
 	return names
 }
 
-// leave gives up jobs that a reload has removed, in the background: when no sink has batches of them in memory any more, or after Drain
-// at the latest. Another process could otherwise deliver newer samples first, and a receiver refuses the older ones then.
+// leave unlocks jobs that a reload has removed, in the background: when no sink has batches of these jobs in memory any more, or after
+// Drain at the latest. If they were unlocked at once, another process could deliver newer samples first, and a receiver would then refuse
+// the older ones.
 func (a *Agent) leave(ctx context.Context, jobs []*job) {
 	if a.state == nil || !a.state.Shared || len(jobs) == 0 {
 		return

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// beginShared is begin for an agent that has the state file together with others.
+// beginShared is like begin, but the agent shares its state file with other agents.
 func beginShared(t *testing.T, path, spec string, r *registry, s *last) *life {
 	t.Helper()
 	l := &life{}
@@ -36,8 +36,9 @@ func beginShared(t *testing.T, path, spec string, r *registry, s *last) *life {
 	return l
 }
 
-// TestHandedOver starts an agent for a job that another still runs, again and again, as a rollout does. The new one waits and says so.
-// When the old one has stopped, it goes on from there: no total steps back, and all come out as what has happened.
+// TestHandedOver checks that an agent takes over a job which another agent still runs, again and again, as in a rollout. The new agent
+// waits and logs this. When the old one has stopped, the new one continues from its state: no total decreases, and all totals are equal to
+// what has happened.
 func TestHandedOver(t *testing.T) {
 	for seed := range uint64(5) {
 		synctest.Test(t, func(t *testing.T) {
@@ -82,7 +83,7 @@ func TestHandedOver(t *testing.T) {
 	}
 }
 
-// TestReloadHandsOver checks that a job which a reload removes is given up, and one that it adds or changes is locked.
+// TestReloadHandsOver checks that a reload unlocks the jobs that it removes, and locks those that it adds or changes.
 func TestReloadHandsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "state")
@@ -191,7 +192,7 @@ func isFree(t *testing.T, file *state.File, job string) bool {
 }
 
 // TestGivenUpWhenWritten checks that a job which a reload removes stays locked while its last record cannot be written, that this is
-// logged once, and that it is unlocked when the record is on disk. A process that has the job then sees the record.
+// logged once, and that the job is unlocked when the record is on disk. A process that then locks the job sees the record.
 func TestGivenUpWhenWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, log := filepath.Join(t.TempDir(), "state"), &lockedBuffer{}
@@ -235,8 +236,8 @@ func TestGivenUpWhenWritten(t *testing.T) {
 	})
 }
 
-// TestGivenUpAtTheEnd checks the same for jobs that are locked at the end of the process: they are unlocked when the state file is closed,
-// since nothing is written after that.
+// TestGivenUpAtTheEnd checks that jobs whose last records cannot be written at the end of the process are unlocked when the state file is
+// closed, since nothing is written after that.
 func TestGivenUpAtTheEnd(t *testing.T) {
 	for _, single := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -271,8 +272,8 @@ func TestGivenUpAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestGivenUpWhenDelivered checks that a job which a reload removes stays locked while a sink has a batch of it in memory, but not longer
-// than Drain. Another process would deliver newer samples otherwise, and the receiver refuses the older ones then.
+// TestGivenUpWhenDelivered checks that a job which a reload removes stays locked while a sink has one of its batches in memory, but not
+// longer than Drain. Otherwise another process would deliver newer samples first, and the receiver would refuse the older ones.
 func TestGivenUpWhenDelivered(t *testing.T) {
 	for down, want := range map[time.Duration]time.Duration{5 * time.Second: 5 * time.Second, time.Hour: Drain} {
 		synctest.Test(t, func(t *testing.T) {
@@ -353,8 +354,8 @@ func TestWaitsForUnreadableState(t *testing.T) {
 	}
 }
 
-// TestOnceReadsAgain checks that a job which waited for another process goes on from what that process has written, and that it does not
-// run if this cannot be read.
+// TestOnceReadsAgain checks that a job which has waited for another process continues from the state that this process has written, and
+// that the job does not run if that state cannot be read.
 func TestOnceReadsAgain(t *testing.T) {
 	for _, fault := range []error{nil, syscall.EIO} {
 		synctest.Test(t, func(t *testing.T) {
@@ -451,7 +452,7 @@ func (r *returning) runs(t *testing.T, want int) {
 	}
 }
 
-// total checks that each run so far is counted once, and that there are enough.
+// total checks that each run so far is counted once, and that there were at least atLeast runs.
 func (r *returning) total(t *testing.T, atLeast int) {
 	t.Helper()
 	synctest.Wait()
@@ -477,7 +478,7 @@ func TestReturns(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			r.runs(t, 4+i)
 		}
-		time.Sleep(2 * Drain) // the job that was removed is past its time
+		time.Sleep(2 * Drain) // the removed job would have been unlocked by now
 		r.runs(t, 8)
 		r.down.Store(false)
 		time.Sleep(time.Minute)
@@ -496,7 +497,7 @@ func TestReturns(t *testing.T) {
 }
 
 // TestReturnsUnwritten checks that a job which is removed and added again while the disk is full waits until its records are written, and
-// says so.
+// logs this.
 func TestReturnsUnwritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReturning(t)

@@ -35,8 +35,8 @@ func move(t *time.Time, by time.Duration) {
 	}
 }
 
-// keepTime reads the clock. If the clock has jumped, keepTime moves the job's times by the same amount. So the job's values
-// expire, and the next interval ends, after the time that has really passed. A cron expression follows the clock instead:
+// keepTime reads the clock. If the clock has jumped, keepTime moves the job's times by the same amount. So a jump does not
+// change how long the job's values are valid, or how long an interval lasts. A cron expression follows the clock instead:
 // the job is due at the expression's next time. If the clock has jumped over the time at which the job was due, the job is
 // due at once.
 func (j *job) keepTime() clock.Reading {

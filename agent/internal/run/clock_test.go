@@ -40,7 +40,7 @@ type clocked struct {
 	stop   func() error
 }
 
-// punctual is a shelf that keeps how long after their time the batches were written.
+// punctual is a shelf that also records, for each batch, how long after the batch's time it was written.
 type punctual struct {
 	shelf
 	clock *clock.Clock
@@ -81,7 +81,7 @@ func jumpsDesc() *metric.Desc {
 	return &metric.Desc{Name: "cton_clock_jumps_total", Type: metric.Counter}
 }
 
-// jump has the clock jump at a moment of the next ten seconds.
+// jump makes the clock jump within the next ten seconds, at the given moment.
 func (c *clocked) jump(by time.Duration, moment string) {
 	switch moment {
 	case between:
@@ -130,7 +130,7 @@ func jumpWhileRunning(t *testing.T, by time.Duration, moment, spec string) {
 	if err := c.stop(); err != nil {
 		t.Error(err)
 	}
-	// An agent that looks each minute, or with a tick, loses six ticks at most.
+	// Around the jump, at most one tick is lost or added.
 	if n := after - before; n < 11 || n > 13 {
 		t.Errorf("%d ticks in the two minutes after the jump, want 12", n)
 	}
@@ -169,10 +169,11 @@ func jumpWhileRunning(t *testing.T, by time.Duration, moment, spec string) {
 	}
 }
 
-// TestClockJumpsOverCron checks that a job at a fixed hour runs at that hour of the new clock, and once if the clock has jumped over it.
+// TestClockJumpsOverCron checks that a job at a fixed hour runs at that hour of the new clock. If the clock has jumped over the hour, the
+// job runs once.
 func TestClockJumpsOverCron(t *testing.T) {
 	for _, c := range []struct {
-		before time.Duration // to the hour at which the job is due, when the clock jumps
+		before time.Duration // when the clock jumps, the time until the job is due
 		by     time.Duration
 		want   time.Duration // from the jump to the run
 	}{
@@ -344,7 +345,7 @@ func TestOwnMetricsGoOn(t *testing.T) {
 	}
 }
 
-// TestRestoredCursorAhead checks that a cursor of an earlier process that lies ahead of the clock is logged, once. If it lies further
+// TestRestoredCursorAhead checks that it is logged once if the cursor of an earlier process lies ahead of the clock. If it lies further
 // ahead than max_catch_up, the last closed window is read.
 func TestRestoredCursorAhead(t *testing.T) {
 	for _, c := range []struct {

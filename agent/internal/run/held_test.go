@@ -22,8 +22,8 @@ func planWith(t *testing.T, out *shelf, source *scripted) Plan {
 	return Plan{Concurrency: 2, Jobs: []Job{planJob(t, "a", "@every 10s", source)}, Sinks: []Sink{planSink("out", out)}}
 }
 
-// TestHeld checks that jobs stop at once when another process may run them: a run ends without the time that it has at a shutdown, its
-// result is not delivered, and no further run begins.
+// TestHeld checks that jobs stop at once when another process may run them: the current run ends without the grace period that it has at a
+// shutdown, its result is not delivered, and no further run begins.
 func TestHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := time.Duration(-1)
@@ -60,7 +60,7 @@ func TestHeld(t *testing.T) {
 			t.Errorf("%d runs, %d batches", source.ticks, out.count())
 		}
 
-		// Without the lease, the sinks run. With it, the jobs do again.
+		// Without the lease, only the sinks run. When the lease is back, the jobs run again.
 		standby := plan
 		standby.Jobs, standby.Held = nil, nil
 		plans <- standby

@@ -17,7 +17,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// scripted is a source that calls do with the number of each tick, from 0. A successful tick measures one increment of 1.
+// scripted is a source that calls the function do with the number of each tick, from 0. A successful tick measures one
+// increment of 1.
 type scripted struct {
 	do func(ctx context.Context, n int) error
 

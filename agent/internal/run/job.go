@@ -61,7 +61,7 @@ var errOverlap = errors.New("cancelled because the next run is due (overlap: can
 // errLost ends the context of a job when another process may run the job.
 var errLost = errors.New("another process may run the job")
 
-// start returns the context for run. The context ends when j.stop is called, or when held no longer allows the job to run.
+// start returns the context for the method run. The context ends when j.stop is called, or when held no longer allows the job to run.
 func (j *job) start(ctx context.Context, held Held) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	j.held, j.stop = held, func() { cancel(nil) }
@@ -93,8 +93,8 @@ func (j *job) works() bool {
 	}
 }
 
-// run runs the job whenever it is due, and its source's Run between ticks, until ctx ends. After that, the current tick has
-// jobGrace to finish.
+// run runs the job whenever it is due, until ctx ends. After that, the current tick has jobGrace to finish. If the source has a method
+// Run, it runs at the same time, and the job is run once more after Run has ended.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
 	if !j.claim(ctx) {
@@ -157,8 +157,8 @@ func (j *job) waitUntilDue(ctx context.Context) bool {
 	return false
 }
 
-// burst does the work that is due at a time. This is one tick, or for a job with windows one tick for each window that can
-// be read, until the job is due next. burst reports whether more windows may be ready.
+// burst does the work that is due at a time. This is one tick, or for a job with windows one tick for each window that can be read: at
+// most as many as Burst returns, and only until the job is due again. burst reports whether more windows may be ready.
 func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 	for range j.Burst(due, j.due) {
 		asked := time.Now()
@@ -271,12 +271,12 @@ func (j *job) now() (time.Time, time.Duration) {
 // lazySave is the time after which a job saves its state again if the state has nothing that only the ledger knows.
 const lazySave = time.Minute
 
-// commit appends the changes of the tick to the state file. If the tick has changed something that only the ledger knows,
-// commit waits until that is on disk. So the state after a restart is never older than the values delivered. While the disk
-// fails, the batch is not delivered, and the job does not run.
+// commit appends the changes of the tick to the state file. If the tick has changed something that only the ledger knows, commit waits
+// until that is on disk. So the state after a restart is never older than the values delivered. While the disk fails, the batch is not
+// delivered, and the job does not run.
 //
-// After a kill, only the last batch is delivered again. So commit first waits until the sinks have the batch before it on
-// disk.
+// After a restart, repeatLast queues the last batch of the earlier process again. Another kill would lose that batch if a newer one were
+// already committed. So commit first waits until the sinks have the repeated batch on disk.
 func (j *job) commit(*ledger.Result) error {
 	j.ticked = true
 	if j.agent.state != nil {
@@ -358,7 +358,7 @@ func (j *job) expireIfDue() {
 	}
 }
 
-// maxMissed is the maximum number of missed due times that are counted, and maxShownMissed of those that the observer gets.
+// maxMissed is the maximum number of missed due times that are counted. maxShownMissed is how many of them the observer gets at most.
 const (
 	maxMissed      = 1000
 	maxShownMissed = 60

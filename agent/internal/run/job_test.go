@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/schedule"
 )
 
-// seconds are the times of a source's ticks, in seconds after the first.
+// seconds returns the times of the source's ticks, in seconds after the first tick.
 func (s *scripted) seconds() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,8 +23,9 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// tokenServer issues access tokens for a minute, and takes each refresh token once: one that comes again ends all of them, as servers
-// do (RFC 9700 section 4.14.2). An answer takes a second. Its API at /data accepts the last access token, or any.
+// tokenServer issues access tokens that are valid for a minute, and accepts each refresh token only once. If a refresh token is sent
+// again, all tokens become invalid, as on real servers (RFC 9700 section 4.14.2). A response takes a second. Its API at /data accepts only
+// the last access token, or any token if the field any is set.
 type tokenServer struct {
 	*memnet.Network
 	dir string
@@ -155,7 +156,8 @@ func TestProcessesDoNotSpendOneToken(t *testing.T) {
 	}
 }
 
-// TestLockedLogin checks that a run that has no time left says which process renews the token, and that the next one goes on.
+// TestLockedLogin checks that if the time of a run ends while another process renews the token, the error names that process, and that the
+// next run succeeds.
 func TestLockedLogin(t *testing.T) {
 	for stateFile, want := range map[bool]string{true: "waited for another process that is logging in: in use by process ", false: "kept, which is in use by process "} {
 		synctest.Test(t, func(t *testing.T) {
@@ -181,7 +183,8 @@ func TestLockedLogin(t *testing.T) {
 	}
 }
 
-// TestRefusedTokenIsNotAnothers checks that a process whose token is refused takes the newer one of another, and does not remove it.
+// TestRefusedTokenIsNotAnothers checks that a process whose token is refused uses the newer token that another process has stored, and
+// does not remove it.
 func TestRefusedTokenIsNotAnothers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTokenServer(t)

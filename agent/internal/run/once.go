@@ -94,7 +94,7 @@ func (o *once) lock(ctx context.Context, j *job) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.held[j] = true
-	o.own.starts.last = o.clock.Now() // the process before may have delivered metrics of the job until now
+	o.own.starts.last = o.clock.Now() // the process that had the lock may have delivered metrics of the job until now
 	return nil
 }
 

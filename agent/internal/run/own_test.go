@@ -57,7 +57,7 @@ func computeOwn(s State) metric.Readings {
 	return metric.Readings{agent, jobs, outs}
 }
 
-// ownPlan is two jobs of two tenants, each with a sink of its own, and a sink that gets both.
+// ownPlan returns a plan with two jobs of two tenants, each with a sink of its own, and a sink that gets both.
 func ownPlan(t *testing.T, shelves map[string]*ownShelf) Plan {
 	a, b := planJob(t, "job-a", "@every 1h", newScripted(nil)), planJob(t, "job-b", "@every 1h", newScripted(nil))
 	a.Sinks, b.Sinks = []string{"a", "both"}, []string{"b", "both"}
@@ -69,12 +69,13 @@ func ownPlan(t *testing.T, shelves map[string]*ownShelf) Plan {
 	return plan
 }
 
-// TestOwnMetricsOfShards checks that a sink which gets all jobs of a shard, but not those of the others, gets no more than its own.
+// TestOwnMetricsOfShards checks that a sink which gets all jobs of this shard, but not all jobs of the other shards, gets only the own
+// metrics about its jobs, about itself and about the agent.
 func TestOwnMetricsOfShards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shelves := map[string]*ownShelf{}
 		plan := ownPlan(t, shelves)
-		plan.Jobs = plan.Jobs[:1] // that of tenant b is in another shard
+		plan.Jobs = plan.Jobs[:1] // the job of tenant b is in another shard
 		plan.Own.Partial = []string{"a", "b"}
 		agent := newAgent()
 		agent.own = newOwn(agent, func(s State) metric.Readings {
@@ -131,7 +132,7 @@ func TestOwnMetricsOfTenants(t *testing.T) {
 	})
 }
 
-// TestOwnMetricsInterval checks how often sinks that push and pages get the agent's own metrics.
+// TestOwnMetricsInterval checks how often the agent's own metrics go to a sink that pushes, and to a page.
 func TestOwnMetricsInterval(t *testing.T) {
 	for _, c := range []struct {
 		interval     time.Duration
@@ -163,7 +164,7 @@ func TestOwnMetricsInterval(t *testing.T) {
 	}
 }
 
-// TestOwnMetricsWithoutPage checks that they are not computed more often than a sink gets them.
+// TestOwnMetricsWithoutPage checks that the agent's own metrics are not computed more often than a sink gets them.
 func TestOwnMetricsWithoutPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		computed := 0

@@ -26,8 +26,8 @@ func (s *slowToOpen) Write(_ context.Context, b metric.Batch) error {
 	return nil
 }
 
-// TestPointsAreNotSuperseded checks that a batch with points, which no later one has, waits for its sink, and that those for
-// which there is no room are counted.
+// TestPointsAreNotSuperseded checks that a batch with points is not dropped for a newer one, which does not have these
+// points: it waits for its sink. If there is no room for a batch, its points are counted as dropped.
 func TestPointsAreNotSuperseded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slowToOpen{opens: time.Now().Add(2 * time.Hour)}

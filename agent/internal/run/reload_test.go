@@ -63,8 +63,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadKeepsTotals checks that a job that changes, but measures the same, continues counting, and that one that measures
-// something else does not.
+// TestReloadKeepsTotals checks that a changed job continues counting if it measures the same metrics, and does not if it measures
+// something else.
 func TestReloadKeepsTotals(t *testing.T) {
 	for _, same := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestReloadKeepsTotals(t *testing.T) {
 			}
 			stop := start(t, newAgent(), plan("a", "@every 10s", before), reload)
 			time.Sleep(25 * time.Second)          // ticks at 0, 10 and 20
-			reload <- plan("a2", "@daily", after) // and on again before it has ticked
+			reload <- plan("a2", "@daily", after) // and replaced again before it has ticked
 			reload <- plan("b", "@every 20s", after)
 			time.Sleep(30 * time.Second) // ticks at 25 and 45
 			synctest.Wait()
@@ -95,8 +95,8 @@ func TestReloadKeepsTotals(t *testing.T) {
 	}
 }
 
-// TestSinksOfAJob checks that a job's batches go to the sinks that it names alone, and that a reload which changes the names
-// ends its series in one sink and shows them in another at once.
+// TestSinksOfAJob checks that a job's batches go only to the sinks that the job names, and that a reload which changes these names at once
+// ends the job's series in one sink and shows them in another.
 func TestSinksOfAJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, right, all := &shelf{}, &shelf{}, newScripted(nil)
@@ -131,7 +131,7 @@ func TestSinksOfAJob(t *testing.T) {
 	})
 }
 
-// TestReloadOfASink checks that nothing is lost while the sink that goes takes its time.
+// TestReloadOfASink checks that nothing is lost while a sink that a reload removes takes long to stop.
 func TestReloadOfASink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(nil)
@@ -149,14 +149,15 @@ func TestReloadOfASink(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		// What was measured last before the reload, and all since.
+		// The new sink gets the last batch from before the reload, and all batches since.
 		if want := source.ticks - 5; len(next.batches) != want {
 			t.Errorf("the new sink has %d batches, want %d", len(next.batches), want)
 		}
 	})
 }
 
-// TestValidUntil checks that two intervals are those after the last good tick, however uneven.
+// TestValidUntil checks that values stay valid for the two intervals after the last successful tick, even if these intervals differ in
+// length.
 func TestValidUntil(t *testing.T) {
 	zone, err := time.LoadLocation("Europe/Oslo")
 	if err != nil {
@@ -179,7 +180,7 @@ func TestValidUntil(t *testing.T) {
 	}
 }
 
-// TestLongAsleep checks that a machine that was suspended for decades does not have every missed tick looked at.
+// TestLongAsleep checks that the agent does not go through every missed tick after the machine was suspended for decades.
 func TestLongAsleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newAgent().newJob(planJob(t, "j", "* * * * *", newScripted(nil)))
@@ -239,8 +240,8 @@ func TestOnceSaysWhatItWaitsFor(t *testing.T) {
 	}
 }
 
-// TestOnceStopped checks what is said of a job that another process runs: that its timeout has passed, or that this process was
-// stopped before.
+// TestOnceStopped checks the reason that is given for a job that did not run because another process ran it: its timeout has passed, or
+// this process was stopped earlier.
 func TestOnceStopped(t *testing.T) {
 	for stopped, want := range map[bool]string{
 		true:  "and cton was stopped while it waited",
@@ -279,8 +280,8 @@ func TestOnceStopped(t *testing.T) {
 	}
 }
 
-// TestNewSinkGetsCurrentTime checks that a new sink gets the batch of a slow job with the current time: the sink before may
-// have sent the batch again, later than the batch's own time.
+// TestNewSinkGetsCurrentTime checks that a new sink gets the batch of a slow job with the current time: the sink that it replaces may have
+// sent the batch again, with a time later than the batch's own.
 func TestNewSinkGetsCurrentTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next, reload := &shelf{}, make(chan Plan)

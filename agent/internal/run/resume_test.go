@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
-// TestReloadKeepsWhatWasSaved checks that a reload, after which the process may be killed before the job is due again, leaves
-// the state file as new as it was.
+// TestReloadKeepsWhatWasSaved checks that the state file is as new after a reload as it was before: the process may be killed before the
+// job is due again.
 func TestReloadKeepsWhatWasSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}

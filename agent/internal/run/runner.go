@@ -43,7 +43,7 @@ func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(co
 }
 
 // startRunner runs the source's Run until ctx ends, if the source has one. It returns a function that waits until Run has
-// ended and then runs the job once more.
+// ended and then runs the job once more, unless another process may run the job by then.
 func (j *job) startRunner(ctx context.Context) (wait func()) {
 	r, ok := j.Source.(sources.Runner)
 	if !ok {

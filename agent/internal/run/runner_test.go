@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// server is a source that takes something until its Run ends. Its first two runs fail, one with a panic.
+// server is a source that receives something until its Run ends. Its first two runs fail, one with a panic.
 type server struct {
 	*scripted
 	runs  atomic.Int64

@@ -141,7 +141,8 @@ func (s *Saved) readVersion1(record []byte) error {
 	return nil
 }
 
-// Prefixes of the names of sinks, logins, shards, leases and own counters of jobs in the state file. They begin with a zero byte, which no name of a job has.
+// Prefixes of the names of sinks, logins, shards, leases and own counters of jobs in the state file. They begin with a zero byte, which no
+// name of a job has.
 const (
 	sinkPrefix  = "\x00sinks/"
 	loginPrefix = "\x00logins/"
@@ -186,7 +187,7 @@ func (m SinkMemory) Store(data []byte) {
 
 // LoginMemory implements httpclient.TokenMemory. It keeps the token in the state file.
 type LoginMemory struct {
-	loaded bool // data was loaded, and is not loaded again, since no other process changes what is stored
+	loaded bool // data was loaded, and is not loaded again: no other process changes it, or the memory is for one server
 	data   []byte
 
 	Login    string                          // name of the login, and which of its tokens the memory keeps
@@ -194,7 +195,7 @@ type LoginMemory struct {
 	File     func() *state.File              // returns nil if there is no state file, or if it is not open
 	Saved    func() map[string]state.Section // reads a state file that is not open; nil = there is no state file
 
-	ofServers map[string][]byte // records that the state file had for single servers when At was called first, by name; without those of At
+	ofServers map[string][]byte // records of single servers, by name, as read by the first call of At; a record that At has used is removed
 	isServer  bool              // the memory is for one server; no lock is needed, since another process can log in there too
 }
 
@@ -262,7 +263,7 @@ func (m *LoginMemory) read(file *state.File) []byte {
 // mark begins each record.
 func (m *LoginMemory) mark() []byte { return []byte(digest(m.Settings) + "\n") }
 
-// Store replaces what is stored.
+// Store replaces what is stored. kept reports whether the new data is on disk; it is false without an error if there is no state file.
 func (m *LoginMemory) Store(data []byte) (kept bool, err error) {
 	file := m.File()
 	if file == nil {
@@ -280,7 +281,7 @@ func (m *LoginMemory) Store(data []byte) (kept bool, err error) {
 	}
 }
 
-// Ready returns why the state file cannot be written, nil if it can, or if there is none.
+// Ready returns the reason why the state file cannot be written. It returns nil if the file can be written, or if there is none.
 func (m *LoginMemory) Ready() error {
 	switch file := m.File(); {
 	case file == nil && m.Saved == nil:
@@ -294,7 +295,8 @@ func (m *LoginMemory) Ready() error {
 }
 
 // Lock locks the login, and waits while another process that shares the state file is logging in. If the login cannot be locked for
-// another reason, such as a read-only disk, Lock returns no error. The caller calls Ready before it uses a token that is valid only once.
+// another reason, such as a read-only disk, Lock returns no error. shared reports whether other processes can use the login too. The
+// caller calls Ready before it uses a token that is valid only once.
 func (m *LoginMemory) Lock(ctx context.Context) (unlock func(), shared bool, err error) {
 	file := m.File()
 	if file == nil || !file.Shared || m.isServer {
@@ -322,8 +324,8 @@ func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	return shard.Parse(string(records[len(records)-1]), "")
 }
 
-// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. Nothing is written if may returns false
-// just before.
+// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. It calls may just before it writes. If
+// may returns false, nothing is written.
 func StoreTerm(file *state.File, may func() bool, lease, term string) *state.Write {
 	return file.AppendIf(may, leasePrefix+lease, []byte(term))
 }
@@ -340,8 +342,9 @@ func LoadTerm(file *state.File, lease string) (string, error) {
 	return string(records[len(records)-1]), nil
 }
 
-// Outdate marks the saved state of all jobs of a shard as continued elsewhere: the jobs start without it, also those that the configuration
-// does not have now. It returns the names of the jobs that had state. Nothing is written if may returns false just before.
+// Outdate marks the saved state of all jobs of a shard as continued elsewhere, also of jobs that the configuration does not have now: when
+// they run here again, they start without state. It returns the names of the jobs that had state. It calls may just before it writes. If
+// may returns false, nothing is written.
 func Outdate(file *state.File, may func() bool, of shard.Shard) (had []string, err error) {
 	names, err := file.Names()
 	if err != nil {
@@ -400,7 +403,7 @@ func (s *Saved) record() ([]byte, error) {
 	return append(s.header(nil), folded...), nil
 }
 
-// Moved returns two records with the whole state. The record there is for another state file. The record here is for this file and is
+// Moved returns two records with the whole state. The result there is for another state file. The result here is for this file and is
 // marked as exported. In its file, each of the two replaces all earlier records of the job.
 func (s *Saved) Moved() (there, here []byte, err error) {
 	moved := *s

@@ -25,7 +25,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// registry is an upstream of events. It returns those of a window, as a number and one by one.
+// registry is an API of events. It returns the events of a window, as a number and one by one.
 type registry struct {
 	mu    sync.Mutex
 	times []time.Time
@@ -50,7 +50,7 @@ func (r *registry) count() int {
 	return len(r.times)
 }
 
-// teller is a source on a registry: increments of the window, and events of the last hour.
+// teller is a source that reads a registry: the increments of the window, and the events of the last hour.
 type teller struct {
 	*registry
 	increments, events, change *metric.Desc
@@ -174,7 +174,7 @@ func (l *life) end(t *testing.T) {
 	l.file.Close()
 }
 
-// kill ends the agent as kill -9 does: the next one has the files as they are now, which are in the directory returned.
+// kill ends the agent as kill -9 does. It returns a directory with a copy of the files as they are now, for the next agent.
 func (l *life) kill(t *testing.T, dir string) string {
 	t.Helper()
 	killed := t.TempDir()
@@ -185,7 +185,8 @@ func (l *life) kill(t *testing.T, dir string) string {
 	return killed
 }
 
-// TestKilled kills an agent again and again: no total steps back, and all come out as what has happened.
+// TestKilled checks that an agent which is killed again and again never delivers a lower total, and that in the end all totals are equal
+// to what has happened.
 func TestKilled(t *testing.T) {
 	for seed := range uint64(9) {
 		synctest.Test(t, func(t *testing.T) {
@@ -221,7 +222,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestStopped checks that after an orderly end nothing is counted twice or lost, changes included, wherever it comes.
+// TestStopped checks that nothing is counted twice or lost, including changes, when the agent is stopped in an orderly way at any moment.
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dice := rand.New(rand.NewPCG(1, 0))
@@ -253,8 +254,8 @@ func TestStopped(t *testing.T) {
 	})
 }
 
-// TestVanishedDisk takes the directory of the state away and puts it back, again and again, with an empty one in its place or none: no
-// total steps back, and all come out as what has happened, also after a restart.
+// TestVanishedDisk checks that totals survive when the directory of the state vanishes and comes back, again and again, with an empty
+// directory in its place or none. No total decreases, and all totals are equal to what has happened, also after a restart.
 func TestVanishedDisk(t *testing.T) {
 	for seed := range uint64(6) {
 		synctest.Test(t, func(t *testing.T) {
@@ -304,8 +305,8 @@ func TestVanishedDisk(t *testing.T) {
 	}
 }
 
-// TestHeldBack checks that a run whose state cannot be written is held back, that the job does not run meanwhile and its series
-// expire, that this is logged once, and that all comes out right when the disk works again. A job that keeps nothing goes on.
+// TestHeldBack checks that a run whose state cannot be written is held back. Meanwhile the job does not run, and its series expire. This
+// is logged once, and all totals are right when the disk works again. A job without state to keep continues to run.
 func TestHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, r, s := disktest.New(1), &registry{}, &last{}
@@ -336,8 +337,8 @@ func TestHeldBack(t *testing.T) {
 	})
 }
 
-// TestUnusable checks that a section that cannot be read costs its job alone, and that a clock that was set back makes no
-// window that ends before it begins.
+// TestUnusable checks that only the job of a section that cannot be read loses its state, and that no window ends before it begins when
+// the clock was set back.
 func TestUnusable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
@@ -386,10 +387,10 @@ func TestUnusable(t *testing.T) {
 	})
 }
 
-// slow is a sink with a queue on disk, which needs a time to repeat a batch.
+// slow is a sink with a queue on disk that takes some time to repeat a batch.
 type slow struct {
 	last
-	order []string // of what it has got
+	order []string // what it has got, in order
 }
 
 func (s *slow) Write(ctx context.Context, b metric.Batch) error {
@@ -411,8 +412,8 @@ func (s *slow) got(what string, b metric.Batch) {
 	}
 }
 
-// TestRepeatedFirst checks that a restarted job commits no run before a sink with a queue on disk has the last batch of the process
-// before: after another kill, only what was committed last is repeated. A sink without such a queue holds nothing up.
+// TestRepeatedFirst checks that a restarted job commits no run before a sink with a queue on disk has the last batch of the earlier
+// process: after another kill, only the batch committed last is repeated. A sink without such a queue does not delay the job.
 func TestRepeatedFirst(t *testing.T) {
 	for _, isDurable := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -464,8 +465,8 @@ func TestRepeatedFirst(t *testing.T) {
 	}
 }
 
-// TestOutdate checks that the state of each job of a shard is marked, also if the configuration does not have the job any more, and nothing
-// else. Nothing is written when the time is over.
+// TestOutdate checks that the state of each job of a shard is marked as continued elsewhere, also if the configuration does not have the
+// job any more, and that nothing else is marked. Nothing is written when the term is over.
 func TestOutdate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	file, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))

@@ -127,8 +127,8 @@ func newDelivery(s Sink) *delivery {
 	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1), done: done, repeated: done}
 }
 
-// repeat queues the last batch of a job from before a restart, if the sink can take a batch again. It is called before the
-// first add for the job.
+// repeat queues the last batch of a job from before a restart, if the sink can take a batch again. It is called before add is called for
+// the job.
 func (d *delivery) repeat(b metric.Batch) {
 	if _, ok := d.Sink.Sink.(sinks.Repeater); ok {
 		b.Repeated = true
@@ -360,7 +360,7 @@ func (d *delivery) write(ctx context.Context, h *held) {
 	}
 	err := d.try(ctx, h.Batch)
 	if err == nil {
-		if len(h.Families) > 0 { // ending a job may have needed no request
+		if len(h.Families) > 0 { // otherwise the batch only ends series, perhaps without a request
 			d.report.recovered(h.Job)
 		}
 		d.mu.Lock()
@@ -411,7 +411,7 @@ func (d *delivery) retry(h *held, asked time.Duration) {
 	d.waiting = slices.Insert(d.waiting, at, h)
 }
 
-// giveUp drops the batches that were tried, unless they are on disk.
+// giveUp removes the batches that were tried from the waiting batches. Their samples count as dropped, unless they are on disk.
 func (d *delivery) giveUp() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -36,7 +36,7 @@ func TestDeliverTriesAgain(t *testing.T) {
 	})
 }
 
-// TestDeliverNewest checks that a batch that waits for another try gives way to the next one of its job.
+// TestDeliverNewest checks that a batch that waits for another try is replaced by the next batch of its job.
 func TestDeliverNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -104,8 +104,8 @@ func TestDeliverPermanentAndPause(t *testing.T) {
 	})
 }
 
-// TestDeliverStops checks that a receiver that is away keeps the agent from stopping no longer than Drain, and that what it
-// did not get is counted.
+// TestDeliverStops checks that an unreachable receiver delays the end of the agent by at most Drain, and that the samples that it did not
+// get are counted.
 func TestDeliverStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := &shelf{fail: func(int) error { return errors.New("connection refused") }}
@@ -213,7 +213,8 @@ func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// TestDownIsNotHammered checks that many jobs together try a sink that is down as rarely as one job does, and that all come when it works.
+// TestDownIsNotHammered checks that many jobs together try a sink that is down as rarely as one job does, and that all batches arrive when
+// the sink works.
 func TestDownIsNotHammered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin, tries := time.Now(), atomic.Int32{}

@@ -45,10 +45,11 @@ type Steps struct {
 //
 //	window ─▶ collect ─▶ apply ─▶ commit ─▶ deliver
 //
-// After an error in collect or apply, the ledger and the cursor are unchanged, so the window can be read again. The same is
-// true of a panic of the source or the ledger, which becomes the tick's error. Commit comes before Deliver. So if the
-// process is killed, the restored state is never older than what was delivered. If Deliver fails, Tick returns the result
-// and the error, since the tick has been applied.
+// After an error in collect or apply, the ledger and the cursor are unchanged, so the window can be read again. A panic of
+// the source or the ledger becomes the tick's error, and also leaves them unchanged, with one exception: a ledger that panics
+// while it changes totals loses its state, and its totals start from zero. Commit comes before Deliver. So if the process is
+// killed, the restored state is never older than what was delivered. If Deliver fails, Tick returns the result and the error,
+// since the tick has been applied.
 func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger.Result, error) {
 	readings, err := w.collect(ctx, tick)
 	if err != nil {
@@ -76,11 +77,12 @@ func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger
 	return result, do.Deliver(metric.Batch{Job: w.Name, Time: tick.Time, Families: result.Families, Every: w.interval(tick.Time)})
 }
 
-// abandonAfter is how long a source may continue after its context has ended. After that, the tick ends without the source.
+// abandonAfter is how long a source may continue after its context has ended, in addition to its overtime. After that, the tick ends
+// without the source.
 const abandonAfter = 3 * time.Second
 
-// collect calls the source and waits for it, at most for the job's timeout. A source that does not return in time is
-// abandoned: it is not called again until the abandoned call has returned.
+// collect calls the source and waits for it. The context of the source ends after the job's timeout and the source's overtime. A source
+// that does not return soon after that (see abandonAfter) is abandoned: it is not called again until the abandoned call has returned.
 func (w *Worker) collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
 	if w.abandoned != nil {
 		select {

@@ -54,7 +54,7 @@ func TestSourceDoesNotStop(t *testing.T) {
 	})
 }
 
-// slowToEnd is a source that ends what it has started after the deadline of the tick.
+// slowToEnd is a source that returns only some time after the deadline of the tick.
 type slowToEnd struct{ takes time.Duration }
 
 func (s slowToEnd) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {
@@ -72,7 +72,7 @@ type overrunner struct {
 
 func (overrunner) Overtime() time.Duration { return 10 * time.Second }
 
-// TestOvertime checks that a source which says so may be at work after the timeout.
+// TestOvertime checks that a source whose config is a sources.Overrunner may be at work after the timeout.
 func TestOvertime(t *testing.T) {
 	for takes, want := range map[time.Duration]string{
 		9 * time.Second:  "<nil>",
@@ -90,7 +90,8 @@ func TestOvertime(t *testing.T) {
 	}
 }
 
-// TestStopWithBusySource checks that such a source does not delay the end of the agent, and that its job is shown as failed.
+// TestStopWithBusySource checks that a source which does not stop does not delay the end of the agent for long, and that
+// its job is shown as failed.
 func TestStopWithBusySource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, a := &deaf{release: make(chan struct{})}, newAgent()
@@ -131,8 +132,8 @@ func TestUnmeasuredTick(t *testing.T) {
 	}
 }
 
-// TestLedgerPanics checks that a panic of the ledger costs its tick alone if it comes before totals change, and the totals
-// too if it comes later.
+// TestLedgerPanics checks that a panic of the ledger only makes its tick fail if it comes before totals change, and also
+// resets the totals if it comes later.
 func TestLedgerPanics(t *testing.T) {
 	count := &metric.Desc{Name: "done_total", Type: metric.Counter, From: metric.Increment}
 	took := &metric.Desc{Name: "took_seconds", Type: metric.Histogram, Buckets: []float64{1}}
@@ -163,7 +164,7 @@ func TestLedgerPanics(t *testing.T) {
 	tick(0, "nil pointer dereference")
 	readings = readings[:3]
 	tick(2, "")
-	took.Buckets = []float64{1, 2, 3} // a declaration must not change
+	took.Buckets = []float64{1, 2, 3} // changing a declaration is a bug: the ledger panics
 	tick(0, "index out of range [3] with length 2; the job's totals start from zero")
 	tick(1, "")
 }
@@ -173,8 +174,8 @@ type collectFunc func() metric.Readings
 
 func (f collectFunc) Collect(context.Context, sources.Tick) (metric.Readings, error) { return f(), nil }
 
-// TestTickOrder checks the order of a tick: the readings are complete before the ledger gets them, the state moves on
-// before Commit, and Commit comes before Deliver. A step that is not reached is not called.
+// TestTickOrder checks the order of a tick: the readings are complete before the ledger gets them, the state is updated
+// before Commit, and Commit comes before Deliver. After an error, no further step is called.
 func TestTickOrder(t *testing.T) {
 	source := newScripted(nil)
 	worker := NewWorker(planJob(t, "j", "@every 1m", source))

@@ -52,7 +52,7 @@ func (t *totals) load(job string, records [][]byte) error {
 	return nil
 }
 
-// key returns what is equal for the same series in two processes.
+// key returns a text that identifies a series. It is the same in all processes.
 func key(name string, labels map[string]string) string {
 	text := name
 	for _, label := range slices.Sorted(maps.Keys(labels)) {
@@ -137,8 +137,8 @@ func (t *totals) start(families []metric.Family, now time.Time) (begun []metric.
 	return begun
 }
 
-// records returns a record for the state file for each job that has counters. It also has the counters of the job that other shards
-// have delivered.
+// records returns a record for the state file for each job that has counters. The record also keeps counters of the job that this process
+// does not deliver, such as those of other shards.
 func (t *totals) records(families []metric.Family) map[string][]byte {
 	all, kept := map[string][]total{}, map[string]bool{}
 	keep := func(job string, one total) {

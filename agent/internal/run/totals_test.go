@@ -10,8 +10,9 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestTotals checks that a process continues the counters of the one before: their values, their starts, and those that it does not
-// count itself. Those of another shard are other series: they are kept for it, and not counted here too.
+// TestTotals checks that a process continues the counters of the previous process: their values, their starts, and also counters that this
+// process does not count itself. Counters of another shard are other series: they are kept for that shard, and not added to those of this
+// shard.
 func TestTotals(t *testing.T) {
 	runs := &metric.Desc{Name: "cton_job_runs_total", Type: metric.Counter, LabelNames: []string{JobLabel, "result", "shard"}}
 	up := &metric.Desc{Name: "cton_job_up", Type: metric.Gauge, LabelNames: []string{JobLabel, "shard"}}

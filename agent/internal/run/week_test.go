@@ -42,8 +42,8 @@ func newWeekJob(i int, from time.Time) *weekJob {
 	return j
 }
 
-// model is the ticks that the job must have had, computed from the calendar: all due times that do not fall into a tick
-// that hangs.
+// model returns how many ticks the job must have had, and how many of them must have succeeded, computed from the calendar:
+// there is a tick at each due time that does not fall into a tick that hangs.
 func (j *weekJob) model(t *testing.T) (ticks, succeeded int) {
 	when := planJob(t, j.name, j.spec, j.source).Schedule
 	due, busy := j.from, time.Time{}
@@ -65,8 +65,8 @@ func (j *weekJob) model(t *testing.T) (ticks, succeeded int) {
 	return ticks, succeeded
 }
 
-// TestWeek is a week of 50 jobs over the night in which the clock goes forward, with a reload in the middle that replaces
-// ten of them.
+// TestWeek checks the ticks of 50 jobs in a week with the night in which the clock goes forward. A reload in the middle
+// replaces ten of the jobs.
 func TestWeek(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2000, 3, 22, 12, 0, 0, 0, time.UTC)))

@@ -25,7 +25,7 @@ import (
 // reader is a source that keeps which windows it has read. The API fails while it is down, and shows in each window one
 // event for each minute that begins in it.
 type reader struct {
-	mu    sync.Mutex // has what a test sets between two ticks seen by the next
+	mu    sync.Mutex // makes what a test sets between two ticks visible to the next tick
 	down  bool
 	takes time.Duration
 	read  []sources.Tick
@@ -74,7 +74,7 @@ func (s *reader) set(change func()) {
 	change()
 }
 
-// windowed is a job that reads windows.
+// windowed returns a job that reads windows.
 func windowed(t *testing.T, spec string, source sources.Source, length, settle time.Duration) Job {
 	job := planJob(t, "job", spec, source)
 	job.Windows = schedule.NewWindows(length, time.UTC)
@@ -82,7 +82,7 @@ func windowed(t *testing.T, spec string, source sources.Source, length, settle t
 	return job
 }
 
-// times are the windows that were read, without their overlap, and when.
+// times returns the windows that were read, without their overlap, and when they were read.
 func (s *reader) times(overlap time.Duration) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,8 +100,9 @@ func expect(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-// TestEveryWindowOnce has API and agent fail at random, whatever schedule, length, settling and overlap are: every window is
-// read once, in order, and all events are counted once. After a kill the job continues from the saved state.
+// TestEveryWindowOnce checks that every window is read once, in order, and all events are counted once, while API and agent
+// fail at random. Schedule, length, settling time and overlap are random. After a kill, the job continues from the saved
+// state.
 func TestEveryWindowOnce(t *testing.T) {
 	for seed := range uint64(12) {
 		synctest.Test(t, func(t *testing.T) {
@@ -190,8 +191,8 @@ func (s *reader) check(t *testing.T, seed uint64, w *schedule.Windows, shown *la
 	}
 }
 
-// TestWindowsCatchUp checks that after an outage windows are read at once and in order, so many for one due time, each as a
-// tick of its own, and that a window that fails is tried again before any other.
+// TestWindowsCatchUp checks that after an outage the missed windows are read at once and in order, as many at one due time
+// as Burst returns, each as a tick of its own. A window that fails is tried again before any other.
 func TestWindowsCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newReader()
@@ -229,7 +230,7 @@ func TestWindowsCatchUp(t *testing.T) {
 	})
 }
 
-// crowd is a source of events of so many teams, one each in every window, and of a gauge.
+// crowd is a source of a gauge, and of the events of several teams: one event for each team in every window.
 type crowd struct {
 	reader
 	teams int
@@ -310,7 +311,8 @@ func TestWindowsSlowCatchUp(t *testing.T) {
 	})
 }
 
-// TestWindowsTooFarBack checks that what is older than max_catch_up is skipped, logged and counted, once it is certain.
+// TestWindowsTooFarBack checks that windows older than max_catch_up are skipped, logged and counted, but only when a later
+// window was read.
 func TestWindowsTooFarBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newReader()
@@ -342,8 +344,9 @@ func TestWindowsTooFarBack(t *testing.T) {
 	})
 }
 
-// TestWindowsStayValid checks that a job's values stay between windows however often it is due, end two windows after the
-// last that was read, or valid_for after the next could be read, and that a tick without a window is no tick.
+// TestWindowsStayValid checks that a job's values stay valid between windows however often the job is due. They end two
+// windows after the last window that was read, or valid_for after the next window could be read. A due time without a
+// window to read does not count as a tick.
 func TestWindowsStayValid(t *testing.T) {
 	for validFor, until := range map[time.Duration]string{0: "03:05", 30 * time.Minute: "02:32", 3 * time.Hour: "05:02"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -436,8 +439,9 @@ func TestWindowsOnce(t *testing.T) {
 	})
 }
 
-// TestWindowAfterClockSetBack checks that no window ends before its start: what was read by the wrong clock is over, and
-// the tick has one interval, as the first. The clock on the wall counts, and not the process's own.
+// TestWindowAfterClockSetBack checks that no window ends before its start. If the clock was set back, the time up to which
+// was read can be in the future: then the tick reads one interval, like the first tick. Times are compared by the wall
+// clock, not by the monotonic clock.
 func TestWindowAfterClockSetBack(t *testing.T) {
 	job := planJob(t, "job", "@every 5m", nil)
 	at := time.Now()

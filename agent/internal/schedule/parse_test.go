@@ -94,7 +94,7 @@ func TestParseErrorNamesTheSchedule(t *testing.T) {
 	}
 }
 
-// TestParseAccepts has pairs of schedules with the same meaning.
+// TestParseAccepts checks that pairs of schedules have the same meaning.
 func TestParseAccepts(t *testing.T) {
 	for _, c := range [][2]string{
 		{"*/5 * * * *", "  */5\t*  * * *\n"},
@@ -217,7 +217,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkErrorText checks the error of a schedule for text that does not help the user.
+// checkErrorText checks that the error of a schedule does not contain internal texts, which would not help the user.
 func checkErrorText(t *testing.T, spec, text string) {
 	t.Helper()
 	for _, bad := range []string{"robfig", "strconv", "0x", "cron", "Cron", "time:", "cannot be read", "%!"} {

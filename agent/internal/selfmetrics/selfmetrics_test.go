@@ -66,7 +66,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestLint checks the metrics of an agent with everything against Prometheus' naming practice.
+// TestLint checks that the metrics follow the naming practice of Prometheus. The agent has everything that its metrics can report.
 func TestLint(t *testing.T) {
 	left := int64(7)
 	requests := map[run.Request]int64{{Host: "api.example.com", Code: 200}: 3}
@@ -113,7 +113,7 @@ func TestOptional(t *testing.T) {
 	}
 }
 
-// TestFew checks how many series an idle job and an idle sink have: those of each job and sink of a user add up.
+// TestFew checks how many series an idle job and an idle sink have, since the series of all jobs and sinks of a user add up.
 func TestFew(t *testing.T) {
 	left := int64(7)
 	requests := map[run.Request]int64{{Host: "api.example.com", Code: 200}: 3}
@@ -185,7 +185,7 @@ func TestSingle(t *testing.T) {
 	}
 }
 
-// TestSpool checks that a spool that cannot be written shows as 0.
+// TestSpool checks that cton_sink_spool_up is 0 for a spool that cannot be written.
 func TestSpool(t *testing.T) {
 	page := text(t, run.State{Sinks: []run.SinkState{{Name: "good", Spool: &sinks.SpoolFault{}}, {Name: "bad", Spool: &sinks.SpoolFault{Why: "read-only"}}}})
 	for _, want := range []string{`cton_sink_spool_up{sink="good"} 1`, `cton_sink_spool_up{sink="bad"} 0`} {

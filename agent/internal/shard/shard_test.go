@@ -62,7 +62,8 @@ func TestEachJobOnce(t *testing.T) {
 	}
 }
 
-// TestFewMove checks that another shard takes about its part of the jobs, and that no job moves between the others.
+// TestFewMove checks that an additional shard takes about its share of the jobs, and that no job moves between the
+// other shards.
 func TestFewMove(t *testing.T) {
 	jobs := names(3000)
 	for count := 1; count < 20; count++ {
@@ -84,7 +85,7 @@ func TestFewMove(t *testing.T) {
 	}
 }
 
-// TestStays checks the shards of some jobs: another release must not move them.
+// TestStays checks the shards of some jobs: a new release must not move jobs.
 func TestStays(t *testing.T) {
 	var got []int
 	for _, job := range []string{"oncall", "billing", "a", "Ü", "team-1/x"} {

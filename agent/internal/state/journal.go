@@ -60,8 +60,8 @@ func (f *File) Append(name string, data []byte) *Write {
 	return f.append(&Write{entry: entry{name, time.Now(), data}}, false)
 }
 
-// AppendIf is like Append, but calls may just before it writes the record, while no other process writes. If may returns false, the record
-// is not written, now or later, and counts as done.
+// AppendIf is like Append, but calls the function may just before it writes the record, while no other process writes. If may returns
+// false, the record is not written, now or later, and counts as done.
 func (f *File) AppendIf(may func() bool, name string, data []byte) *Write {
 	return f.append(&Write{entry: entry{name, time.Now(), data}, may: may}, false)
 }
@@ -152,8 +152,9 @@ func cause(err error) error {
 	return err
 }
 
-// AfterWriting calls do when all records appended until now are on disk, or when the file is closed, since no record is written after
-// that. It tries to write the records at once. If that fails, it calls failed with the reason and returns, and do is called later.
+// AfterWriting calls the function do when all records appended until now are on disk, or when the file is closed, since no record is
+// written after that. AfterWriting tries to write the records at once. If that fails, it calls the function failed with the reason and
+// returns. The function do is then called later.
 func (f *File) AfterWriting(do func(), failed func(error)) {
 	f.mu.Lock()
 	var last *Write

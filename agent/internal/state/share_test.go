@@ -31,7 +31,7 @@ func openShared(t *testing.T, path string) *File {
 	return f
 }
 
-// TestShared appends from several processes at once, which fold the journals meanwhile: no record is lost or there twice.
+// TestShared checks that no record is lost or duplicated when several processes append at once and fold the journals meanwhile.
 func TestShared(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	const processes, records = 6, 30
@@ -81,7 +81,7 @@ func TestSharedReread(t *testing.T) {
 	}
 }
 
-// TestSharedTorn appends after another process was killed while it wrote.
+// TestSharedTorn checks that a process can append after another process was killed while it wrote.
 func TestSharedTorn(t *testing.T) {
 	dir := t.TempDir()
 	a, b := openShared(t, filepath.Join(dir, "state")), openShared(t, filepath.Join(dir, "state"))
@@ -101,7 +101,7 @@ func TestSharedTorn(t *testing.T) {
 	}
 }
 
-// failingSync is a directory whose files cannot be synced a number of times.
+// failingSync is a directory in which the next syncs of files fail, as many as the field left says.
 type failingSync struct {
 	durable.FS
 	left atomic.Int32
@@ -124,7 +124,8 @@ func (u unsynced) Sync() error {
 	return u.File.Sync()
 }
 
-// TestSharedFailedSync checks that nothing is appended to a journal after a failed sync: nothing is known of what is on disk of it.
+// TestSharedFailedSync checks that nothing is appended to a journal after a failed sync, since it is not known how much of the journal is
+// on disk.
 func TestSharedFailedSync(t *testing.T) {
 	dir := t.TempDir()
 	disk := &failingSync{FS: durable.NewDir(dir)}
@@ -184,13 +185,13 @@ func TestSharedFailedTurn(t *testing.T) {
 	}
 }
 
-// TestSharedAlone checks that a process which had the last turn too does not read the files again: it would cost the size of the state
-// for each write.
+// TestSharedAlone checks that a process does not read the files again if it also had the last turn. Otherwise, each write would read the
+// whole state.
 func TestSharedAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a := openShared(t, path)
 	<-a.Append("job", []byte("1")).Done()
-	a.size += 1000 // reading would set it right
+	a.size += 1000 // reading the files again would correct the size
 	<-a.Append("job", []byte("2")).Done()
 	if a.size < 1000 {
 		t.Errorf("the files were read again: size %d", a.size)
@@ -245,7 +246,7 @@ func (d *interrupted) ReadFile(name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// TestSharedRereadTwice checks that of two readings at the same time the one that began first does not replace what the other has read.
+// TestSharedRereadTwice checks two calls of Reread at the same time: the one that began first does not replace what the other has read.
 func TestSharedRereadTwice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	other := openShared(t, path)
@@ -280,7 +281,8 @@ func TestSharedRereadTwice(t *testing.T) {
 	}
 }
 
-// TestAppendIf checks that a record which waits to be written is asked for just before, and is never written after a no.
+// TestAppendIf checks that AppendIf calls its function just before the record is written, and that the record is never written after the
+// function has returned false.
 func TestAppendIf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	f, other := openShared(t, path), openShared(t, path)

@@ -29,8 +29,8 @@ import (
 
 // Options are the settings of a File.
 type Options struct {
-	// Fold combines several records of one name into one record, nil if nothing of the name is needed any more. If it fails, the records
-	// remain as they are.
+	// Fold combines several records of one name into one record. It returns nil if nothing of the name is needed any more. If it fails, the
+	// records remain as they are.
 	Fold func(name string, records [][]byte) ([]byte, error)
 	Log  *slog.Logger
 	// Shared allows other processes that also set Shared to use the state at the same time.

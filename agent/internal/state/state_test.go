@@ -71,8 +71,8 @@ func (h *history) play(t *testing.T, f *File, steps int) {
 	}
 }
 
-// check checks that each job has the records that it has appended, in order, up to one that is not older than the last that was
-// written. Records may be there twice.
+// check checks that each job has the records that it has appended, in order, up to a record that is not older than the last one that was
+// certainly on disk. Records may be there twice.
 func (h *history) check(t *testing.T, f *File) {
 	t.Helper()
 	for job := range h.put {
@@ -102,8 +102,7 @@ func endAt(d *disktest.Disk, stop int) {
 	}
 }
 
-// TestCrash ends the process, by a kill or a power cut, at each operation: nothing that was written is lost, and nothing is out of
-// order.
+// TestCrash checks that nothing that was written is lost or out of order when the process ends at any operation, by a kill or a power cut.
 func TestCrash(t *testing.T) {
 	for _, how := range []disktest.Crash{disktest.Killed, disktest.PowerCut} {
 		for stop := 1; ; stop++ {
@@ -134,11 +133,11 @@ func crash(t *testing.T, stop int, how disktest.Crash) (survived bool) {
 			t.Fatalf("operation %d: %v", stop, problems)
 		}
 		h.check(t, f)
-		for job := range h.put { // what was read is what counts from here on
+		for job := range h.put { // from here on, the records that were read are the expected ones
 			h.put[job] = lastOf(t, f, job)
 			h.written[job] = h.put[job]
 		}
-		if lives == 0 { // what a kill has left is durable once it was read
+		if lives == 0 { // what Open has read after a kill survives a power cut
 			f.Close()
 			d.Reboot(disktest.PowerCut)
 			f, _ = mustOpen(t, d)
@@ -162,8 +161,8 @@ func lastOf(t *testing.T, f *File, job string) (last int) {
 	return last
 }
 
-// TestDiskFails lets the disk fail for some operations: what was written stays, and what was appended meanwhile is written, in
-// order, once the disk works.
+// TestDiskFails checks that records survive when the disk fails for some operations: what was written stays, and what was appended
+// meanwhile is written, in order, once the disk works.
 func TestDiskFails(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
@@ -216,8 +215,9 @@ func afterStart(t *testing.T) int {
 	return ops
 }
 
-// TestVanished takes the directory of the state away and puts it back, with another directory in its place meanwhile or none: nothing is
-// written to the other one, the status says why, and all records are in the state afterwards, in order. The state is locked then.
+// TestVanished checks what happens when the directory of the state vanishes and comes back, with another directory in its place meanwhile
+// or none: nothing is written to the other directory, and the status says why. Afterwards, all records are in the state, in order, and the
+// state is locked.
 func TestVanished(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		for _, mountPoint := range []bool{false, true} {
@@ -271,7 +271,7 @@ func TestVanished(t *testing.T) {
 	}
 }
 
-// TestFull checks what a full disk costs: nothing but time. The status says why.
+// TestFull checks that a full disk only delays a record, and that the status says why it waits.
 func TestFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -301,7 +301,7 @@ func TestFull(t *testing.T) {
 	})
 }
 
-// TestOneSync checks that records which come together share a sync, and that one that nobody waits for causes none of its own.
+// TestOneSync checks that records which come together share a sync, also records of AppendLazily.
 func TestOneSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, syncs := disktest.New(1), new(atomic.Int64)
@@ -352,8 +352,8 @@ func written(t *testing.T) (*disktest.Disk, []byte) {
 	return d, d.Content("state")
 }
 
-// TestDamage flips each byte of a snapshot and cuts it at each place: the agent starts, the damaged file is set aside as it is, and
-// damage of a section is damage for its job alone.
+// TestDamage flips each byte of a snapshot and cuts it at each place. It checks that the agent starts, that the damaged file is set aside
+// as it is, and that a damaged section affects only its own job.
 func TestDamage(t *testing.T) {
 	_, whole := written(t)
 	sections := len(whole) - 3*len("the state of a")
@@ -380,7 +380,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// checkDamage opens a damaged file of three jobs, of which want are whole.
+// checkDamage opens a damaged file of three jobs, and checks that the state of as many jobs as want says is whole.
 func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	f, problems := mustOpen(t, d)
 	kept := 0
@@ -408,8 +408,9 @@ func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	again.Close()
 }
 
-// TestDamagedJournal flips each byte of a journal of three records: the others are read, and what is damaged in the middle is set
-// aside and said. The end may be torn.
+// TestDamagedJournal flips each byte of a journal of three records. It checks that the other records are read, and that a journal with
+// damage before its last record is set aside and reported. Damage in the last record is not reported, since the end of a journal may be
+// torn.
 func TestDamagedJournal(t *testing.T) {
 	d := disktest.New(1)
 	f, _ := mustOpen(t, d)
@@ -550,8 +551,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestVersion1 reads a file that the first version's build has written, and writes it in this version at once.
-// agent/testdata/command/state-version-1.txtar holds what its sections mean.
+// TestVersion1 checks that a file which the build of the first version has written is read, and is at once written in the current version.
+// agent/testdata/command/state-version-1.txtar shows what its sections mean.
 func TestVersion1(t *testing.T) {
 	text, err := os.ReadFile("testdata/version-1/state")
 	if err != nil {
@@ -612,7 +613,7 @@ func TestCompact(t *testing.T) {
 	})
 }
 
-// TestFoldedToNothing checks that a name of which nothing is needed any more is not in the new snapshot, and can come back.
+// TestFoldedToNothing checks that a name is not in the new snapshot if its records are folded to nothing, and that the name can come back.
 func TestFoldedToNothing(t *testing.T) {
 	d := disktest.New(1)
 	o := options()
@@ -639,7 +640,7 @@ func TestFoldedToNothing(t *testing.T) {
 	}
 }
 
-// TestReadBesideOldJournal reads while a journal that is in the snapshot has not been removed yet: its records are there once.
+// TestReadBesideOldJournal checks that the records of a journal are read once if it was merged into the snapshot but not removed yet.
 func TestReadBesideOldJournal(t *testing.T) {
 	d := disktest.New(1)
 	o := options()
@@ -692,7 +693,7 @@ func TestLock(t *testing.T) {
 	})
 }
 
-// FuzzParse checks that any bytes are sections, or an error of one line.
+// FuzzParse checks that any bytes give sections, or an error of one line.
 func FuzzParse(f *testing.F) {
 	d := disktest.New(1)
 	if _, err := writeSnapshot(d, "state", 3, map[string]Section{"a": {Records: [][]byte{[]byte("x"), []byte("yz")}}, "b": {}}); err != nil {
@@ -723,7 +724,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzParseJournal checks that any bytes are records, and that what is whole and what is damaged are within them.
+// FuzzParseJournal checks that any bytes can be parsed: the records, the whole part and the damaged bytes are not larger than the text,
+// and a record that is appended to whole text is read.
 func FuzzParseJournal(f *testing.F) {
 	text := journalHead(7)
 	for _, name := range []string{"a", "job", ""} {

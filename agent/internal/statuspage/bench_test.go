@@ -17,7 +17,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// fleet returns an agent with jobs that have run 60 times, and series in all of them together. Every tenth job fails.
+// fleet returns an agent with the given number of jobs, and the given number of series in all of them together. The jobs have
+// run 60 times. Every tenth job fails.
 func fleet(jobs, series int) (*stage, *Page, http.Handler) {
 	s := &stage{latest: map[string]metric.Batch{}}
 	store := &setting.SecretStore{}
@@ -53,7 +54,7 @@ func batchOf(job string, series int) metric.Batch {
 	return metric.Batch{Job: job, Families: []metric.Family{f}}
 }
 
-// fill notes sixty runs of a job, with a request each.
+// fill records sixty runs of a job, with one request each.
 func fill(h *History, job string, failed bool) {
 	for i := range maxRuns {
 		e := run.Ended{Job: job, Start: time.Now(), Took: time.Duration(100+i*7%50) * time.Millisecond, Result: run.Succeeded, Readings: 200, Series: 200}
@@ -68,7 +69,7 @@ func fill(h *History, job string, failed bool) {
 // watch makes a page show as many series as it can, with an hour of values.
 func watch(p *Page, s *stage) {
 	var selector config.Selector
-	_ = selector.UnmarshalText([]byte("http_requests")) // valid
+	_ = selector.UnmarshalText([]byte("http_requests")) // cannot fail: the selector is valid
 	p.History.Watch([]config.Selector{selector})
 	name := s.plan.Jobs[0].Name
 	for i := range maxPoints {
@@ -86,7 +87,8 @@ func watch(p *Page, s *stage) {
 	}
 }
 
-// TestSize checks the sizes of pages, and what the history keeps, with 500 jobs, 100,000 series, and 20 series that are watched.
+// TestSize checks the sizes of pages, and the memory that the history takes, with 500 jobs, 100,000 series, and 20 series that
+// are watched.
 func TestSize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures memory")
@@ -122,12 +124,14 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// BenchmarkPages is one request of each page of an agent with 500 jobs and 100,000 series in all, or in one job.
+// BenchmarkPages measures requests of each page. One agent has 500 jobs with 100,000 series together, the other has one job
+// with 100,000 series.
 func BenchmarkPages(b *testing.B) {
 	s, p, h := fleet(500, 100_000)
 	big, bigPage, bigHandler := fleet(1, 100_000)
 	name := big.plan.Jobs[0].Name
-	// Half of the values have changed since the run before, in which the first series was not: all others have another place now.
+	// Half of the values have changed since the previous run. The first series was not in that run, so all others have another
+	// index now.
 	now := batchOf(name, 100_000).Families[0]
 	before := now
 	before.Series = append([]metric.Series{}, now.Series[1:]...)
@@ -164,7 +168,8 @@ func BenchmarkPages(b *testing.B) {
 	}
 }
 
-// BenchmarkRun is what the end of a run costs of a job of 100,000 series: while no client has its page open, and while one has.
+// BenchmarkRun measures what the history does at the end of a run of a job with 100,000 series, with and without a client that
+// views the page of the job.
 func BenchmarkRun(b *testing.B) {
 	batch := batchOf("j", 100_000)
 	for _, looked := range []bool{false, true} {
@@ -183,15 +188,16 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// steady is a source of the same readings in each run.
+// steady is a source that returns the same readings in each run.
 type steady struct{ readings metric.Readings }
 
 func (s *steady) Collect(context.Context, sources.Tick) (metric.Readings, error) {
 	return s.readings, nil
 }
 
-// BenchmarkShare is what the history adds to runs of 500 jobs with 200 series each, while no client has the page open: share-% is the time of the
-// history in that of the runs, without what they fetch, compute and deliver. Both are timed in turn.
+// BenchmarkShare measures what the history adds to runs of 500 jobs with 200 series each, while no client views a page.
+// share-% is the time for the history as a share of the time for the runs, which fetch, compute and deliver nothing. Both are
+// timed alternately.
 func BenchmarkShare(b *testing.B) {
 	const jobs, series = 500, 200
 	d := &metric.Desc{Name: "m", Type: metric.Gauge, LabelNames: []string{"host"}}

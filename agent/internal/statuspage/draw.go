@@ -84,8 +84,8 @@ type line struct {
 	at, value []float64
 }
 
-// draw returns the path of a curve in a box, with its lowest value at the bottom. The
-// coordinates in the path are relative and in units of half a pixel, so that the path is short.
+// draw returns the path of a curve in a box. At the bottom of the box is the lowest value, or 0 if fromZero is true and no value is
+// negative. The coordinates in the path are relative and in units of half a pixel, so that the path is short.
 func (l *line) draw(width, height float64, fromZero bool) string {
 	lowest, highest := math.Inf(1), math.Inf(-1)
 	for _, v := range l.value {
@@ -118,7 +118,7 @@ func (l *line) draw(width, height float64, fromZero bool) string {
 	return string(path)
 }
 
-// scale returns a text with the lowest and the highest value of a series, and how long its curve is.
+// scale returns a text with the lowest and the highest value of a series, and the period of its curve.
 func scale(lowest, highest float64, over time.Duration) string {
 	values := number(lowest, 6)
 	if lowest != highest {
@@ -140,7 +140,7 @@ func number(v float64, digits int) string {
 	return strings.Replace(strconv.FormatFloat(v, format, digits, 64), "-", "−", 1)
 }
 
-// over returns how long the curve is.
+// over returns the period of the curve. unit is the unit of the times in l.at.
 func (l *line) over(unit time.Duration) time.Duration {
 	return time.Duration(l.at[len(l.at)-1]-l.at[0]) * unit
 }

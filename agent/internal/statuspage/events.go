@@ -19,8 +19,8 @@ const (
 	longStream  = time.Hour        // a stream ends after this time; the client then connects again
 )
 
-// change is an event: the HTML of the parts of a page that have changed, by name. Reload = the client has to load the page again,
-// because parts were added or removed.
+// change is an event: the HTML of the parts of a page that have changed, by name. If Reload is true, the client has to load the
+// page again, because parts were added or removed.
 type change struct {
 	Parts  map[string]string `json:"parts,omitempty"`
 	Reload bool              `json:"reload,omitempty"`

@@ -39,7 +39,7 @@ type watched struct {
 	job     string
 }
 
-// Unwrap returns the fetcher itself.
+// Unwrap returns the wrapped fetcher.
 func (w *watched) Unwrap() sources.Fetcher { return w.Fetcher }
 
 // Fetch implements sources.Fetcher.

@@ -19,7 +19,7 @@ const (
 type follow struct {
 	last, before []metric.Family     // families of the last run, and of the run before it
 	series       map[seriesKey]*past // the series that were shown
-	order        []seriesKey         // keys of series, the first followed first
+	order        []seriesKey         // keys of series, in the order in which they were added
 }
 
 // seriesKey identifies a series of a job.

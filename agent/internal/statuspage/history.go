@@ -55,7 +55,7 @@ type jobHistory struct {
 	requests ring[asked]
 	err      *string  // error of the last failed run
 	problems []string // problems of the last run that measured something
-	warnings []string // those of problems that are about metrics which were measured and are probably wrong
+	warnings []string // the problems with metrics that were measured, but are probably wrong
 	failing  int64    // Unix milliseconds; when the current row of failed runs, or of partial runs, began; 0 = the last run succeeded
 	result   string   // result of the last run that was not skipped
 	window   sources.Tick
@@ -279,7 +279,8 @@ func (h *History) signal() {
 	}
 }
 
-// look records that a client views the page of a job. From the next run on, the job's series and its document are kept.
+// look records that a client views the page of a job. From the next run on, past values of its series and an excerpt of its document
+// are kept.
 func (h *History) look(job string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -9,7 +9,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// named is a series that web.watch selects, with its values of the last hour. The values are kept even if the status page is not open anywhere.
+// named is a series that web.watch selects, with its values of the last hour. The values are kept even if no client views the status
+// page.
 type named struct {
 	key    seriesKey
 	kind   metric.Type
@@ -82,7 +83,7 @@ func (h *History) noteNamed(job string, families []metric.Family, at int64) {
 }
 
 // watched returns the series that web.watch selects, in the order of its entries. For an entry that selects no series now, it returns a
-// Watched with Missing.
+// Watched whose field Missing is set.
 func (p *Page) watched(jobs []run.JobState) []Watched {
 	h := p.History
 	h.mu.Lock()

@@ -26,14 +26,14 @@ func selectors(t *testing.T, texts ...string) []config.Selector {
 	return all
 }
 
-// ran notes a run of a job, whose batch the agent then has.
+// ran records a run of a job. Afterwards, the agent has the batch of this run.
 func (s *stage) ran(p *Page, at time.Time, b metric.Batch) {
 	s.latest[b.Job] = b
 	p.History.Ran(run.Ended{Job: b.Job, Start: at, Result: run.Succeeded, Families: b.Families})
 }
 
-// TestWatched checks that the series which the configuration names have a past that nobody has looked at, and that they are shown as long
-// as they are there.
+// TestWatched checks that past values of the series that web.watch selects are kept although no client views the page, and that these
+// series are shown as long as they exist.
 func TestWatched(t *testing.T) {
 	s := &stage{latest: map[string]metric.Batch{}}
 	s.addJob("a")
@@ -99,7 +99,8 @@ func TestWatched(t *testing.T) {
 	}
 }
 
-// TestWatchedBound checks the bound of all jobs together, and that a listener open to the network shows no value.
+// TestWatchedBound checks the maximum number of watched series of all jobs together, and that a listener open to the network shows no
+// value.
 func TestWatchedBound(t *testing.T) {
 	s := &stage{latest: map[string]metric.Batch{}}
 	p, h := s.open(sinks.Machine)

@@ -61,7 +61,7 @@ func (s *stage) has(job string) bool {
 	return false
 }
 
-// addJob adds a job that is well.
+// addJob adds a healthy job.
 func (s *stage) addJob(name string) *run.JobState {
 	now := time.Now()
 	s.plan.Jobs = append(s.plan.Jobs, run.Job{Job: config.Job{Name: name, JobSettings: config.JobSettings{ScheduleText: "*/5 * * * *"}}})
@@ -72,14 +72,14 @@ func (s *stage) addJob(name string) *run.JobState {
 	return &s.state.Jobs[len(s.state.Jobs)-1]
 }
 
-// addSink adds a sink that is well.
+// addSink adds a healthy sink.
 func (s *stage) addSink(name string) *run.SinkState {
 	s.plan.Sinks = append(s.plan.Sinks, run.Sink{Name: name, Kind: "remote_write", Stats: &sinks.Stats{}})
 	s.state.Sinks = append(s.state.Sinks, run.SinkState{Name: name, Sent: 1})
 	return &s.state.Sinks[len(s.state.Sinks)-1]
 }
 
-// open returns the page of an agent on a listener that a reach can reach.
+// open returns the status page of the stage, and a handler that serves it on a listener with the given reach.
 func (s *stage) open(reach sinks.Reach, change ...func(*Options)) (*Page, http.Handler) {
 	s.state.ReloadGood, s.state.Reloaded = true, time.Now()
 	o := Options{
@@ -188,7 +188,8 @@ func TestLastValues(t *testing.T) {
 
 const hostile = `"><script>alert(1)</script><img src=x onerror=alert(1)>'&{{.}}`
 
-// furnish gives a stage with a text in every place that comes from outside.
+// furnish returns a stage that has a text in every place whose content comes from outside. The returned function adds the
+// text to the history of a page, too.
 func furnish(text string) (*stage, func(*Page)) {
 	s := &stage{latest: map[string]metric.Batch{}}
 	j := s.addJob("job " + text)
@@ -224,7 +225,7 @@ func (d described) Describe() []sinks.Fact {
 	return []sinks.Fact{{Name: string(d), Text: string(d)}, {Name: "link", Text: "http://a/" + string(d)}}
 }
 
-// fixed is a fetcher of one document.
+// fixed is a fetcher that always returns the same document.
 type fixed []byte
 
 func (f fixed) Fetch(context.Context, sources.Tick, sources.Request) (*sources.Document, error) {
@@ -232,7 +233,7 @@ func (f fixed) Fetch(context.Context, sources.Tick, sources.Request) (*sources.D
 	return &sources.Document{From: string(f), Root: root}, err
 }
 
-// pages are all that a furnished page serves.
+// pages returns the paths of everything that the page of a furnished stage serves.
 func pages(s *stage) []string {
 	job, sink := url.PathEscape(s.plan.Jobs[0].Name), url.PathEscape(s.plan.Sinks[0].Name)
 	return []string{
@@ -241,7 +242,8 @@ func pages(s *stage) []string {
 	}
 }
 
-// TestLinks follows the links to a job and a sink whose names have a meaning in addresses.
+// TestLinks checks that the links to a job and a sink work, although their names contain characters with a meaning in
+// URLs.
 func TestLinks(t *testing.T) {
 	s := &stage{}
 	const name = "a/b?c=1#d%2F e"
@@ -260,7 +262,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestScripts puts a script in every place that comes from outside.
+// TestScripts checks that a script in texts from outside is escaped everywhere.
 func TestScripts(t *testing.T) {
 	for _, reach := range []sinks.Reach{sinks.Anyone, sinks.Machine, sinks.Trusted} {
 		s, act := furnish(hostile)
@@ -282,10 +284,11 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestSecrets puts a secret in every place that comes from outside, in the raw form and in that of a query.
+// TestSecrets checks that a secret in texts from outside is shown nowhere, neither as it is nor in the form that it has
+// in a query.
 func TestSecrets(t *testing.T) {
 	const secret = "marker-s3cr3t/+x"
-	s, act := furnish(secret) // in the names too, which a page has in its address
+	s, act := furnish(secret) // also in the names, which are part of the URLs of pages
 	blank := strings.NewReplacer(secret, "<secret>", url.QueryEscape(secret), "<secret>")
 	p, h := s.open(sinks.Trusted, func(o *Options) { o.Scrub = blank.Replace })
 	act(p)
@@ -302,7 +305,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestOpen checks what is shown to the network, and which requests see everything.
+// TestOpen checks what is shown to the network, and which requests may see everything.
 func TestOpen(t *testing.T) {
 	const secret = "marker"
 	s, act := furnish(secret)
@@ -332,7 +335,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestActions checks who can act.
+// TestActions checks which requests may run an action.
 func TestActions(t *testing.T) {
 	allow := func(o *Options) { o.Actions = true }
 	for _, c := range []struct {
@@ -388,7 +391,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestBounds fills a history and asks for what it keeps.
+// TestBounds checks that a history keeps no more than its limits allow.
 func TestBounds(t *testing.T) {
 	s := &stage{}
 	s.addJob("j")
@@ -511,7 +514,7 @@ func overviewVersion(p *Page) string {
 	return l.viewOf(httptest.NewRequest("GET", "http://localhost/", nil), &url.URL{Path: "/"}, time.Now()).Version
 }
 
-// TestManyStreams opens more streams than are served, and closes them: their places are free again.
+// TestManyStreams checks that streams beyond the maximum are refused, and that closed streams make room for others.
 func TestManyStreams(t *testing.T) {
 	s := &stage{}
 	s.addJob("j")
@@ -542,7 +545,7 @@ func TestManyStreams(t *testing.T) {
 	}
 }
 
-// stuck is a response that cannot be written in time.
+// stuck is a response whose client does not receive anything.
 type stuck struct{ http.ResponseWriter }
 
 func (s stuck) SetWriteDeadline(at time.Time) error {

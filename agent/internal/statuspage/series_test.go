@@ -14,7 +14,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// shuffledBatches returns two batches of a job with many values that are equal or NaN. In the second one, series are gone, new, and in another order.
+// shuffledBatches returns two batches of a job with many values that are equal or NaN. The second one lacks some
+// series, has new ones, and has another order.
 func shuffledBatches(random *rand.Rand) (before, now metric.Batch) {
 	for _, name := range []string{"zeta_total", "alpha", "mid"} {
 		d := &metric.Desc{Name: name, Type: metric.Gauge, LabelNames: []string{"host", "zone"}}
@@ -39,7 +40,7 @@ func shuffledBatches(random *rand.Rand) (before, now metric.Batch) {
 	return before, now
 }
 
-// slowly returns what a query asks for, found in the simplest way.
+// slowly returns what a query selects. It finds the series in the simplest way.
 func slowly(before, now metric.Batch, q seriesQuery) []string {
 	old := map[string]float64{}
 	for _, f := range before.Families {
@@ -95,7 +96,7 @@ func slowly(before, now metric.Batch, q seriesQuery) []string {
 	return all
 }
 
-// TestFind compares what searches and orders return with what the simplest way returns.
+// TestFind checks that searches and sort orders return the same as the function slowly.
 func TestFind(t *testing.T) {
 	before, now := shuffledBatches(rand.New(rand.NewPCG(1, 2)))
 	h := NewHistory()
@@ -121,7 +122,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestSearchAllocates checks that a search allocates nothing for a series that it passes over.
+// TestSearchAllocates checks that a search allocates nothing for a series that does not match.
 func TestSearchAllocates(t *testing.T) {
 	b := batchOf("j", 10_000)
 	if n := testing.AllocsPerRun(5, func() { find(b, seriesQuery{search: "host-x items"}, nil) }); n > 20 {

@@ -37,7 +37,7 @@ type Problem struct {
 	Name  string    `json:"name,omitempty"` // name of the job, sink or login
 	Text  string    `json:"text"`
 	Do    string    `json:"do,omitempty"`   // what the user can do about the problem
-	Since time.Time `json:"since,omitzero"` // first failed run or request in a row, or due time, or oldest waiting sample
+	Since time.Time `json:"since,omitzero"` // time of the first failure in a row, of the due run, or of the oldest waiting sample
 }
 
 // The states of a job.
@@ -87,7 +87,7 @@ type Run struct {
 
 // JobDetail is the part of a job's state that only the page of the job shows.
 type JobDetail struct {
-	Configuration string     `json:"configuration"` // YAML, with secrets replaced by asterisks
+	Configuration string     `json:"configuration"` // YAML, with secrets replaced by <secret>
 	Sinks         []string   `json:"sinks"`
 	Requests      []Request  `json:"requests"` // the last 20 requests, newest first
 	Quota         []Quota    `json:"quota,omitempty"`

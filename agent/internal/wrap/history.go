@@ -16,8 +16,8 @@ import (
 )
 
 // History is the record of the runs of one command. All processes that run this command share it. It is stored in a folder
-// of the state directory. If it cannot be stored, it is kept in memory: the method then returns an error, but has done
-// everything else.
+// of the state directory. If it cannot be stored, it is kept in memory: a method then returns an error, but has changed the
+// values in memory.
 type History struct {
 	path string
 	id   string // ID of this run
@@ -287,7 +287,7 @@ func (h *History) countLost() {
 		if dir.Lock(runPrefix+id) != nil {
 			return false // the run has not ended
 		}
-		_ = dir.Remove(runPrefix + id) // if the file remains, it does no harm, since it is empty
+		_ = dir.Remove(runPrefix + id) // if the file remains, it does no harm, since its run is no longer in the record
 		_ = dir.Unlock()
 		h.Runs[lost]++
 		if h.Last != nil {

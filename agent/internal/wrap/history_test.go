@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// played plays a run on its own history, as a process does.
+// played records a run in a history of its own, as a process does, and returns the history.
 func played(t *testing.T, dir string, r Result) *History {
 	t.Helper()
 	h := NewHistory(dir, "a/b")
@@ -67,7 +67,8 @@ func TestHistoryAtOnce(t *testing.T) {
 	}
 }
 
-// TestHistoryLost checks that a run whose process has ended without a word is counted once, and one that runs is not.
+// TestHistoryLost checks that a run whose process has ended without calling End is counted once as lost, and that a run which still runs
+// is not.
 func TestHistoryLost(t *testing.T) {
 	dir := t.TempDir()
 	played(t, dir, Result{})
@@ -155,7 +156,7 @@ func TestStampsAscend(t *testing.T) {
 	}
 }
 
-// TestHistoryWithoutDisk checks that a directory that cannot be used costs only what is kept.
+// TestHistoryWithoutDisk checks that if the directory cannot be used, the history is only lost for later processes.
 func TestHistoryWithoutDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// api answers the jobs of the test. Each answer has the number of the answers to its job, and the latest events: with each answer
-// one more has happened.
+// api is the API that the jobs of the test ask. Each answer has the number of answers to its job so far, and the latest events of the job.
+// One more event happens with each answer.
 type api struct {
 	mu   sync.Mutex
 	jobs map[string]*asked
@@ -19,13 +19,13 @@ type api struct {
 
 // asked is what the API knows about a job.
 type asked struct {
-	answers []time.Time // their times; the last one may be on its way
-	clients []string    // the addresses that have asked, one after the other: two that take turns are there often
+	answers []time.Time // times of the answers; the last answer may still be on its way
+	clients []string    // the addresses that have asked, in order, without repetitions in a row: if two addresses alternate, each occurs many times
 	events  int
 	stopped bool // no more events happen
 }
 
-// shown is how many events an answer shows: those of some minutes.
+// shown is how many events an answer shows. This is enough for some minutes.
 const shown = 600
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +48,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for n := max(1, j.events-shown+1); n <= j.events; n++ {
 		events = append(events, n)
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"answer": len(j.answers), "events": events}) // a client that is gone has no use for the error
+	_ = json.NewEncoder(w).Encode(map[string]any{"answer": len(j.answers), "events": events}) // an error means that the client is gone
 }
 
 // add adds a job.
@@ -58,7 +58,7 @@ func (a *api) add(job string) {
 	a.jobs[job] = &asked{}
 }
 
-// stop lets no more events of jobs happen.
+// stop makes no more events of these jobs happen.
 func (a *api) stop(jobs ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -67,14 +67,14 @@ func (a *api) stop(jobs ...string) {
 	}
 }
 
-// clients returns the addresses that have asked for a job, one after the other.
+// clients returns the addresses that have asked for a job: see asked.clients.
 func (a *api) clients(job string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.jobs[job].clients)
 }
 
-// of returns how often a job has been answered, and how many events have happened.
+// of returns the times of the answers to a job, and how many events of the job have happened.
 func (a *api) of(job string) (answers []time.Time, events int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

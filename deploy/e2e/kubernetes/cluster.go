@@ -34,8 +34,8 @@ type Cluster struct {
 	dir    string
 }
 
-// Start starts a cluster in the namespaces of this process, and waits until its nodes are ready. images has, by
-// the tag of a container image, the directory with the files of the image.
+// Start starts a cluster in the namespaces of this process, and waits until its nodes are ready. images maps the tag of a container
+// image to the directory with the files of the image.
 func Start(ctx context.Context, images map[string]string) (*Cluster, error) {
 	c := &Cluster{dir: os.Getenv(workDir)}
 	if err := c.keys(); err != nil {
@@ -68,7 +68,7 @@ func Start(ctx context.Context, images map[string]string) (*Cluster, error) {
 // file returns the path of a file of the cluster.
 func (c *Cluster) file(name string) string { return filepath.Join(c.dir, name) }
 
-// users are the clients of the API server, with their groups. Each has its name as its token.
+// users returns the clients of the API server, with their groups. The token of a user is the user's name.
 func users() map[string]string {
 	all := map[string]string{"admin": "system:masters", "system:kube-controller-manager": "", "system:kube-scheduler": ""}
 	for n := range nodes {
@@ -233,7 +233,7 @@ func (c *Cluster) Kill(pod *corev1.Pod) error {
 	return p.Kill()
 }
 
-// process returns the process of the first container of a pod.
+// process returns the process ID of the first container of a pod.
 func (c *Cluster) process(pod *corev1.Pod) (pid int, err error) {
 	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
 	text, err := os.ReadFile(filepath.Join(c.dir, pod.Spec.NodeName, "containers", id, pidFile))
@@ -243,7 +243,7 @@ func (c *Cluster) process(pod *corev1.Pod) (pid int, err error) {
 	return strconv.Atoi(string(text))
 }
 
-// Cut cuts a pod off from the API server: what it sends there is lost. Join ends that.
+// Cut cuts a pod off from the API server: what it sends there is lost. The function join ends this.
 func (c *Cluster) Cut(pod *corev1.Pod) (join func() error, err error) {
 	pid, err := c.process(pod)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"k8s.io/kubectl/pkg/drain"
 )
 
-// TestMain runs the tests in namespaces of their own, or a part of the cluster.
+// TestMain runs the tests in their own namespaces. If the arguments name a part of the cluster, it runs that part instead.
 func TestMain(m *testing.M) {
 	if Part(os.Args) {
 		return
@@ -36,8 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// TestChart runs releases of the chart in a cluster, and changes them as users and clusters do. What the API has answered is compared with what
-// has arrived.
+// TestChart runs releases of the chart in a cluster, and changes them as users and clusters do. It checks that the answers of the API have
+// arrived at the receiver.
 func TestChart(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can make the namespaces, mounts and interfaces of pods")
@@ -54,10 +54,11 @@ func TestChart(t *testing.T) {
 type step struct {
 	name string
 	do   func(context.Context, *testing.T)
-	ends int // how many runs of a job it can cut off
+	ends int // the largest number of runs of a job that it can cut off
 }
 
-// run runs steps. It returns how many runs of a job they can have cut off, and false after a step that has failed.
+// run runs steps, and stops after one that fails. It returns the largest number of runs of a job that they can have cut off, and whether
+// all steps have succeeded.
 func (w *world) run(ctx context.Context, t *testing.T, steps ...step) (ends int, ok bool) {
 	for _, s := range steps {
 		began := time.Now()
@@ -100,7 +101,7 @@ func (w *world) shards(ctx context.Context, t *testing.T) {
 	}
 }
 
-// rollout is a release of two shards, with what it is made of now.
+// rollout is a release, with its current values and jobs.
 type rollout struct {
 	*world
 	*Release
@@ -109,7 +110,7 @@ type rollout struct {
 	added  string // the job that a new configuration adds
 }
 
-// upgrade upgrades the release with some values changed, and keeps them.
+// upgrade upgrades the release with some values changed, and keeps the changed values.
 func (r *rollout) upgrade(ctx context.Context, t *testing.T, changed map[string]any) {
 	t.Helper()
 	maps.Copy(r.values, changed)
@@ -187,7 +188,8 @@ func (r *rollout) reloaded(ctx context.Context, t *testing.T) {
 	}
 }
 
-// refused gives a configuration with a mistake to pods that run: they say so, and keep the last one.
+// refused gives a configuration with a mistake to running pods. They must report that they refuse it, and keep the configuration that they
+// have.
 func (r *rollout) refused(ctx context.Context, t *testing.T) {
 	before, good := r.starts(ctx, t), r.values["config"]
 	r.upgrade(ctx, t, map[string]any{"config": r.bad()})
@@ -207,7 +209,7 @@ func (r *rollout) bad() map[string]any {
 	return bad
 }
 
-// loaded returns an error unless all shards say of their configuration that it is the wanted one.
+// loaded returns an error unless cton_config_last_reload_successful has the wanted value for both shards.
 func (r *rollout) loaded(want float64) error {
 	for _, shard := range []string{"1", "2"} {
 		got, err := r.receiver.last("cton_config_last_reload_successful", map[string]string{"shard": shard})
@@ -221,7 +223,7 @@ func (r *rollout) loaded(want float64) error {
 	return nil
 }
 
-// rolledBack upgrades to new pods with a configuration that they refuse.
+// rolledBack upgrades to new pods with a configuration that they refuse, and checks that helm rolls the upgrade back.
 func (r *rollout) rolledBack(ctx context.Context, t *testing.T) {
 	good := r.values["image"].(map[string]any)["tag"].(string)
 	bad := maps.Clone(r.values)
@@ -231,7 +233,7 @@ func (r *rollout) rolledBack(ctx context.Context, t *testing.T) {
 	if err == nil {
 		t.Fatal("the upgrade says that it worked")
 	}
-	// Helm does not wait for the end of the rollback if it sees that the bad pod has the phase Failed, which is so for a moment before it is gone.
+	// For a moment before it is gone, the bad pod has the phase Failed. If Helm sees this, it does not wait for the end of the rollback.
 	if text := err.Error(); !strings.Contains(text, "has been rolled back") && !strings.Contains(text, "status: Failed, message: 1 pods have failed") {
 		t.Errorf("the upgrade is not rolled back: %v", err)
 	}

@@ -35,7 +35,7 @@ type container struct {
 	code     int
 }
 
-// pidFile has the process of a container, for the test that kills it.
+// pidFile is the name of the file with the process ID of a container. A test that kills the container reads the file.
 const pidFile = "pid"
 
 // start starts the process, which enters its namespaces by itself: see becomeContainer.
@@ -83,7 +83,7 @@ func (c *container) log() string {
 	return filepath.Join(c.sandbox.config.LogDirectory, c.config.LogPath)
 }
 
-// stop ends the process, and kills it after a time.
+// stop asks the process to end, and kills it if it has not ended after the time grace.
 func (c *container) stop(grace time.Duration) {
 	c.mu.Lock()
 	process := c.process

@@ -1,5 +1,5 @@
-// Package kubernetes runs a Kubernetes cluster on this machine and tests the Helm chart in it: installed, upgraded, rolled back, with
-// pods that are killed, moved and added. make e2e-kubernetes starts it.
+// Package kubernetes runs a Kubernetes cluster on this machine and tests the Helm chart in it. The tests install, upgrade and roll back the
+// chart, and kill, move and add pods. The command make e2e-kubernetes starts them.
 //
 // The test binary contains all programs of the cluster: etcd, the API server, the controllers, the scheduler, and two nodes. Each is a
 // process that runs the binary again with the name of its part. They and the pods have process, mount and network namespaces of their own,

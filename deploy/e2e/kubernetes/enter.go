@@ -98,7 +98,7 @@ func (p *containerProcess) enterRoot() error {
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
-	if err := unix.PivotRoot(".", "."); err != nil { // this mounts the old root over the new one; Unmount then removes it
+	if err := unix.PivotRoot(".", "."); err != nil { // this mounts the old root over the new root; the call of Unmount then removes the old root
 		return fmt.Errorf("change the root: %w", err)
 	}
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
@@ -152,7 +152,7 @@ func (m containerMount) mount(root string) error {
 	return unix.Mount("", to, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 }
 
-// execute becomes the container's user and replaces this program by the command. Without root, no capability is left.
+// execute changes to the container's user and replaces this program by the command. If that user is not root, no capability is left.
 func (p *containerProcess) execute() error {
 	if err := syscall.Setgroups(p.Groups); err != nil {
 		return err

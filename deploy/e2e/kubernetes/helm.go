@@ -14,7 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
-// Release is a release of a chart, as with the command helm.
+// Release is a release of a chart. Its methods do the same as the command helm.
 type Release struct {
 	name, namespace string
 	chart           string // directory of the chart

@@ -10,11 +10,11 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// imageUser is the user that the image names, as in deploy/container/Dockerfile.
+// imageUser is the ID of the user in the image, as in deploy/container/Dockerfile.
 const imageUser = 65532
 
-// images are the images on a node. Each is a directory with the files of the image, named by its tag. It implements the image service
-// of the container runtime interface.
+// images implements the image service of the container runtime interface. Each image is a directory below dir with the files of the image.
+// The directory has the tag of the image as its name.
 type images struct{ dir string }
 
 // root returns the directory of an image.

@@ -11,7 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// kinds runs a release of kind Deployment, which remembers nothing over restarts, and one of kind CronJob with a volume, which runs each minute.
+// kinds runs two releases: one of kind Deployment, which keeps no state over restarts, and one of kind CronJob with a volume, which runs
+// each minute.
 func (w *world) kinds(ctx context.Context, t *testing.T) {
 	cron := &rollout{world: w, Release: w.release(t, "cton-cron"), jobs: []string{"reports"}}
 	cron.values = map[string]any{
@@ -51,7 +52,7 @@ func (w *world) kinds(ctx context.Context, t *testing.T) {
 	}
 }
 
-// restarted kills the process of the only pod.
+// restarted kills the process of the only pod, and checks that it is started again.
 func (r *rollout) restarted(ctx context.Context, t *testing.T) {
 	before := r.pods(ctx, t, r.name)
 	if len(before) != 1 {
@@ -69,7 +70,7 @@ func (r *rollout) restarted(ctx context.Context, t *testing.T) {
 	r.arrives(ctx, t, r.jobs...)
 }
 
-// byHand does kubectl create job --from=cronjob/cton-cron.
+// byHand does the same as kubectl create job --from=cronjob/cton-cron, and waits until the job has succeeded.
 func (r *rollout) byHand(ctx context.Context, t *testing.T) {
 	c, err := r.Client.BatchV1().CronJobs(namespace).Get(ctx, r.name, metav1.GetOptions{})
 	if err != nil {
@@ -96,8 +97,8 @@ func (r *rollout) byHand(ctx context.Context, t *testing.T) {
 	})
 }
 
-// judgeStarts waits until all events of a job have been counted. Its pods keep no state, so each pod counts from zero: the total of a pod
-// must start later than that of the pod before, and must never decrease.
+// judgeStarts waits until all events of a job have been counted. Its pods keep no state, so each pod counts from zero. The start timestamp
+// of a pod's total must be later than that of the previous pod, and no total may decrease.
 func (w *world) judgeStarts(ctx context.Context, t *testing.T, job string) {
 	t.Helper()
 	counted, events := w.counted(ctx, t, job)

@@ -19,7 +19,8 @@ import (
 	kubeletutil "k8s.io/kubernetes/pkg/kubelet/util"
 )
 
-// hostKubelet is the kubelet of Kubernetes, with the container runtime of this package, without cgroups and without statistics of the machine.
+// hostKubelet is the kubelet of Kubernetes, with the container runtime of this package. It has no cgroups and no statistics of the
+// machine.
 type hostKubelet struct {
 	server  *options.KubeletServer
 	client  *clientset.Clientset
@@ -61,7 +62,7 @@ func newKubelet(number, dir, kubeconfig string) (*hostKubelet, error) {
 	c.CgroupsPerQOS, c.EnforceNodeAllocatable = false, nil // there are no cgroups
 	c.EvictionHard, c.LocalStorageCapacityIsolation = map[string]string{}, false
 	c.FailSwapOn, c.EnableControllerAttachDetach = false, false
-	c.SyncFrequency.Duration = time.Second // how soon a changed ConfigMap is in its volume; the default of a minute only makes the test slow
+	c.SyncFrequency.Duration = time.Second // how soon a changed ConfigMap is in its volume; with the default of a minute, the test would be slow
 	c.NodeStatusUpdateFrequency.Duration = 2 * time.Second
 	c.ContainerRuntimeEndpoint = "unix:///in/this/process"
 	s.KubeletConfiguration = *c

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// leased is a release of two pods, of which the holder of a lease runs the jobs.
+// leased is a release of two pods. The pod that holds a lease runs the jobs.
 type leased struct {
 	*world
 	*Release
@@ -21,7 +21,7 @@ type leased struct {
 	hands int // how often the lease was handed over
 }
 
-// lease runs a release of two pods for the same jobs, and takes the holder of the lease away in several ways.
+// lease runs a release of two pods for the same jobs, and makes the holder of the lease unavailable in several ways.
 func (w *world) lease(ctx context.Context, t *testing.T) {
 	const name = "cton-lease"
 	l := &leased{world: w, Release: w.release(t, name), jobs: []string{"calls", "rooms"}}
@@ -55,7 +55,7 @@ func (w *world) lease(ctx context.Context, t *testing.T) {
 	}
 }
 
-// holder returns the pod that holds the lease.
+// holder returns the name of the pod that holds the lease.
 func (l *leased) holder(ctx context.Context) (string, error) {
 	lease, err := l.Client.CoordinationV1().Leases(namespace).Get(ctx, l.name, metav1.GetOptions{})
 	if err != nil {
@@ -68,7 +68,8 @@ func (l *leased) holder(ctx context.Context) (string, error) {
 	return pod, nil
 }
 
-// handOver takes the holder away, and checks that the other pod has the lease and runs the jobs within a time.
+// handOver calls the function away, which makes the holder unavailable. It checks that the other pod has the lease and runs the jobs within
+// the time limit.
 func (l *leased) handOver(ctx context.Context, t *testing.T, limit time.Duration, away func(pod string)) {
 	t.Helper()
 	before, err := l.holder(ctx)
@@ -105,7 +106,7 @@ func (l *leased) handOver(ctx context.Context, t *testing.T, limit time.Duration
 	}
 }
 
-// both waits until both pods are ready.
+// both waits until the two pods are ready.
 func (l *leased) both(ctx context.Context, t *testing.T) {
 	t.Helper()
 	l.until(ctx, t, "both pods are ready", func() error {
@@ -142,7 +143,8 @@ func (l *leased) deleted(ctx context.Context, t *testing.T) {
 	l.both(ctx, t)
 }
 
-// cut cuts the holder off from the API server, but not from what it asks and where it sends to. It stops its jobs, and stands by afterwards.
+// cut cuts the holder off from the API server, but not from the API that its jobs ask or from the receiver. The holder must stop its jobs,
+// and stand by afterwards.
 func (l *leased) cut(ctx context.Context, t *testing.T) {
 	var pod string
 	join := func() error { return nil }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// workDir is the variable of the environment that says that the process is inside the namespaces, and where it can write.
+// workDir is the name of an environment variable. It is set in processes inside the namespaces, to the directory where they can write.
 const workDir = "CTON_CLUSTER_DIR"
 
 // Addresses in the network of the cluster.
@@ -25,8 +25,8 @@ const (
 	prefixOfNodes = "10.44.0.1%d" // addresses of the kubelets
 )
 
-// Isolate runs this program again in namespaces of its own and returns its exit code. When the program there ends, or this process dies, the kernel
-// ends all processes in the namespaces. If the kernel does not allow this, it returns an error.
+// Isolate runs this program again in new namespaces and returns its exit code. When that program ends, or this process dies, the kernel
+// ends all processes in the namespaces. Isolate returns an error if the kernel does not allow new namespaces.
 func Isolate() (int, error) {
 	runtime.LockOSThread() // the kernel kills the child when the thread that has started it ends
 	dir, err := os.MkdirTemp("", "cton-cluster-")
@@ -78,7 +78,7 @@ func Settle() error {
 // nodeAddress returns the address of the kubelet of a node, counted from 0.
 func nodeAddress(n int) string { return fmt.Sprintf(prefixOfNodes, n) }
 
-// up gives a network interface its addresses and switches it on.
+// up gives a network interface its addresses and brings it up.
 func up(name string, addresses ...string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {

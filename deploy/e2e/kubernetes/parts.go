@@ -40,7 +40,7 @@ func Part(args []string) bool {
 	return true
 }
 
-// command runs a program of Kubernetes.
+// command runs a program of Kubernetes, which does not end normally, so that it always returns an error.
 func command(c *cobra.Command, args []string) error {
 	c.SetArgs(args)
 	return fmt.Errorf("ended with code %d", cli.Run(c))

@@ -21,7 +21,7 @@ type receiver struct {
 	series map[string]*series
 }
 
-// series is the samples of one series.
+// series has the samples of one series, in the order of arrival.
 type series struct {
 	labels  map[string]string
 	samples []sample
@@ -29,7 +29,7 @@ type series struct {
 
 // sample is one sample. The times are in milliseconds.
 type sample struct {
-	at, since int64 // since is the start timestamp of the series
+	at, since int64 // since is the start timestamp
 	value     float64
 }
 
@@ -92,8 +92,8 @@ func startOf(s *writev2.Sample) int64 {
 	return 0
 }
 
-// of returns the samples of all series of a metric that have the labels, by time, without staleness markers. A sample that has arrived twice is there
-// once. If one time has two values, or the samples of a series have not arrived by time, it returns an error.
+// of returns the samples of all series of a metric that have the labels, sorted by time, without staleness markers. A sample that has
+// arrived twice is returned once. If there are two different values with the same time, of also returns an error.
 func (r *receiver) of(metric string, labels map[string]string) (all []sample, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,9 +14,9 @@ import (
 	fake "k8s.io/cri-api/pkg/apis/testing"
 )
 
-// containerRuntime implements the container runtime interface: each pod has a network namespace, and each container is a process in
-// namespaces of its own. What it does not implement (exec, attach, port-forward, checkpoints, statistics) comes from the fake of the
-// interface.
+// containerRuntime implements the container runtime interface. Each pod has a network namespace, and each container is a process in its
+// own namespaces of other kinds. What containerRuntime does not implement (exec, attach, port-forward, checkpoints, statistics) is left to
+// FakeRuntimeService.
 type containerRuntime struct {
 	*fake.FakeRuntimeService
 	dir    string // the directory of this node
@@ -126,7 +126,7 @@ func (r *containerRuntime) RemovePodSandbox(ctx context.Context, id string) erro
 	return nil
 }
 
-// state returns whether the pod's network exists.
+// state returns the state of the sandbox: it is ready as long as the pod's network exists.
 func (s *sandbox) state() runtimeapi.PodSandboxState {
 	if s.namespace == nil {
 		return runtimeapi.PodSandboxState_SANDBOX_NOTREADY
@@ -212,7 +212,7 @@ func (r *containerRuntime) StartContainer(_ context.Context, id string) error {
 	return c.start()
 }
 
-// StopContainer ends the process of a container: it is killed after the timeout in seconds.
+// StopContainer ends the process of a container. If the process has not ended after the timeout, in seconds, it is killed.
 func (r *containerRuntime) StopContainer(_ context.Context, id string, timeout int64) error {
 	c, err := r.container(id)
 	if err != nil {

@@ -24,7 +24,7 @@ const (
 	receiverAddress = hostAddress + ":9002"
 )
 
-// patience is how long the test waits for something that takes seconds on a machine with nothing else to do.
+// patience is how long the test waits for something that only takes seconds on an idle machine.
 const patience = 4 * time.Minute
 
 // namespace is where the releases are. It enforces the restricted Pod Security Standard.
@@ -33,7 +33,7 @@ const namespace = "monitoring"
 // firstTag and secondTag are the tags of the image. Both have the same program.
 const firstTag, secondTag = "first", "second"
 
-// world is a cluster with an API to ask and a receiver of what is measured.
+// world is a cluster, with the API that jobs ask and the receiver of their samples.
 type world struct {
 	*Cluster
 	api      *api
@@ -88,7 +88,8 @@ func imageOf(t *testing.T) string {
 	return dir
 }
 
-// volumes makes a volume for each of some pods of a release, and a claim for one that all pods share.
+// volumes makes a volume for each pod of a release, and one more, which all pods share. It returns the name of the claim for the shared
+// volume.
 func (w *world) volumes(ctx context.Context, t *testing.T, release string, pods int) (claim string) {
 	t.Helper()
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
@@ -101,7 +102,7 @@ func (w *world) volumes(ctx context.Context, t *testing.T, release string, pods 
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chmod(dir, 0o777); err != nil { // a volume of this kind keeps its rights
+		if err := os.Chmod(dir, 0o777); err != nil { // Kubernetes does not change the permissions of a volume of this kind
 			t.Fatal(err)
 		}
 		_, err := w.Client.CoreV1().PersistentVolumes().Create(ctx, &corev1.PersistentVolume{
@@ -170,7 +171,7 @@ func (w *world) pods(ctx context.Context, t *testing.T, release string) (all []c
 	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
 }
 
-// until waits until the answer is nil.
+// until calls ask until it returns nil.
 func (w *world) until(ctx context.Context, t *testing.T, what string, ask func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -182,7 +183,7 @@ func (w *world) until(ctx context.Context, t *testing.T, what string, ask func()
 	t.Logf("%s: %s", what, time.Since(began).Round(100*time.Millisecond))
 }
 
-// arrives waits until answers to each job that are given from now on have arrived at the receiver.
+// arrives waits, for each job, until an answer that the API gives from now on has arrived at the receiver.
 func (w *world) arrives(ctx context.Context, t *testing.T, jobs ...string) {
 	t.Helper()
 	for _, job := range jobs {
@@ -244,8 +245,8 @@ func (w *world) counted(ctx context.Context, t *testing.T, job string) (total []
 	return total, events
 }
 
-// judge waits until all events have been counted, and checks every sample of the jobs. A run that a pod was in the middle of when it
-// ended leaves no trace, so an answer may be missing for each such end; ends is how many there were at most.
+// judge waits until all events have been counted, and checks every sample of the jobs. If a pod ends in the middle of a run, the run leaves
+// no trace, and the answer to it is missing. ends is the largest number of such runs.
 func (w *world) judge(ctx context.Context, t *testing.T, ends int, jobs ...string) {
 	t.Helper()
 	for _, job := range jobs {
@@ -262,7 +263,8 @@ func (w *world) judge(ctx context.Context, t *testing.T, ends int, jobs ...strin
 	}
 }
 
-// judgeAnswers checks that each answer to a job has arrived once, in order and at its time.
+// judgeAnswers checks that each answer to a job has arrived, except for the runs that were cut off, and that the times of the samples are
+// those of the answers, in the same order.
 func (w *world) judgeAnswers(t *testing.T, ends int, job string) {
 	t.Helper()
 	samples, err := w.receiver.of("test_answer", map[string]string{"job": job})

@@ -75,7 +75,7 @@ func decode(t *testing.T, manifest string) runtime.Object {
 	return o
 }
 
-// podOf returns the specification of the pods that an object makes, nil if it makes none.
+// podOf returns the specification of the pods that an object creates, or nil if it creates no pods.
 func podOf(o runtime.Object) *corev1.PodSpec {
 	switch o := o.(type) {
 	case *appsv1.Deployment:
@@ -90,7 +90,7 @@ func podOf(o runtime.Object) *corev1.PodSpec {
 	return nil
 }
 
-// TestChart renders the chart for each file of values, and decodes each manifest.
+// TestChart checks the manifests that the chart has for each file of values.
 func TestChart(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -134,8 +134,8 @@ func TestChart(t *testing.T) {
 	}
 }
 
-// checkPod checks what every pod must have: what the restricted Pod Security Standard demands, no token, probes, and volumes for
-// all mounts.
+// checkPod checks what every pod must have: the settings that the restricted Pod Security Standard demands, no token, probes, and volumes
+// for all mounts.
 func checkPod(t *testing.T, pod *corev1.PodSpec, name string) {
 	c := pod.Containers[0]
 	s := c.SecurityContext
@@ -206,8 +206,8 @@ func checkLease(t *testing.T, manifests []string) {
 	}
 }
 
-// checkShards checks that a StatefulSet has as many pods as shards, and that each pod knows its own. Two pods that are no shards have a
-// lease, or a name each.
+// checkShards checks that a StatefulSet has as many pods as shards, and that each pod knows its shard. Pods with a lease, or with the
+// variable POD_NAME (pair.enabled), are not shards: there must be two of them.
 func checkShards(t *testing.T, s *appsv1.StatefulSet) {
 	c := &s.Spec.Template.Spec.Containers[0]
 	if variable(c, "CTON_LEASE") != "" || slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "POD_NAME" }) {
@@ -225,7 +225,7 @@ func checkShards(t *testing.T, s *appsv1.StatefulSet) {
 	}
 }
 
-// checkConfig lets the binary check the configuration, if CTON names one.
+// checkConfig checks the configuration with the binary that the variable CTON names. It does nothing if CTON is not set.
 func checkConfig(t *testing.T, config string) {
 	cton := os.Getenv("CTON")
 	if cton == "" {
@@ -243,7 +243,7 @@ func checkConfig(t *testing.T, config string) {
 	}
 }
 
-// checkPlain compares the manifests, without the test's pod, with those of deploy/kubernetes. go test -update writes them.
+// checkPlain compares the manifests, without the pod of helm test, with those in deploy/kubernetes. With -update it writes them there.
 func checkPlain(t *testing.T, name string, manifests []string) {
 	var plain []string
 	for _, m := range manifests {
@@ -279,7 +279,7 @@ func without(text string, words ...string) string {
 	return b.String()
 }
 
-// TestGuide renders the values that the guide shows.
+// TestGuide checks that the chart can be rendered with the values that the guide shows, and that each StatefulSet has the right shards.
 func TestGuide(t *testing.T) {
 	guide, err := os.ReadFile("../../guides/kubernetes.md")
 	if err != nil {
@@ -303,7 +303,7 @@ func TestGuide(t *testing.T) {
 	}
 }
 
-// TestMistakes checks that a mistake in the values is an error that names it.
+// TestMistakes checks that a mistake in the values causes an error that names the mistake.
 func TestMistakes(t *testing.T) {
 	for values, want := range map[string]string{
 		"kind: DaemonSet":        "kind",

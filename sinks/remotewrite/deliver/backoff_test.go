@@ -31,7 +31,7 @@ func TestPace(t *testing.T) {
 		first := began.Add(-6 * time.Hour)
 		for at := first; at.Before(began); at = at.Add(time.Minute) {
 			p.wait(t.Context(), at)
-			p.wait(t.Context(), at) // of the same batch
+			p.wait(t.Context(), at) // another record of the same batch
 		}
 		if took := time.Since(began); took < 5*time.Minute || took > 6*time.Minute {
 			t.Errorf("six hours took %s", took)
@@ -58,7 +58,7 @@ func TestPace(t *testing.T) {
 	})
 }
 
-// Live records between those of a backlog, as with newest_first, do not delay it.
+// TestLiveRecordsDoNotCount checks that live records between those of a backlog, as with newest_first, do not delay the backlog.
 func TestLiveRecordsDoNotCount(t *testing.T) {
 	var p pace
 	now := time.Unix(1_000_000, 0)
@@ -72,7 +72,7 @@ func TestLiveRecordsDoNotCount(t *testing.T) {
 	}
 }
 
-// The time that a request takes counts as part of the pause.
+// TestSlowReceiver checks that the time that a request takes counts as part of the pause.
 func TestSlowReceiver(t *testing.T) {
 	var p pace
 	now := time.Unix(1_000_000, 0)

@@ -81,8 +81,8 @@ func (c *chunk) convert(to wire.Protocol) error {
 	return err
 }
 
-// keep removes the items for which keep returns false, and returns the number of samples removed. If no samples would remain, it removes
-// nothing.
+// keep removes the items for which the function keep returns false, and returns the number of samples removed. If no samples would remain,
+// it removes nothing.
 func (c *chunk) keep(q wire.Request, keep func(*wire.Item) bool) (leftOut int) {
 	rest, err := q.Rewrite(q.Protocol, keep)
 	if err != nil || rest.Counts.Total() == 0 || rest.Counts.Total() == q.Counts.Total() {

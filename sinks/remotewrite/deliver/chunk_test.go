@@ -9,7 +9,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// A probe, whose samples are counted already, is still one after it is converted to the other protocol.
+// TestProbeIsConverted checks that a probe, whose samples are already counted, is still a probe after its conversion to the other
+// protocol.
 func TestProbeIsConverted(t *testing.T) {
 	table := wire.NewTable()
 	s := table.Series([]metric.Label{{Name: "__name__", Value: "x"}}, &metric.Desc{Name: "x"})

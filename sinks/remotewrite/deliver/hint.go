@@ -2,8 +2,8 @@ package deliver
 
 import "strings"
 
-// hintRule says what to do about a rejection. It applies if the text of the response contains words, which are in lower case. If words is
-// "", it applies to the status code.
+// hintRule says what to do about a rejection. It applies if the text of the response contains the text in the field words, which is in
+// lower case. If this field is "", the rule applies to the status code.
 type hintRule struct {
 	code  int
 	words string

@@ -20,8 +20,8 @@ const (
 	maxJoined  = 1000 // maximum number of records in a request
 )
 
-// joined returns the record first and records behind it in the queue that fit into the same request, in the order in which they were
-// queued.
+// joined returns a record, the first one, and those records behind it in the queue that fit into the same request, in the order in which
+// they were queued.
 func (s *Sender) joined(q *spool.Queue, first spool.Record) []spool.Record {
 	all := []spool.Record{first}
 	if first.Samples+first.Histograms > s.options.MaxJoin/2 || !s.joining.allowed(time.Now()) {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestOutageReminds checks that an outage of two days is logged four times, also if its requests end at the same time, and its end once.
+// TestOutageReminds checks that an outage of two days is logged four times, even if requests end at the same time, and that its end is
+// logged once.
 func TestOutageReminds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

@@ -139,8 +139,8 @@ func (s *suspects) empty() bool {
 	return len(s.all) == 0
 }
 
-// in returns the suspects among the series of a request. alone is the suspect that has not been sent alone for the longest time. For this
-// suspect, in records now as the time when it was sent alone, since the caller sends it.
+// in returns the suspects among the series of a request. alone is the suspect that has not been sent alone for the longest time. Since the
+// caller then sends it alone, its time for this becomes now.
 func (s *suspects) in(q wire.Request, now time.Time) (found map[uint64]bool, alone uint64) {
 	found = map[uint64]bool{}
 	s.mu.Lock()

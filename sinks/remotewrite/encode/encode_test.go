@@ -26,7 +26,8 @@ func TestFormatBound(t *testing.T) {
 	}
 }
 
-// The metadata of a family is due once in each interval. A family that is no longer sent is forgotten.
+// TestMetadataSchedule checks that the metadata of a family is due once in each interval, and that a family that is no longer sent
+// is forgotten.
 func TestMetadataSchedule(t *testing.T) {
 	a, b := &metric.Desc{Name: "a"}, &metric.Desc{Name: "b"}
 	var m metadataSchedule
@@ -50,8 +51,8 @@ func TestMetadataSchedule(t *testing.T) {
 	}
 }
 
-// Closed series are remembered for a time and up to a number. A zero is not sent if a forgotten series may have samples
-// after it.
+// TestClosedSeriesAreForgotten checks that closed series are remembered for a time and up to a number, and that a zero is not sent
+// for a forgotten series that may have later samples.
 func TestClosedSeriesAreForgotten(t *testing.T) {
 	now := time.UnixMilli(1e12)
 	r := newRegistry(now)
@@ -80,7 +81,7 @@ func TestClosedSeriesAreForgotten(t *testing.T) {
 	}
 }
 
-// Two series with the same hash are two series.
+// TestHashesCollide checks that two series with the same hash stay two series.
 func TestHashesCollide(t *testing.T) {
 	r := newRegistry(time.UnixMilli(0))
 	d := &metric.Desc{Name: "x"}
@@ -93,7 +94,8 @@ func TestHashesCollide(t *testing.T) {
 	}
 }
 
-// A series that continues is one series, over a reload too. One that ends is closed, and so is its job.
+// TestEndedSeriesAreClosed checks that a series that continues is one series, also over a reload, and that a series that ends is
+// closed. A job without series is forgotten.
 func TestEndedSeriesAreClosed(t *testing.T) {
 	e := New(Options{
 		Target: func(job string) []metric.Label { return []metric.Label{{Name: "job", Value: job}} },
@@ -102,7 +104,7 @@ func TestEndedSeriesAreClosed(t *testing.T) {
 	at := time.Now()
 	encode := func(rooms ...string) (samples int) {
 		at = at.Add(time.Second)
-		d := &metric.Desc{Name: "x", Type: metric.Gauge, LabelNames: []string{"room"}} // a new one, as after a reload
+		d := &metric.Desc{Name: "x", Type: metric.Gauge, LabelNames: []string{"room"}} // a new description, as after a reload
 		f := metric.Family{Desc: d}
 		for _, room := range rooms {
 			f.Series = append(f.Series, metric.Series{Labels: d.LabelSet([]string{room}), Value: 1})
@@ -118,7 +120,7 @@ func TestEndedSeriesAreClosed(t *testing.T) {
 	}{
 		{[]string{"a", "b"}, 2, 2, 1},
 		{[]string{"a", "b"}, 2, 2, 1},
-		{[]string{"b"}, 2, 1, 1}, // and a marker
+		{[]string{"b"}, 2, 1, 1}, // a sample and a marker
 		{nil, 1, 0, 0},
 		{nil, 0, 0, 0},
 	} {

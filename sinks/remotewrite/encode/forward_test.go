@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// TestForward checks that samples of others go into requests as they came: order, times, values and markers; and that external labels
+// TestForward checks that samples of other senders go into requests unchanged (order, times, values and markers), and that external labels
 // are added and relabelling is done.
 func TestForward(t *testing.T) {
 	for _, p := range []wire.Protocol{wire.V1, wire.V2} {
@@ -33,7 +33,7 @@ func TestForward(t *testing.T) {
 			{Labels: a, Samples: []metric.StreamSample{{Time: now + maxAhead.Milliseconds() + 60_000}}},
 			{Labels: []metric.Label{{Name: "__name__", Value: "took"}}, Samples: []metric.StreamSample{{Time: now, Histogram: &metric.HistogramValue{Sum: staleNaN(), Native: &metric.NativeBuckets{}}}}},
 		}
-		for range 2 { // the second time as well: these are not samples of a batch
+		for range 2 { // the same samples are also accepted a second time: these are not samples of a batch
 			got := map[string][]string{}
 			for _, r := range e.Forward(stream, Format{Protocol: p, MaxBytes: 1 << 20}) {
 				raw, err := snappy.Decode(nil, r.Payload)

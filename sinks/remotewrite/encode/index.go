@@ -12,7 +12,7 @@ type index struct {
 // minSlots is the minimum number of slots of an index that is not empty.
 const minSlots = 8
 
-// home returns the slot in which the search for a hash begins, next the slot after one.
+// home returns the slot in which the search for a hash begins. The method next returns the slot to search after a slot.
 func (x *index) home(hash uint64) int {
 	high, _ := bits.Mul64(hash, uint64(len(x.slots)))
 	return int(high)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// An index holds the same series as a map, whatever is added and removed. Few different hashes, at both ends of the range, make series
-// share a home and searches go over the end of the table.
+// TestIndexIsLikeAMap checks that an index has the same series as a map, whatever is added and removed. There are only few different
+// hashes, at both ends of the range, so that series share a home and searches go over the end of the table.
 func TestIndexIsLikeAMap(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 0))

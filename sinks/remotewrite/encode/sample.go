@@ -71,7 +71,7 @@ func (b *sampleBuffer) add(m sample, x extra) {
 	b.samples = append(b.samples, m)
 }
 
-// since returns the range that begins at the index from and ends with the last sample.
+// since returns the range of the samples from an index to the last sample.
 func (b *sampleBuffer) since(from int) sampleRange {
 	return sampleRange{int32(from), int32(len(b.samples))}
 }

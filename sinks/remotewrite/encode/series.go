@@ -46,7 +46,8 @@ func (r *registry) exemplarKey(e *metric.Exemplar) uint64 {
 	return h.Sum64()
 }
 
-// marker returns a staleness marker for the series, which is this part of its group. The marker is newer than the last sample, even if the clock was set back.
+// marker returns a staleness marker for the series, which is this part of its group. The marker is newer than the last sample, even if the
+// clock was set back.
 func (s *series) marker(part int, at int64) (sample, extra) {
 	s.last = max(at, s.last+1)
 	m, more := sample{part: int32(part), time: s.last, value: staleNaN()}, extra{}

@@ -21,8 +21,8 @@ type history struct {
 	queue *Queue
 	log   bytes.Buffer
 
-	puts    int            // records so far; each has its number as its payload
-	shard   map[string]int // of each record
+	puts    int            // number of records so far; the payload of each is its number
+	shard   map[string]int // shard of each record
 	fate    map[string]fate
 	reasons map[Reason]int
 }
@@ -61,7 +61,7 @@ func (p *history) open() {
 	p.queue.tryOpen()
 }
 
-// put puts n records. Their number of samples is their number too.
+// put puts n records. The number of samples in record i is i.
 func (p *history) put(n int, dice *rand.Rand) {
 	var records []Record
 	for range n {
@@ -111,7 +111,8 @@ func (p *history) act(dice *rand.Rand, steps int) {
 				p.queue.Return(r.ID)
 			}
 		case 7:
-			// Not while the disk fails: records in memory would be lost, and files that could not be removed would come back.
+			// The queue is not closed while the disk fails: records in memory would be lost, and files that could not be removed would come
+			// back.
 			if p.queue.Put(); p.queue.index.memory == 0 && p.queue.failing.Err == nil {
 				if err := p.queue.Close(); err != nil {
 					p.Error(err)
@@ -232,7 +233,7 @@ func TestDiskFails(t *testing.T) {
 		d := disktest.New(seed)
 		p := newHistory(t, d)
 		if seed%5 == 0 {
-			from = 1 + dice.IntN(4) // it cannot be opened
+			from = 1 + dice.IntN(4) // the directory cannot be opened
 		}
 		d.Fail = func(op disktest.Op) error {
 			if op.Number < from || op.Number >= from+length {
@@ -246,7 +247,7 @@ func TestDiskFails(t *testing.T) {
 			stop = from + 1 + dice.IntN(length+20)
 		}
 		d.Run(stop, func() { p.act(dice, 60) })
-		if crash { // with the disk as it is
+		if crash { // whether or not the disk fails at that moment
 			safe := map[string]bool{}
 			for name, f := range p.fate {
 				safe[name] = f == onDisk

@@ -23,7 +23,8 @@ func listed(all []Listed) string {
 	return strings.Join(texts, ", ")
 }
 
-// spoiled returns an open spool with three records. Spoil has changed the file of the second while no queue was open.
+// spoiled returns an open spool with three records. The function spoil has changed the file of the second one while no queue was
+// open.
 func spoiled(t *testing.T, spoil func(dir, second string)) (b *harness, dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "new", "spool")
@@ -93,7 +94,7 @@ func TestSpoiledFiles(t *testing.T) {
 	}
 }
 
-// TestEveryBitCounts flips each bit of a file: the record is not sent.
+// TestEveryBitCounts flips each bit of a file, and checks that the record is then not sent.
 func TestEveryBitCounts(t *testing.T) {
 	r := recordOf(20)
 	r.ID, r.Bytes = 1, 20
@@ -110,7 +111,7 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
-// TestStrangeFiles checks which files of others stay, and which are set aside.
+// TestStrangeFiles checks which files that are not records stay, and which are set aside.
 func TestStrangeFiles(t *testing.T) {
 	b, dir := spoiled(t, func(dir, second string) {
 		name := filepath.Base(second)
@@ -261,7 +262,7 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkSend is Next and Ack of a record of 60 kB, with a queue of 1,000 behind it.
+// BenchmarkSend measures Next and Ack of a record of 60 kB, with a queue of 1,000 behind it.
 func BenchmarkSend(b *testing.B) {
 	h := &harness{}
 	q := Open(b.TempDir(), h.options(nil))

@@ -242,9 +242,9 @@ func (q *Queue) takeAll() {
 	q.finish(q.boundDisk(nil))
 }
 
-// inboxNames returns the names of the records in the inbox, oldest first. Guests add names meanwhile, and a directory that is read at such
-// a moment may show a name and not the one that was added before it. So the directory is read until no name has been added that is older
-// than the newest of the first reading.
+// inboxNames returns the names of the records in the inbox, oldest first. If guests add names while the directory is read, the result of
+// this reading may contain a name but not an older one. So inboxNames reads the directory again, until a reading has the same names up to
+// the newest name of the previous reading.
 func (q *Queue) inboxNames() []string {
 	if q.guest.inbox == nil {
 		return nil

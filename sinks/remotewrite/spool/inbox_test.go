@@ -49,7 +49,7 @@ func sent(t *testing.T, q *Queue, n int) string {
 	return strings.Join(all, " ")
 }
 
-// TestGuests puts records of three processes into one spool. One sends all of them, in order.
+// TestGuests checks that one of three processes that put records into one spool sends all records, in order.
 func TestGuests(t *testing.T) {
 	dir := t.TempDir()
 	owner, a, b := openShared(t, dir, "x"), openShared(t, dir, "x"), openShared(t, dir, "x")
@@ -75,7 +75,8 @@ func TestGuests(t *testing.T) {
 	}
 }
 
-// TestGuestsTurn ends an owner that has not sent everything: a guest takes over all of it, and sends it before its own.
+// TestGuestsTurn ends an owner that has not sent everything. It checks that a guest takes over the remaining records, and sends
+// them before its own.
 func TestGuestsTurn(t *testing.T) {
 	dir := t.TempDir()
 	owner, a, b := openShared(t, dir, "x"), openShared(t, dir, "x"), openShared(t, dir, "x")

@@ -206,9 +206,9 @@ func (x *index) expired(before int64) (all []*entry) {
 	return all
 }
 
-// move adds by milliseconds to the times when records were put, because the clock has jumped by that time. If by is negative, the
-// times of records of earlier processes stay unchanged: the jump may have corrected a clock that was ahead, so that these records
-// seemed too old.
+// move adds the duration by (milliseconds) to the times when records were put, because the clock has jumped by this duration. If
+// it is negative, the times of records of earlier processes stay unchanged: the jump may have corrected a clock that was ahead, so
+// that these records seemed too old.
 func (x *index) move(by int64) {
 	for _, line := range x.shards {
 		for _, e := range line {

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// startOn returns a queue on a disk that may not let it be opened.
+// startOn returns a queue on a disk. The queue may not be open, since the disk may fail.
 func startOn(t *testing.T, d *disktest.Disk, change func(*Options)) *harness {
 	b := &harness{T: t}
 	b.Queue = newQueue(d, b.options(change))
@@ -35,8 +35,8 @@ func (b *harness) logged(text string) (n int) {
 	return n
 }
 
-// TestOpenLater opens a spool that cannot be opened at first. Records are taken from memory meanwhile. Then they are written to disk,
-// and those that wait come behind those of the earlier run.
+// TestOpenLater checks a spool that cannot be opened at first. Meanwhile, records are sent from memory. When the spool can be opened, the
+// waiting records are written to disk, and come after those of the earlier run.
 func TestOpenLater(t *testing.T) {
 	for _, kind := range []string{"mkdir", "lock", "readdir"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -92,7 +92,8 @@ func TestOpenLater(t *testing.T) {
 	}
 }
 
-// TestAckAcrossOpening acknowledges a record that was taken before the directory was open: its file goes.
+// TestAckAcrossOpening checks that a record that Next returned before the directory was open can be acknowledged afterwards, and that its
+// file is then removed.
 func TestAckAcrossOpening(t *testing.T) {
 	d := disktest.New(1)
 	d.Fail = failing("lock", syscall.EIO)
@@ -108,7 +109,7 @@ func TestAckAcrossOpening(t *testing.T) {
 	b.want("names handed out before", len(b.handed), 0)
 }
 
-// TestNeverOpened bounds memory while the directory cannot be opened, and counts what is lost at the end.
+// TestNeverOpened checks that memory is bounded while the directory cannot be opened, and that what is lost at the end is counted.
 func TestNeverOpened(t *testing.T) {
 	d := disktest.New(1)
 	d.Fail = failing("lock", syscall.EROFS)
@@ -124,7 +125,7 @@ func TestNeverOpened(t *testing.T) {
 	b.want("files", d.Names(), []string{})
 }
 
-// TestOpenedAtTheEnd checks that Close opens the directory if it can, whenever that was tried last.
+// TestOpenedAtTheEnd checks that Close tries to open the directory, even if the last try was just before.
 func TestOpenedAtTheEnd(t *testing.T) {
 	d := disktest.New(1)
 	d.Fail = failing("lock", syscall.EIO)
@@ -136,7 +137,7 @@ func TestOpenedAtTheEnd(t *testing.T) {
 	b.want("files", len(recordFiles(d)), 1)
 }
 
-// TestOpenTwice checks that a queue whose directory another process has waits in memory until it is free.
+// TestOpenTwice checks that a queue keeps its records in memory while another process has locked its directory.
 func TestOpenTwice(t *testing.T) {
 	dir := t.TempDir()
 	a := openIn(t, dir)
@@ -153,7 +154,7 @@ func TestOpenTwice(t *testing.T) {
 	b.Close()
 }
 
-// TestOpenNowhere says which directory cannot be opened.
+// TestOpenNowhere checks that the log says which directory cannot be opened.
 func TestOpenNowhere(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	put(t, name, nil)
@@ -165,7 +166,7 @@ func TestOpenNowhere(t *testing.T) {
 	}
 }
 
-// TestOpenBehindLinks opens a spool whose directory and whose lock are symbolic links. Both stay.
+// TestOpenBehindLinks opens a spool whose directory and whose lock are symbolic links. It checks that both links stay.
 func TestOpenBehindLinks(t *testing.T) {
 	dir := t.TempDir()
 	link, lock := filepath.Join(dir, "link"), filepath.Join(dir, "real", "lock")
@@ -188,8 +189,8 @@ func TestOpenBehindLinks(t *testing.T) {
 	b.want("listed", fmt.Sprint(listed(all), err), "1 waiting<nil>")
 }
 
-// TestUnreadableRecord checks that a record that cannot be read is neither lost nor moved. It holds up the others for a while, which
-// are then sent before it, and is sent when it can be read.
+// TestUnreadableRecord checks that a record that cannot be read is neither lost nor moved. The other records wait for it for a while, and
+// are then sent before it. It is sent when it can be read.
 func TestUnreadableRecord(t *testing.T) {
 	for _, errno := range []error{syscall.EACCES, syscall.EIO} {
 		synctest.Test(t, func(t *testing.T) {
@@ -238,8 +239,8 @@ func TestUnreadableRecord(t *testing.T) {
 	}
 }
 
-// TestVanished takes the whole spool away while a record is sent and others wait, and puts it back: nothing counts as lost, what was sent
-// is not sent by the next process, and the others come in their order.
+// TestVanished takes the whole spool away while a record is sent and others wait, and puts it back. It checks that nothing counts as lost,
+// that the next process does not send what was sent, and that the others come in their order.
 func TestVanished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -263,8 +264,8 @@ func TestVanished(t *testing.T) {
 	})
 }
 
-// TestUnreadableRecords checks that many records that cannot be read hold up the others for as long as one does, and come in their
-// order when they can be read.
+// TestUnreadableRecords checks that others wait for many unreadable records for no longer than for one, and that these records come in
+// their order when they can be read.
 func TestUnreadableRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)

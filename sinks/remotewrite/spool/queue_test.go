@@ -328,7 +328,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestReadOnlyDisk checks that a disk that fails loses room for one group of records at most.
+// TestReadOnlyDisk checks that while the disk fails, at most one group of records on it is dropped to make room for new ones.
 func TestReadOnlyDisk(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, func(o *Options) { o.MaxBytes = 10 * diskBlock })
@@ -450,7 +450,8 @@ func TestNoFileDescriptors(t *testing.T) {
 	})
 }
 
-// TestConcurrency reads several shards while records are put: each record comes once, and in the order of its shard.
+// TestConcurrency reads several shards while records are put. It checks that each record comes once, and in the order of its
+// shard.
 func TestConcurrency(t *testing.T) {
 	const n = 300
 	dir := t.TempDir()
@@ -494,7 +495,8 @@ func TestConcurrency(t *testing.T) {
 	b.want("files left", fmt.Sprint(names, err), "[] <nil>")
 }
 
-// TestAgain checks which records may have been sent before: those of an earlier run, also behind the first, and what is repeated.
+// TestAgain checks which records are marked as perhaps sent before: those of an earlier run, also if More returns them, and those
+// put with this mark.
 func TestAgain(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, nil)

@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// TestVersion1 reads records that the first version's build has written. TestSpoolOfVersion1 of the sink holds what they mean.
+// TestVersion1 reads records that the first version's build has written. TestSpoolOfVersion1 of the sink checks what they mean.
 func TestVersion1(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -145,7 +145,7 @@ func TestLaterVersionSetAside(t *testing.T) {
 	})
 }
 
-// TestListLaterVersion lists, drops and replays beside records of a later version.
+// TestListLaterVersion lists, drops and replays records while there are records of a later version.
 func TestListLaterVersion(t *testing.T) {
 	dir := t.TempDir()
 	b := openIn(t, dir)

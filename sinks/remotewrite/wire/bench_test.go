@@ -98,7 +98,7 @@ func TestBytesPerSample(t *testing.T) {
 	}
 }
 
-// Adding samples does not allocate.
+// TestAllocations checks that adding samples does not allocate.
 func TestAllocations(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()

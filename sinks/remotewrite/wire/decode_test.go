@@ -26,7 +26,8 @@ func requests(test func(seed uint64, p Protocol, q Request, items []Item)) {
 	}
 }
 
-// A request rewritten in 1.0 equals the one built in 1.0, and rewriting it in 2.0 loses start timestamps only.
+// TestRewrite checks that a request rewritten in 1.0 equals the one built in 1.0, and that rewriting it in 2.0 again loses only
+// start timestamps.
 func TestRewrite(t *testing.T) {
 	other := NewTable().NewBuilder()
 	requests(func(seed uint64, p Protocol, q Request, items []Item) {
@@ -82,7 +83,7 @@ func TestRewriteKeeps(t *testing.T) {
 	})
 }
 
-// Repeated splitting ends with the single items, in order.
+// TestSplit checks that repeated splitting ends with the single items, in order.
 func TestSplit(t *testing.T) {
 	requests(func(seed uint64, p Protocol, q Request, items []Item) {
 		var got []Item
@@ -152,7 +153,7 @@ func TestSplitPlaces(t *testing.T) {
 	}
 }
 
-// In 1.0, the family of a series is found by the name of the series.
+// TestFamilies checks that in 1.0, the family of a series is found by the name of the series.
 func TestFamilies(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -243,7 +244,7 @@ func agrees(t *testing.T, p Protocol, raw []byte) {
 	same(t, p.String(), want, got)
 }
 
-// A request with a flipped bit is an error, or decodes as Prometheus decodes it.
+// TestFlippedBytes checks that a request with a flipped bit is an error, or is decoded as Prometheus decodes it.
 func TestFlippedBytes(t *testing.T) {
 	refused := 0
 	requests(func(seed uint64, p Protocol, q Request, _ []Item) {
@@ -279,7 +280,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// A small request cannot take much memory.
+// TestBounds checks that a small request cannot take much memory.
 func TestBounds(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()

@@ -110,7 +110,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// The labels of a series whose slots were those of a forgotten series are its own.
+// TestForgottenLabels checks that a series that reuses the slots of a forgotten series has its own labels.
 func TestForgottenLabels(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -138,7 +138,8 @@ func TestForgottenLabels(t *testing.T) {
 	}
 }
 
-// A forgotten series releases its strings. New strings in their slots have their own references, even in the same request.
+// TestForget checks that a forgotten series releases its strings, and that new strings in their slots have their own references,
+// even in the same request.
 func TestForget(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -173,7 +174,7 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// An exemplar may refer to a string that was interned after the message was begun.
+// TestTableGrowsInAMessage checks that an exemplar may refer to a string that was added to the table after the message was begun.
 func TestTableGrowsInAMessage(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -212,7 +213,7 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-// All bits of a number are kept, such as those of a negative zero and a NaN.
+// TestAllBits checks that all bits of a number are kept, such as those of a negative zero and a NaN.
 func TestAllBits(t *testing.T) {
 	table := NewTable()
 	b := table.NewBuilder()
@@ -252,7 +253,7 @@ func TestBeginResets(t *testing.T) {
 	}
 }
 
-// Slots of any number of bytes are read back.
+// TestManyStrings checks that slots are read back whatever number of bytes they take.
 func TestManyStrings(t *testing.T) {
 	table := NewTable()
 	var all []Series

@@ -21,7 +21,7 @@ import (
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
-// given is a fetcher of texts by the name of their file.
+// given is a fetcher that returns texts. They are keyed by the name of their file.
 type given struct {
 	sources.Fetcher
 	texts map[string]string
@@ -133,8 +133,8 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// samples returns the number of samples that Prometheus' parser finds. Whole is false for what has no fixed number of samples in cton,
-// such as a histogram whose lines come twice.
+// samples returns the number of samples that Prometheus' parser finds. whole is false for a text that may have another number of samples in
+// cton, such as a histogram whose lines come twice.
 func samples(text []byte) (n int, whole bool) {
 	if bytes.Contains(text, []byte("_created")) || bytes.Contains(text, []byte("# TYPE")) && bytes.Count(text, []byte("_sum")) != 1 {
 		return 0, false

@@ -1,6 +1,5 @@
-// Package goclass lets a user's program compute metrics in Go. A class is a set of methods, one for each metric. Jobs select a
-// class by its name, which is a key in their configuration. Package goclass replaces the class of the Python framework with the
-// same name.
+// Package goclass lets a user's program compute metrics in Go. A class is a set of methods, one for each metric. Jobs select a class by its
+// name, which is a key in their configuration. Package goclass replaces the class of the same name in the Python framework.
 //
 //	func main() {
 //		os.Exit(agent.Main(class.Kind("Shop", class.Methods{
@@ -158,7 +157,7 @@ func (c *Config) find(metric string) (string, bool) {
 	return "", false
 }
 
-// declare applies Once and Delta to the description of the metric.
+// declare applies Once, Delta and Increment to the description of the metric.
 func (m Method) declare(d *metric.Desc) error {
 	if m.Measure == nil {
 		return errors.New("the method has no Measure")

@@ -18,7 +18,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// api is a fetcher that returns documents by URL. That of "" is the job's own document.
+// api is a fetcher that has a document for each URL. The document of the URL "" is the job's own.
 type api struct {
 	texts  map[string]string
 	asked  []string
@@ -88,7 +88,7 @@ func constant(readings ...Reading) Method {
 	return Method{Measure: func(context.Context, *Tick) ([]Reading, error) { return readings, nil }}
 }
 
-// total returns a method that returns the total of a document.
+// total returns the Measure function of a method. It returns the member total of the document at a URL.
 func total(url string) func(context.Context, *Tick) ([]Reading, error) {
 	return func(ctx context.Context, t *Tick) ([]Reading, error) {
 		doc, err := t.Fetch(ctx, sources.Request{URL: url})
@@ -156,7 +156,7 @@ teams[prd b] 2
 	}
 }
 
-// TestOneFails checks that an error or panic in one method fails its metric alone.
+// TestOneFails checks that an error or panic in one method fails only its own metric.
 func TestOneFails(t *testing.T) {
 	broken := map[string]Method{
 		"broke: no luck":           {Measure: func(context.Context, *Tick) ([]Reading, error) { return nil, errors.New("broke: no luck") }},
@@ -262,7 +262,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestNotes checks that methods without a metric are valid, as several services can have one class, and that the check says so.
+// TestNotes checks that methods without a metric are valid, since several services can share a class, and that notes name these
+// methods.
 func TestNotes(t *testing.T) {
 	nop := constant().Measure
 	kind := Kind("Shop", Methods{"a": {Measure: nop}, "a_total": {Measure: nop}, "b": {Measure: nop}})
@@ -299,7 +300,7 @@ func TestDeclare(t *testing.T) {
 	}
 }
 
-// TestAnotherClassIsAnotherMetric checks that a reload that changes the class of a job does not continue its totals.
+// TestAnotherClassIsAnotherMetric checks that the totals of a job are not continued if a reload changes the job's class.
 func TestAnotherClassIsAnotherMetric(t *testing.T) {
 	how := func(class string) string {
 		c := configOf(t, Methods{"orders": constant()}, "metrics: {orders_total: {type: counter, from: increment}}")

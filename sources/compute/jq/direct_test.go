@@ -63,11 +63,11 @@ func agree(t *testing.T, text, doc string) (direct bool) {
 	return true
 }
 
-// agreeOn checks it for one value.
+// agreeOn does the check of the function agree for one value.
 func agreeOn(t *testing.T, x *Expr, in document.Value) {
 	t.Helper()
 	got, want := values(t, x, ofDocument(in)), values(t, &Expr{code: x.code}, ofJQ(in.JQ()))
-	if x.path != nil { // its errors are not those of gojq
+	if x.path != nil { // a plain path has other error texts than gojq
 		for _, all := range [][]string{got, want} {
 			for i, s := range all[len(all)-2:] {
 				if failed := s != "<nil>" && !strings.HasSuffix(s, " <nil>"); failed {

@@ -131,7 +131,8 @@ func alternative(left, right step) step {
 	}
 }
 
-// logic is the operator or, or the operator and. It evaluates right only if left does not already determine the result.
+// logic is one of the operators "or" and "and": the parameter named or says which. It evaluates right only if left does not determine the
+// result.
 func logic(left, right step, or bool) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := left(e, in)

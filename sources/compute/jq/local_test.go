@@ -61,7 +61,7 @@ func TestLocalTimesOfTheHourThatComesTwice(t *testing.T) {
 	}
 }
 
-// TestTwice checks hours before and after changes of the clock, in both hemispheres and with half an hour.
+// TestTwice checks hours before and after changes of the clock, in both hemispheres, and with a change of only half an hour.
 func TestTwice(t *testing.T) {
 	for text, want := range map[string]string{
 		"Europe/Zurich 2024-10-27 01:59:59":       "2024-10-26T23:59:59Z",

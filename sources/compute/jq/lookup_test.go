@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestExpressionsShareLookups checks that expressions with the same root mean what they mean in jq, for one item after
+// TestExpressionsShareLookups checks that expressions with the same root have the same results as in jq, for one item after
 // another.
 func TestExpressionsShareLookups(t *testing.T) {
 	w := writer{rand.New(rand.NewPCG(3, 4)).IntN}
@@ -138,7 +138,7 @@ func withoutFastPath(s *source) *source {
 	return s
 }
 
-// summary is the readings without the texts of errors, in which plain paths have words of their own.
+// summary returns the readings as text, without the texts of errors, since the errors of plain paths are worded differently.
 func summary(readings metric.Readings) string {
 	var b strings.Builder
 	for _, m := range readings {
@@ -162,7 +162,7 @@ func (w writer) path() string {
 	return w.of("", "", "", ".e | ") + strings.TrimPrefix(text, " | ")
 }
 
-// metrics writes a configuration of a few metrics, of which some share their items, and some of these their labels.
+// metrics writes a configuration of a few metrics. Some of them share their items, and some of these also share their labels.
 func (w writer) metrics() string {
 	var b strings.Builder
 	items := []string{".list[]", w.path() + "[]?", ".list[] | select(" + w.path() + " != 3)", ".list[] | " + w.path()}
@@ -178,8 +178,8 @@ func (w writer) metrics() string {
 	return b.String()
 }
 
-// object writes an object whose members a, b, c and d stand in any order. Every object of a depth has as many values as
-// every other, so that objects of two documents stand at the same positions.
+// object writes an object whose members a, b, c and d are in random order. All objects of the same depth contain the same number
+// of values, so that the objects of two documents are at the same positions.
 func (w writer) object(depth int) string {
 	names := []string{"a", "b", "c", "d"}
 	if w.pick(8) == 0 {
@@ -199,8 +199,8 @@ func (w writer) object(depth int) string {
 	return "{" + strings.Join(names, ",") + "}"
 }
 
-// TestTicksAgreeWithJQ checks that a source gives in one tick after another what jq alone gives, while objects and their
-// members move.
+// TestTicksAgreeWithJQ checks that a source has the same results as jq alone in each of several ticks, between which objects and
+// their members move.
 func TestTicksAgreeWithJQ(t *testing.T) {
 	w := writer{rand.New(rand.NewPCG(5, 6)).IntN}
 	for range 400 {

@@ -93,7 +93,7 @@ func (n *names) count() (rows int) {
 	return rows
 }
 
-// end forgets the metrics that have no reading in the tick, and frees their names in taken.
+// end forgets the metrics that have no reading in the tick, and removes their names from the map taken.
 func (n *names) end(taken map[string]*namedMetric) {
 	n.order = slices.DeleteFunc(n.order, func(m *namedMetric) bool {
 		if len(m.Rows) > 0 {

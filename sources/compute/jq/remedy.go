@@ -107,8 +107,8 @@ func textRemedy(expression, text string) string {
 	return "; to give texts numbers set map and default"
 }
 
-// isDuration reports whether a text is probably a duration, as for the function duration. 5 m and 1 M may be metres and millions, so they
-// are not taken for minutes.
+// isDuration reports whether a text is probably a duration, as for the function duration. In "5 m" and "1 M", the unit may be metres or
+// millions, so these texts are not taken for minutes.
 func isDuration(text string) bool {
 	_, err := jq.ParseDuration(text)
 	return err == nil && strings.Trim(strings.ToLower(text), "0123456789.+- ") != "m"
@@ -165,8 +165,8 @@ func listed(all []string) string {
 	return agenttext.List(names, maxNamed)
 }
 
-// missingRemedy returns a hint for a member that does not exist: the names of the members that exist at this place. If the member
-// exists and is null, it returns a hint from the member error, or "".
+// missingRemedy returns a hint for a member that does not exist: the names of the members that exist at this place. If the member exists
+// and is null, it returns a hint with the text of the item's member named error, or "".
 func missingRemedy(expression string, item any) string {
 	query, _, err := jq.Compile(expression)
 	if err != nil {
@@ -201,8 +201,8 @@ func missingRemedy(expression string, item any) string {
 	return ifError(whole)
 }
 
-// holder returns the name of the only member of an object that has a value at a path, "" if there is none or there are several. With
-// for_each, this is body.
+// holder returns the name of the only member of an object that has a value at a path, or "" if there is none or there are several. For an
+// item of for_each, this is "body".
 func holder(object map[string]any, path []string) (found string) {
 	for name, member := range object {
 		for _, next := range path {
@@ -220,7 +220,7 @@ func holder(object map[string]any, path []string) (found string) {
 	return found
 }
 
-// thereAre returns a hint with the names of the members of the object at a path, "" if there are none.
+// thereAre returns a hint with the names of the members of the object at a path, or "" if there are none.
 func thereAre(at string, names []string) string {
 	verb := "are"
 	switch len(names) {

@@ -7,7 +7,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestRemedies checks what a message proposes where a value is not what is needed, and that the proposal gives a number.
+// TestRemedies checks what a message proposes if a value is not of the kind that is needed, and that the proposed expression gives
+// a number.
 func TestRemedies(t *testing.T) {
 	const doc = `{"list":[1,2],"hourly":{"t":[3,4]},"o":{"value":5,"unit":"C"},"p":{"b":1,"a-b":2},"time":"2026-03-01T12:00:00Z","day":"2026-03-01","db":"-50 dBm","size":"12.3 MiB","free":"used 3 of 4","up":"3d 4h","code":"E12","word":"open","e":{}}`
 	for _, c := range []struct{ metric, remedy, instead string }{
@@ -52,7 +53,7 @@ func TestRemedies(t *testing.T) {
 	}
 }
 
-// quoteValue quotes a plain value that YAML would read otherwise.
+// quoteValue puts the expression of a metric such as "value: .a" in quotes, since YAML may not read it as a plain text.
 func quoteValue(metric string) string {
 	if value, ok := strings.CutPrefix(metric, "value: ."); ok && !strings.Contains(value, ",") {
 		return "value: '." + value + "'"

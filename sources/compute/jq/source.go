@@ -28,7 +28,7 @@ type source struct {
 	walks     []*walk
 	measured  metric.Readings
 	rules     []*names                // by the index of the metric; nil = the metric has no name_from
-	taken     map[string]*namedMetric // by name of a series: the metric with name_from that has it; nil = a metric without name_from has it
+	taken     map[string]*namedMetric // keyed by series name; the metric with name_from that uses it; nil = another metric
 	readings  metric.Readings         // measured, and the metrics with name_from
 	arena     []string                // label values of the current tick
 	members   []labelMember           // members of the object that labels_from returns for the current item

@@ -76,8 +76,8 @@ func TestTimesOfTheWindow(t *testing.T) {
 	}
 }
 
-// TestFingerprintHasTheTime checks that a metric with another timestamp has another fingerprint, and that the fingerprint of
-// one without is that of saved states.
+// TestFingerprintHasTheTime checks that metrics with different timestamps have different fingerprints, and that a metric without a
+// timestamp keeps the fingerprint that is in saved states.
 func TestFingerprintHasTheTime(t *testing.T) {
 	const plain = "m: {type: gauge, value: .n"
 	seen := map[string]string{}

@@ -142,7 +142,7 @@ func (v value) jq() any {
 		if n := v.int(); int64(int(n)) == n {
 			return int(n)
 		}
-		return big.NewInt(v.int()) // int has 32 bits
+		return big.NewInt(v.int()) // on a platform on which int has 32 bits
 	case formFloat:
 		return v.float()
 	case formString:

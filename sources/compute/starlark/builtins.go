@@ -67,7 +67,7 @@ func predeclaredNames() map[string]bool {
 
 type builtin = func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
 
-// extended returns a copy of a module with additional members. more has a name and a function for each.
+// extended returns a copy of a module with additional members. more has the name and the function of each of them, in turn.
 func extended(m *starlarkstruct.Module, more ...any) *starlarkstruct.Module {
 	members := maps.Clone(m.Members)
 	for i := 0; i < len(more); i += 2 {
@@ -118,7 +118,8 @@ func (s *source) secret(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 	return starlark.String(value), nil
 }
 
-// window is the value of the name window. Its attributes start and end are the start and end of the tick's window, in UTC.
+// window is the value that scripts get under the name window. Its attributes start and end are the start and end of the tick's
+// window, in UTC.
 type window struct{ source *source }
 
 func (w window) String() string        { return "window" }

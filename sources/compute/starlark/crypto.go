@@ -87,8 +87,8 @@ func (s *source) pbkdf2(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 	return s.encoded(b.Name(), derived, encoding, text)
 }
 
-// encoded returns the hash sum in an encoding. The argument of is the text that was hashed. If it contains a secret, the hash is also
-// treated as a secret, since some servers accept the hash of a password in place of the password.
+// encoded returns the hash sum in an encoding. The parameter named of is the text that was hashed. If it contains a secret, the hash is
+// also treated as a secret, since some servers accept the hash of a password in place of the password.
 func (s *source) encoded(name string, sum []byte, encoding, of string) (starlark.Value, error) {
 	if s.vault().Scrub(of) != of {
 		s.vault().Remember(hex.EncodeToString(sum))

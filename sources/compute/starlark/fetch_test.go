@@ -134,7 +134,8 @@ def get_x():
 	}
 }
 
-// TestStoreExpires checks that the setting expires is that of each get_data_from_store without one, and not of fetch.
+// TestStoreExpires checks that the value of the setting expires is used for each call of get_data_from_store without an argument
+// of this name, and not for fetch.
 func TestStoreExpires(t *testing.T) {
 	a := &api{texts: map[string]string{"": `{"n": 1}`, "/x": `{"n": 2}`}}
 	s, err := made(t, "expires: 60s\nmetrics: {x: {type: gauge}}", `
@@ -173,7 +174,7 @@ def get_x(): return get_data_from_store("a") + get_data_from_store("x", expires 
 	}
 }
 
-// TestExpiresRefuses checks the errors of the argument expires.
+// TestExpiresRefuses checks the errors for invalid values of the argument named expires.
 func TestExpiresRefuses(t *testing.T) {
 	for given, want := range map[string]string{
 		`"soon"`: `fetch: expires: want a duration such as "60s", or a number of seconds: "soon" is not a duration such as 1h30m or PT1H30M`,
@@ -213,7 +214,7 @@ def get_b(): return fetch(method = "post", body = {"q": [1]})["n"] + fetch()["n"
 	}
 }
 
-// TestFailedFetch checks that a failure of the job's own document fails the tick. That of another request fails the functions
+// TestFailedFetch checks that a failure of the job's own document fails the tick. A failure of another request fails the functions
 // that need it, and the tick if nothing is left.
 func TestFailedFetch(t *testing.T) {
 	const two = "metrics: {a: {type: gauge}, b: {type: gauge}}"
@@ -317,7 +318,7 @@ func TestFetchNeedsAFetcher(t *testing.T) {
 	}
 }
 
-// TestRequestsAreBounded checks that a script cannot send any number of requests in a tick.
+// TestRequestsAreBounded checks that the number of requests that a script can send in a tick is limited.
 func TestRequestsAreBounded(t *testing.T) {
 	a := &api{texts: map[string]string{}}
 	for i := range maxResponses + 1 {

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// api is a fetcher that returns documents by request. That of "" is the job's own document.
+// api is a fetcher that has a document for each request. The document of the request "" is the job's own.
 type api struct {
 	texts  map[string]string
 	asked  []string

@@ -12,8 +12,8 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// tree makes Starlark values from a document. They are frozen: None, bool, int with all digits, float, string, list and dict. A
-// value is only made when a script reads it. A dict is an [object] until the script needs the whole dict.
+// tree makes Starlark values from a document: None, bool, int with all digits, float, string, list and dict. The values are
+// frozen. A value is only made when a script reads it. A dict is an [object] until the script needs the whole dict.
 type tree struct {
 	made map[document.Value]starlark.Value // lists and complete dicts that were made, so that each is made only once
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark/sandbox"
 )
 
-// eager returns a document as dicts and lists of Starlark's own.
+// eager returns a document as Starlark's own dicts and lists.
 func eager(v document.Value) starlark.Value {
 	switch v.Kind() {
 	case document.Object:
@@ -32,8 +32,8 @@ func eager(v document.Value) starlark.Value {
 	return scalar(v)
 }
 
-// expressions has all operations on a value d of a document. The value e is the same as dicts and lists, and m the same not
-// frozen.
+// expressions returns expressions with all operations on d, a value of a document. The values e and m are equal to d, but made of
+// Starlark's own dicts and lists. Only m is not frozen.
 func expressions() []string {
 	return strings.Split(strings.ReplaceAll(strings.TrimSpace(`
 type(d); str(d); repr(d); bool(d); not d; len(d); dir(d); json.encode(d); [x for x in d]; list(d); dict(d); sorted(d); min(d); max(d)

@@ -133,8 +133,8 @@ func (o *operation) checkFits(d *metric.Desc) error {
 	return nil
 }
 
-// timeName is the argument of set for the reading's own timestamp. If the metric has a label with this name, the argument is the
-// label.
+// timeName is the name of the argument of set(…) that is the reading's own timestamp. If the metric has a label with this name,
+// the argument is the label.
 const timeName = "time"
 
 // ownTime returns the reading's own timestamp, or nil if there is none, and the labels without the timestamp.

@@ -87,7 +87,7 @@ func compileError(script string, err error) error {
 
 // registry holds what the top level of a script registers.
 type registry struct {
-	functions map[string]*starlark.Function // set by register_metric, by metric
+	functions map[string]*starlark.Function // keyed by metric; set by register_metric
 	changes   map[*starlark.Function]change // set by enable_delta_metric and enable_once_metric
 }
 

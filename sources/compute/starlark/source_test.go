@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestOneFails checks that an error in one function fails its metric alone.
+// TestOneFails checks that an error in one function fails only its own metric.
 func TestOneFails(t *testing.T) {
 	got := collect(t, "metrics: {a: {type: gauge}, b: {type: gauge}, c: {type: gauge}}", `
 def helper(d):

@@ -159,7 +159,7 @@ func TestResult(t *testing.T) {
 	}
 }
 
-// With a format, the output of a result is decoded.
+// TestDecodedResult checks that the output in a result is decoded if a format is set.
 func TestDecodedResult(t *testing.T) {
 	seconds := regexp.MustCompile(`"seconds":[0-9.e-]+,`)
 	for text, want := range map[string]string{
@@ -253,7 +253,7 @@ func FuzzNagios(f *testing.F) {
 	})
 }
 
-// A fetcher keeps no data from one tick in the next.
+// TestFetchAgain checks that a fetcher keeps no data from one tick to the next.
 func TestFetchAgain(t *testing.T) {
 	dir := t.TempDir()
 	f := fresh(t, dir, `command: [cat, data]`)

@@ -189,7 +189,7 @@ func isSettled(versions []version, read time.Time) bool {
 	})
 }
 
-// shown passes the name, size and time of a file to show.
+// shown passes the name, size and time of a file to the function f.show.
 func (f *fetcher) shown(name string, info fs.FileInfo, size int) {
 	if f.show != nil {
 		f.show("file", fmt.Sprintf("%s\n%d bytes, modified %s", name, size, info.ModTime().UTC().Format(time.RFC3339)))

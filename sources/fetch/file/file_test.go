@@ -178,7 +178,7 @@ func TestSocketIsRefused(t *testing.T) {
 	}
 }
 
-// Files of /proc have no size.
+// TestFileWithoutSize checks that a file of /proc, whose size is 0, is read.
 func TestFileWithoutSize(t *testing.T) {
 	const path = "/proc/sys/kernel/threads-max"
 	text, err := os.ReadFile(path)
@@ -191,8 +191,8 @@ func TestFileWithoutSize(t *testing.T) {
 	}
 }
 
-// meanwhile is a context whose Err method calls the function do. The fetcher calls Err while it reads a file, so do can change the file
-// in between.
+// meanwhile is a context whose Err method calls the function do. The fetcher calls Err while it reads a file, so that function can change
+// the file in between.
 type meanwhile struct {
 	context.Context
 	do func() error
@@ -219,7 +219,7 @@ func TestTornWrites(t *testing.T) {
 		{"is replaced", func(path string, n int) {
 			write(t, path+".new", `[2]`, old())
 			_ = os.Rename(path+".new", path)
-		}, `[1]`}, // which is whole
+		}, `[1]`}, // the old file, which is still complete
 		{"changes all the time", func(path string, n int) {
 			write(t, path, `[1]`, old().Add(time.Duration(n)*time.Second))
 		}, "read x.json: the file changed while it was read: write it under another name and rename it"},
@@ -256,7 +256,7 @@ func TestChangedOnly(t *testing.T) {
 		for i, c := range []struct {
 			text     string
 			modified time.Time
-			want     string // of changed_only
+			want     string // the result with changed_only
 		}{
 			{`"é\u00e9 1"`, old(), " 1"},
 			{`"é\u00e9 2"`, old(), " 1"},

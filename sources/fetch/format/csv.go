@@ -11,8 +11,8 @@ import (
 // maxColumns is the maximum number of columns, the same as in large spreadsheets.
 const maxColumns = 16_384
 
-// table decodes rows of cells to a list of objects, whose keys are the names of the columns. The format is that of RFC 4180,
-// or without quotes text/tab-separated-values. Cells are strings. A row must have a cell for each column: the cells of any
+// table decodes rows of cells to a list of objects, whose keys are the names of the columns. The format is that of RFC 4180, or if
+// quotes is false, that of text/tab-separated-values. Cells are strings. A row must have a cell for each column: the cells of any
 // other row could belong to other columns. A column without a name is left out.
 func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
 	c := &cells{text: text, line: 1, delimiter: delimiter, comment: byte(d.set.CSV.Comment), quotes: quotes, trim: d.set.CSV.Trim, plain: d.quoted}

@@ -70,7 +70,7 @@ func (d *Decoder) decodeAs(ctx context.Context, from, contentType string, text [
 	return doc, err
 }
 
-// IsOther reports whether a text begins neither as an object or list of JSON nor as markup.
+// IsOther reports whether a text is not empty and begins neither like JSON (an object or a list) nor like markup.
 func IsOther(text []byte) bool {
 	text = bytes.TrimSpace(text)
 	return len(text) > 0 && !bytes.ContainsRune([]byte("{[<"), rune(text[0]))

@@ -180,7 +180,7 @@ func protocol(list document.Value) string {
 	return b.String()
 }
 
-// FuzzPlainXML compares a document that plain has read with what encoding/xml reads.
+// FuzzPlainXML compares what the type plain reads of a document with what encoding/xml reads.
 func FuzzPlainXML(f *testing.F) {
 	for _, s := range []string{
 		`<a b="1"><c>x</c><c/>y</a>`, `<m:a xmlns:m="u"><a/><n:a n:b="1"/></m:a>`, `<a>&lt;&amp;<!--c--></a>`, `<?xml version='1.0' encoding="latin1"?> <a> </a >`,
@@ -375,7 +375,7 @@ func isJSON(v any) bool {
 	return false
 }
 
-// FuzzPrometheus compares samples with those of Prometheus' own parser: ours accepts what that accepts, with the same result.
+// FuzzPrometheus checks that a text that Prometheus' own parser accepts is accepted here too, with the same samples.
 func FuzzPrometheus(f *testing.F) {
 	for _, s := range []string{
 		"# HELP a b\n# TYPE a counter\na{b=\"c\",} 1 5\n", "{\"a.b\",c=\"d\"} NaN\n", "a{b=\"\\\"\\n\\\\\"} 1e-5\n", "a\t1\n\n#\n# x\nb +Inf\n", "a{} 0x1p3\n", "# TYPE \"x y\" gauge\n", "# HELP a b\n# TYPE", "#HELP ~\n",
@@ -385,7 +385,7 @@ func FuzzPrometheus(f *testing.F) {
 	d := decoder(f, "format: prometheus")
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if bytes.ContainsAny(text, "\x00\v\f") {
-			return // Prometheus reads the first as the end, and a TYPE with one of the others as a comment
+			return // Prometheus reads a zero byte as the end, and a TYPE with one of the others as a comment
 		}
 		var want []string
 		p := textparse.NewPromParser(text, labels.NewSymbolTable(), false)

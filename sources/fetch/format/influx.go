@@ -137,8 +137,8 @@ func (p *points) key() error {
 	return nil
 }
 
-// name reads a name. The name ends before the first byte that is in the string ends and is not escaped with a backslash, or at the end of
-// the line. The name must not be empty.
+// name reads a name. The parameter named ends is a list of bytes. The name ends before the first of these bytes that is not escaped with a
+// backslash, or at the end of the line. The name must not be empty.
 func (p *points) name(ends string) ([]byte, error) {
 	p.plain = p.plain[:0]
 	start := p.at

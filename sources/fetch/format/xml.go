@@ -173,7 +173,7 @@ func (x *elements) start(t xml.StartElement) error {
 	return nil
 }
 
-// begin adds an element, in which what follows is added.
+// begin adds an element and opens it: what is added next becomes its child.
 func (x *elements) begin(name int32) error {
 	if len(x.open) > document.MaxDepth {
 		return document.ErrDepth
@@ -226,7 +226,7 @@ func (x *elements) add(e element) uint32 {
 
 func (x *elements) nameOf(at uint32) string { return cut(written(x.names[x.all[at].name])) }
 
-// hintJSON returns a remedy for a text that looks like JSON.
+// hintJSON returns a hint if a text looks like JSON, or "".
 func hintJSON(text []byte) string {
 	if text = bytes.TrimSpace(text); text[0] == '{' || text[0] == '[' {
 		return ": if it is JSON, set format: json"

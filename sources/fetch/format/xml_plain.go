@@ -18,8 +18,8 @@ type plain struct {
 	text       []byte           // memory for texts with entities
 }
 
-// readPlain reads a document, or returns false if it has something that plain does not read, such as an error. Then the elements are
-// useless.
+// readPlain reads a document. It returns false if the document has something that the type plain cannot read, such as a syntax error. Then
+// x must not be used.
 func (x *elements) readPlain(body []byte) bool {
 	// Line ends need a conversion, and U+FFFE and U+FFFF are not allowed in a document.
 	if !utf8.Valid(body) || bytes.IndexByte(body, '\r') >= 0 || bytes.Contains(body, []byte("\uFFFE")) || bytes.Contains(body, []byte("\uFFFF")) {

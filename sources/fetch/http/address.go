@@ -9,7 +9,7 @@ import (
 
 // Address is the URL of a request, or a unix socket and a path, such as unix:///run/app.sock:/v1/info.
 type Address struct {
-	setting.PathOrURL        // a path is that of all targets of the job
+	setting.PathOrURL        // if it is only a path, all targets of the job have this path
 	socket            string // path of the unix socket; "" = none
 }
 

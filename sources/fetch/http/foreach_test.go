@@ -191,7 +191,7 @@ func TestForEachConcurrency(t *testing.T) {
 	})
 }
 
-// TestForEachAsked checks that a script's request for another URL is one request.
+// TestForEachAsked checks that a script's request for another URL is sent once, and not for each item.
 func TestForEachAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := fakePlace(t)

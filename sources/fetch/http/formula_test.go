@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestFormulas checks what is sent of values that are computed, and that values computed from secrets are not shown.
+// TestFormulas checks what is sent for computed values, and that values computed from secrets are not shown.
 func TestFormulas(t *testing.T) {
 	for text, want := range map[string]string{
 		// echo -n 1782900000 | openssl dgst -sha256 -hmac abc123def
@@ -107,7 +107,7 @@ func TestDatedFormulas(t *testing.T) {
 	}
 }
 
-// TestOneTimePerRequest checks that all parts of a request have the time that it is made with.
+// TestOneTimePerRequest checks that all parts of a request contain the same time.
 func TestOneTimePerRequest(t *testing.T) {
 	f := newPlace(t).fetcher(t, address+`query: {at: "{{ now }}"}`+"\n"+`headers: {X-At: "{{ now }}"}`+"\n"+`body: '{"at": {{ now }}}'`)
 	b := f.requestBuilder.at(time.Unix(1782900000, 0))
@@ -124,7 +124,7 @@ func TestOneTimePerRequest(t *testing.T) {
 	}
 }
 
-// TestOneTimePerItem checks that the parts of a request which name the item, and those which do not, have the same time on each page.
+// TestOneTimePerItem checks that on each page, all parts of a request contain the same time, whether or not they name the item.
 func TestOneTimePerItem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)

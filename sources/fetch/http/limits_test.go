@@ -67,7 +67,7 @@ func TestUnchangedDocument(t *testing.T) {
 	}
 }
 
-// TestQuotaIsUsedUp checks that the last request of a quota succeeds, and that the next one waits for its reset.
+// TestQuotaIsUsedUp checks that the last request of a quota succeeds, and that the next one waits until the quota is reset.
 func TestQuotaIsUsedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)

@@ -163,7 +163,8 @@ func TestPagesAfterAFailure(t *testing.T) {
 	})
 }
 
-// TestPagesAsked checks that a request for another URL is one request, and that one for the settings' URL fetches all pages.
+// TestPagesAsked checks that a request for another URL fetches only one page, and that a request for the settings' URL fetches all
+// pages.
 func TestPagesAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, api := fakePlace(t)

@@ -21,7 +21,7 @@ type requestBuilder struct {
 	host      *httpclient.Host
 	templates *templates
 	literals  url.Values // see Config.literals
-	now       time.Time  // of the request that is made; zero = none is made, see at and timed
+	now       time.Time  // time of the request that is being made; zero = none is being made. See the methods at and timed
 }
 
 // plannedRequest is a request whose templates and secrets are not yet filled in.
@@ -107,7 +107,7 @@ func (b *requestBuilder) build(ctx context.Context, tick sources.Tick, plan *pla
 	return req, addHeaders(req, plan.Headers)
 }
 
-// at returns a builder of requests with this time, so that {{ now }} is the same everywhere in one.
+// at returns a builder of requests with this time, so that {{ now }} is the same in all parts of a request.
 func (b *requestBuilder) at(now time.Time) *requestBuilder {
 	same := *b
 	same.now = now

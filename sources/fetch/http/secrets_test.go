@@ -68,8 +68,8 @@ func TestOwnCondition(t *testing.T) {
 	})
 }
 
-// TestItemsAreNoSecrets checks that items are not taken for secrets because of a parameter's name: a long list would displace
-// the real secrets.
+// TestItemsAreNoSecrets checks that items are not taken for secrets because of a parameter's name. Otherwise a long list would
+// displace the real secrets.
 func TestItemsAreNoSecrets(t *testing.T) {
 	p := newPlace(t)
 	p.web.Observe = func(httpclient.Exchange) {}
@@ -96,7 +96,7 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var _ = url.Parse
 
-// TestSecretsWithin checks what is sent of secrets within a text: each is escaped as its place needs it, and shown nowhere.
+// TestSecretsWithin checks what is sent for secrets within a text: each is escaped as its place needs it, and shown nowhere.
 func TestSecretsWithin(t *testing.T) {
 	const key = `k"<&/ +%é`
 	for text, want := range map[string]string{

@@ -175,7 +175,7 @@ func (f *fetcher) clean(ctx context.Context, err error) error {
 // maxShown is the maximum length to which a database's error is cut, in bytes.
 const maxShown = 500
 
-// shown passes the query, the arguments and the number of rows to show.
+// shown passes the query, the arguments and the number of rows to the function f.show.
 func (f *fetcher) shown(args []any, took time.Duration) {
 	if f.show == nil {
 		return

@@ -320,7 +320,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestReferenceAsArgument checks that an argument can be a reference, and the letters of one.
+// TestReferenceAsArgument checks that an argument can be a reference to a secret, and also a text that only looks like one.
 func TestReferenceAsArgument(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.db"), "CREATE TABLE x (a TEXT)")

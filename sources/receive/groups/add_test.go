@@ -81,7 +81,7 @@ func TestAddUp(t *testing.T) {
 	}
 }
 
-// TestAddUpRefuses checks that histograms with other buckets are refused, and that those of a lower resolution are not.
+// TestAddUpRefuses checks that histograms with other buckets are refused, and that histograms with a lower resolution are accepted.
 func TestAddUpRefuses(t *testing.T) {
 	g := open(t, func(o *Options) { o.AddUp = true })
 	classic := func(bound string) string {
@@ -97,7 +97,8 @@ func TestAddUpRefuses(t *testing.T) {
 			PositiveSpan: []*dto.BucketSpan{{Offset: &index, Length: proto.Uint32(1)}}, PositiveDelta: []int64{1},
 		}}}}}})
 	}
-	// In schema 2, bucket 5 ends at 2^(5/4); in schema 0 that lies in bucket 2, which ends at 4; bucket -3 in bucket 0, which ends at 1.
+	// Bucket 5 of schema 2 ends at 2^(5/4), so it is in bucket 2 of schema 0, which ends at 4. Bucket -3 of schema 2 is in bucket 0 of
+	// schema 0, which ends at 1.
 	if err := errors.Join(native(2, 5, 0.1), native(0, 2, 0.1), native(2, -3, 0.1)); err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestForgetIsOfTheGroup checks that a series which has come to another group since stays that group's, whatever the order of a
-// restoration is.
+// TestForgetIsOfTheGroup checks that a group that is removed from the index does not take away a series that belongs to another
+// group by now, whatever the order in which groups are restored.
 func TestForgetIsOfTheGroup(t *testing.T) {
 	x := newIndex()
 	family := func() *Family {

@@ -63,7 +63,7 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
-// FuzzParsePath checks that labels are sorted and valid, and that their path in base64 is that of the same group.
+// FuzzParsePath checks that labels are sorted and valid, and that a path with the same labels in base64 names the same group.
 func FuzzParsePath(f *testing.F) {
 	for _, path := range []string{"job/j", "job@base64/YQ==/a@base64/=", "job/j/U__a_2e_b/c", "/job//a/b", "job/j/__x/y", "job/a/b/c/b/d"} {
 		f.Add(path, true)

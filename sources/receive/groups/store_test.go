@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// gateway is a store without goroutines: requests are carried out in the test's.
+// gateway is a store without goroutines: the test's own goroutine carries out the requests.
 type gateway struct {
 	testing.TB
 	*Store
@@ -67,7 +67,7 @@ func (g *gateway) do(r *request) error {
 	return r.result
 }
 
-// push pushes a text: PUT or POST.
+// push pushes a text with the method PUT or POST.
 func (g *gateway) push(method, path, text string) error {
 	g.Helper()
 	families, err := Decode([]byte(text), "", g.Scheme, 1<<20)
@@ -170,8 +170,8 @@ mf2{instance="instance2",job="job1",labelname="val1"} -Inf
 	}
 }
 
-// TestRefusals has the cases of TestRejectTimestamps, TestRejectInconsistentPush and more: what is refused changes the time of the
-// failure alone.
+// TestRefusals has the cases of TestRejectTimestamps, TestRejectInconsistentPush and more. It checks that a refused push changes only the
+// time of the last failure.
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct{ name, path, text, want string }{
 		{"timestamp", "job/a", "new 1 1000\n", "pushed metrics must not have timestamps"},
@@ -207,7 +207,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestReplaceInGroup checks that what a PUT replaces is not in its way.
+// TestReplaceInGroup checks that a push does not conflict with metrics of the group that it replaces.
 func TestReplaceInGroup(t *testing.T) {
 	g := open(t, nil)
 	g.mustPush("PUT", "job/a", "# TYPE x histogram\nx_bucket{le=\"+Inf\"} 1\nx_count 1\nx_sum 1\n")
@@ -263,7 +263,8 @@ func TestSameSeries(t *testing.T) {
 	}
 }
 
-// TestTTL checks that a group ends so long after its last push that succeeded, also for a restart, and begins again.
+// TestTTL checks that a group ends when its last successful push is too long ago, also after a restart, and that its totals begin again
+// with the next push.
 func TestTTL(t *testing.T) {
 	disk := disktest.New(1)
 	lives := func(o *Options) { on(disk)(o); o.TTL, o.AddUp = time.Hour, true }
@@ -277,7 +278,7 @@ func TestTTL(t *testing.T) {
 	g.expire()
 	g.shows("x{job=\"a\"} 1\ny{job=\"b\"} 1\n")
 	g.now = g.now.Add(2 * time.Minute)
-	g.shows("y{job=\"b\"} 1\n") // before it is deleted
+	g.shows("y{job=\"b\"} 1\n") // the expired group is hidden before it is deleted
 	g.mustPush("PUT", "job/a", "# TYPE x counter\nx 5\n")
 	g.shows("x{job=\"a\"} 5\ny{job=\"b\"} 1\n")
 	g.now = g.now.Add(59 * time.Minute)
@@ -333,7 +334,7 @@ func TestDropLabels(t *testing.T) {
 	g.shows("x{job=\"a\"} 6\n")
 }
 
-// steps are pushes to a few groups, each of which adds one to a counter of its own.
+// steps pushes to a few groups and deletes some of them. Each push adds one to a counter of its group.
 func steps(g *gateway, done func(i int)) {
 	for i := range 12 {
 		path := fmt.Sprintf("job/%c", 'a'+i%3)
@@ -350,8 +351,8 @@ func steps(g *gateway, done func(i int)) {
 	}
 }
 
-// TestCrash kills the process and cuts the power at each operation of the disk. What was answered is there afterwards, and of what was
-// not answered at most the last push.
+// TestCrash kills the process and cuts the power at each operation of the disk. It checks that every push that was answered is stored
+// afterwards, and of those that were not answered at most the last one.
 func TestCrash(t *testing.T) {
 	adds := func(o *Options) { o.AddUp = true }
 	want := []string{""}
@@ -379,7 +380,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestDiskFails checks that a push that cannot be written is refused and leaves no trace, also on disk once it works again.
+// TestDiskFails checks that a push that cannot be written is refused and leaves no trace, not even on disk once the disk works again.
 func TestDiskFails(t *testing.T) {
 	for _, kind := range []string{"create", "write", "sync", "rename", "syncdir", "remove"} {
 		disk := disktest.New(7)
@@ -415,7 +416,7 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// TestDamage checks that a damaged file costs its group alone, and is kept.
+// TestDamage checks that a damaged file does not affect other groups, and is kept.
 func TestDamage(t *testing.T) {
 	disk := disktest.New(1)
 	g := open(t, on(disk))

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// lines returns a stream as text, bit by bit.
+// lines returns a stream as text, with the bits of each number.
 func lines(s metric.Stream) string {
 	var b strings.Builder
 	for _, x := range s {
@@ -41,7 +41,7 @@ func lines(s metric.Stream) string {
 	return b.String()
 }
 
-// v1 returns a request with samples out of order, twice the same, staleness markers, a histogram and an exemplar.
+// v1 returns a request with samples out of order, a sample that occurs twice, staleness markers, a histogram and an exemplar.
 func v1() *prompb.WriteRequest {
 	name := []prompb.Label{{Name: "job", Value: "j"}, {Name: "__name__", Value: "a_total"}, {Name: "empty"}}
 	stale := math.Float64frombits(value.StaleNaN)
@@ -87,7 +87,7 @@ func TestDecode(t *testing.T) {
 			t.Errorf("counts %+v", q)
 		}
 	}
-	// Metadata comes in requests of their own too.
+	// Metadata can also come in a request of its own.
 	only := v1()
 	only.Metadata = nil
 	if q, _ := f.Decode(encoded(t, only), false); lines(q.Stream) != want {
@@ -141,7 +141,7 @@ func v2() *writev2.Request {
 	return q
 }
 
-// TestInvalidSeries checks that a series that no receiver would store costs itself alone.
+// TestInvalidSeries checks that a series that no receiver would store is left out, and that the other series are not.
 func TestInvalidSeries(t *testing.T) {
 	long := strings.Repeat("x", 65_000)
 	bad := map[string]prompb.TimeSeries{

@@ -19,7 +19,7 @@ import (
 // reference is a Request that the types of Prometheus have decoded.
 type reference struct{ Request }
 
-// reference is Decode by the types of Prometheus.
+// reference does the same as Decode, but with the types of Prometheus.
 func (f *Families) reference(raw []byte, isV2 bool) (*reference, error) {
 	q := &reference{}
 	if isV2 {
@@ -183,7 +183,7 @@ func FuzzReference(f *testing.F) {
 		want, failed := new(Families).reference(raw, isV2)
 		got, err := new(Families).Decode(raw, isV2)
 		if err != nil && !errors.Is(err, errKind) && !strings.Contains(err.Error(), "symbol") {
-			return // the syntax: the types of Prometheus accept groups, which protobuf has dropped, and numbers that no field can have
+			return // a syntax error: the types of Prometheus accept groups, which protobuf has dropped, and impossible field numbers
 		}
 		if (err == nil) != (failed == nil) {
 			t.Fatalf("error %v, that of Prometheus is %v", err, failed)

@@ -189,7 +189,7 @@ func eachSeries(targets []*Cache, f func(*series)) {
 	}
 }
 
-// drop counts a sample that is dropped. It calls describe only for the first one of each reason.
+// drop counts a sample that is dropped. It calls the function describe only for the first one of each reason.
 func (p *Pool) drop(reason metric.Reason, describe func() string) {
 	for i := range p.drops {
 		if p.drops[i].Reason == reason {
@@ -200,7 +200,7 @@ func (p *Pool) drop(reason metric.Reason, describe func() string) {
 	p.drops = append(p.drops, metric.Drop{Reason: reason, Count: 1, First: describe()})
 }
 
-// contain calls parse. If parse panics, it returns an error.
+// contain calls the function parse. If parse panics, contain returns an error.
 func (p *Pool) contain(parse func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -47,8 +47,8 @@ func (p *Pool) share(d description) *description {
 	return p.desc
 }
 
-// describe returns the description of the series with this identity. If there is no metadata, it takes help and unit from the description
-// before.
+// describe returns the description of the series with this identity. If there is no metadata, it takes help, unit and scraped type from
+// before, which is the previous description.
 func (id identity) describe(before *description, m *metadata) description {
 	d := description{name: id.name, typ: id.typ}
 	switch {

@@ -13,7 +13,8 @@ import (
 	"github.com/collectington/collectington/deploy/examples/oncall/fakeapi"
 )
 
-// TestGoClass builds the program in goclass as somebody else's module, and tries it with the Python framework's file.
+// TestGoClass checks that the program in the folder goclass can be built as a module of its own, and that it works with
+// the file of the Python framework.
 func TestGoClass(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a program")
@@ -68,7 +69,7 @@ func TestGoClass(t *testing.T) {
 	}
 }
 
-// execute runs a program in a folder, without a network for Go, and returns what it has written.
+// execute runs a program in a folder and returns what it has written. The go command must not use the network.
 func execute(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), name, args...)

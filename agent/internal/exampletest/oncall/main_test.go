@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain runs the tests in the folder of the example, as its users do.
+// TestMain runs the tests in the folder of the example, where users run them too.
 func TestMain(m *testing.M) {
 	if err := os.Chdir("../../../../deploy/examples/oncall"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

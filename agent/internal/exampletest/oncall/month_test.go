@@ -26,7 +26,7 @@ import (
 	"github.com/collectington/collectington/sources/compute/goclass"
 )
 
-// folder has the example's files as a user has them, and the addresses and the interval of the test.
+// folder returns a new folder with the files of the example. They have the addresses and the interval of the test.
 func (m *month) folder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -48,7 +48,8 @@ func (m *month) folder(t *testing.T) string {
 	return dir
 }
 
-// jobsOf is what a configuration has below jobs, which is one job, by another name.
+// jobsOf returns the text below the key jobs of a configuration. The configuration must have one job, which gets the name
+// rename.
 func jobsOf(t *testing.T, config, name, rename string) string {
 	t.Helper()
 	_, jobs, found := strings.Cut(config, "\njobs:\n")
@@ -59,7 +60,7 @@ func jobsOf(t *testing.T, config, name, rename string) string {
 	return before + "  " + rename + ":" + after
 }
 
-// inTest is a configuration with its addresses and its interval replaced.
+// inTest returns a configuration with its address, its interval and its secrets replaced by those of the test.
 func inTest(config string) string {
 	return strings.NewReplacer(
 		"https://api.victorops.com/", "http://api.test/", `"@every 60s"`, `"*/20 * * * *"`, `"@every 2s"`, `"*/20 * * * *"`,
@@ -76,14 +77,14 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// catalogue is that of the program in goclass.
+// catalogue returns the catalogue of the program in the folder goclass.
 func catalogue() config.Catalogue {
 	c := agent.Catalogue()
 	c.Sources = append(c.Sources, goclass.Kind("SplunkApi", splunkAPI()))
 	return c
 }
 
-// network has the API and a receiver.
+// network returns a network with the API and a receiver, and the receiver's storage.
 func (m *month) network(t *testing.T) (*memnet.Network, *peers.Prometheus) {
 	net, storage := memnet.NewNetwork(), peers.NewPrometheusFor(t, 2*m.end.Sub(m.begin))
 	net.Serve(t, "api.test:80", &m.API)
@@ -91,9 +92,8 @@ func (m *month) network(t *testing.T) (*memnet.Network, *peers.Prometheus) {
 	return net, storage
 }
 
-// TestMonth runs the example over a month in each of its forms, from fetch to remote-write, and asks Prometheus' own
-// storage what it has come to believe. The agent's own metrics, delivered every 15 seconds, are left out: they would take most
-// of the time.
+// TestMonth checks each form of the example over a month, from fetch to remote-write: Prometheus' own storage must return the
+// true numbers. The agent's own metrics, delivered every 15 seconds, are left out: they would take most of the time.
 func TestMonth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes under the race detector; TestDay runs the same code")
@@ -130,7 +130,7 @@ func TestMonth(t *testing.T) {
 	})
 }
 
-// drive does all the month's ticks of a job.
+// drive runs all ticks of a job in the month.
 func (m *month) drive(t *testing.T, planned *config.Job, env sources.Env, sink sinks.Sink) {
 	var err error
 	if env.Fetch, err = planned.FetcherConfig.New(env); err != nil {
@@ -162,7 +162,7 @@ func (m *month) drive(t *testing.T, planned *config.Job, env sources.Env, sink s
 	}
 }
 
-// TestDay is the same over one day with the whole program, its clock and its own metrics included.
+// TestDay checks the same as TestMonth, but over one day and with the whole program, including its clock and its own metrics.
 func TestDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMonth(time.Now().Add(every), 1)
@@ -188,7 +188,7 @@ func TestDay(t *testing.T) {
 	})
 }
 
-// converted is what config.json means to a program with these kinds, in the words of today.
+// converted returns what cton convert makes of config.json, in a program with these kinds.
 func converted(t *testing.T, dir string, kinds config.Catalogue) string {
 	t.Helper()
 	var out, problems strings.Builder

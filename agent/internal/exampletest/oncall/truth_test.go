@@ -12,17 +12,17 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-const every = 20 * time.Minute // from tick to tick
+const every = 20 * time.Minute // from one tick to the next
 
-// month is a month of incidents, and of an API that is not always there.
+// month is a month of incidents, with an API that sometimes fails.
 type month struct {
 	fakeapi.API
-	begin, end time.Time   // of ticks: [begin, end]
-	ticks      []time.Time // those that the API answers
+	begin, end time.Time   // times of the first and the last tick
+	ticks      []time.Time // the ticks in which the API answers
 }
 
-// newMonth begins with a tick, and may be cut short. Of the incidents before it the API has a total, but none is of the
-// last day.
+// newMonth returns a month of the given number of days. The first tick is at begin. The API also has a total of earlier
+// incidents, none of which is from the last day before begin.
 func newMonth(begin time.Time, days int) *month {
 	m := &month{begin: begin, end: begin.AddDate(0, 0, days)}
 	at := func(day int, hour, minute float64) time.Time {
@@ -33,7 +33,7 @@ func newMonth(begin time.Time, days int) *month {
 		Key: "the-api-key", ID: "the-api-id", Now: time.Now,
 		History: fakeapi.History{
 			Incidents: fakeapi.Invent(1, begin, days, 36), Before: 12_345,
-			// One right after a tick, and one amid an outage.
+			// One reset is right after a tick, the other is in the middle of an outage.
 			Resets: []time.Time{at(12, 9, 0).Add(time.Millisecond), at(22, 15, 35)},
 		},
 		Faults: []fakeapi.Fault{
@@ -53,8 +53,9 @@ func newMonth(begin time.Time, days int) *month {
 	return m
 }
 
-// counted is what a counter of the API's total can know: what it has grown from one good tick to the next, or from zero
-// where it has fallen. What is opened after the last good tick before a reset, and before the reset, nobody sees in it.
+// counted returns what can be learnt from the API's total. grown is the sum of its increases from one good tick to the
+// next. If the total has fallen, it is counted from zero. lost is the number of incidents that no tick sees in the
+// total: they are opened before a reset, but after the last good tick before it.
 func (m *month) counted() (grown, lost int) {
 	for i, tick := range m.ticks[1:] {
 		before, now := m.Total(m.ticks[i]), m.Total(tick)
@@ -79,7 +80,7 @@ func (m *month) counted() (grown, lost int) {
 	return grown, lost
 }
 
-// times are how long after its start each incident that came into a phase in this month did so.
+// times returns, for each incident that reached a phase in this month, the time from its start until then.
 func (m *month) times(phase string) []time.Duration {
 	var all []time.Duration
 	for _, i := range m.Incidents {
@@ -97,10 +98,10 @@ func sum(all []time.Duration) (total time.Duration) {
 	return total
 }
 
-// check holds what a storage believes at the end of the month against the truth.
+// check compares what a storage returns at the end of the month with the truth.
 func (m *month) check(t *testing.T, storage *peers.Prometheus) {
 	t.Helper()
-	// The range begins before the first sample, from which on what has grown counts.
+	// The range begins before the first sample, so that the whole increase since then counts.
 	over := fmt.Sprintf("[%dd] anchored", int(m.end.Sub(m.begin).Hours()/24)+1)
 	want := func(metric, labels string, truth float64) {
 		t.Helper()

@@ -28,7 +28,8 @@ jobs:
       pool_size: {type: gauge, value: .POOL_SIZE | tonumber}
 `
 
-// TestPlugin builds the example as a module of its own, outside the tree, and runs its tests and its program.
+// TestPlugin checks that the example can be built as a module of its own, outside the tree, and that its tests and its
+// program work.
 func TestPlugin(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a program")
@@ -83,7 +84,7 @@ func TestTutorial(t *testing.T) {
 				shown.WriteString("\n")
 			}
 		}
-		_, want, _ := strings.Cut(read(t, filepath.Join(example, code)), "\n") // without the comment of its package
+		_, want, _ := strings.Cut(read(t, filepath.Join(example, code)), "\n") // without the package comment
 		if !strings.Contains(shown.String(), want) {
 			t.Errorf("%s does not show %s as it is", comment, code)
 		}
@@ -122,7 +123,8 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// execute runs a program in a folder, without a network for Go, and returns its output. It has to exit with the code.
+// execute runs a program in a folder and returns its output. The program must exit with the given code. The go command
+// must not use the network.
 func execute(t *testing.T, dir string, code int, name string, args ...string) string {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), name, args...)

@@ -46,8 +46,8 @@ func lengthOf(x starlark.Iterable) int {
 	return n
 }
 
-// boundedInt implements the function int. It limits the number of digits, since the time for reading a number is proportional to
-// the square of that.
+// boundedInt implements the function int. It limits the number of digits, since the time for reading an int grows with the square
+// of the number of digits.
 func boundedInt(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if len(args) > 0 {
 		if text, ok := args[0].(starlark.String); ok && len(text) > maxDigits {

@@ -76,7 +76,7 @@ type Limits struct {
 	Memory int64  // bytes by which the memory of the process may grow
 }
 
-// Run calls run with the thread. It cancels the thread if a limit is exceeded or ctx ends.
+// Run calls the function run with the thread. It cancels the thread if a limit is exceeded or ctx ends.
 func (l Limits) Run(ctx context.Context, thread *starlark.Thread, run func(*starlark.Thread) error) error {
 	thread.SetMaxExecutionSteps(l.Steps)
 	thread.OnMaxSteps = func(t *starlark.Thread) {
@@ -105,7 +105,8 @@ func Context(thread *starlark.Thread) context.Context {
 // watchInterval is how often the memory is measured.
 const watchInterval = 10 * time.Millisecond
 
-// watchMemory calls cancel when the heap of the process, without garbage, has grown by more than max. The function stop ends this.
+// watchMemory calls cancel when the heap of the process, without garbage, has grown by more than max. The returned function ends
+// the watching.
 //
 // The heap is that of the whole process, so memory that other jobs allocate at the same time is also counted.
 func watchMemory(max int64, cancel context.CancelCauseFunc) (stop func()) {

@@ -120,7 +120,8 @@ func TestOperationsAreBounded(t *testing.T) {
 	}
 }
 
-// TestScriptsCannotReachTheChecks checks that no script can name a check and so pass a value around it.
+// TestScriptsCannotReachTheChecks checks that no script can contain the name of a check. Otherwise a script could replace the
+// check.
 func TestScriptsCannotReachTheChecks(t *testing.T) {
 	for _, name := range []string{operandName, rightOperandName, formatName, addendName, comparandName} {
 		if got := call(t.Context(), generous(), "return "+name+"(1)"); !strings.Contains(got, "unexpected input character") {
@@ -161,7 +162,8 @@ func TestRunEnds(t *testing.T) {
 	}
 }
 
-// TestMemoryCountsWhatIsHeld checks that a script may allocate more than its memory, if it does not hold it at once.
+// TestMemoryCountsWhatIsHeld checks that a script may allocate more than its memory limit in total, if it does not hold all of it
+// at the same time.
 func TestMemoryCountsWhatIsHeld(t *testing.T) {
 	little := generous()
 	little.Memory = 32 << 20

@@ -98,7 +98,8 @@ func rows(from, to int) string {
 	return "[" + strings.Join(all, ", ") + "]"
 }
 
-// number returns a query parameter as a number. If the parameter is not a number, it returns the argument otherwise.
+// number returns a query parameter as a number. If the parameter is not a number, the result is the value of the argument named
+// otherwise.
 func number(r *http.Request, name string, otherwise int) int {
 	n, err := strconv.Atoi(r.URL.Query().Get(name))
 	if err != nil {
