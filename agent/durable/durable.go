@@ -22,6 +22,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -252,13 +253,19 @@ func mkdir(path string) error {
 
 // ReadDir returns the names of the regular files in a directory, sorted.
 func (d *Dir) ReadDir(name string) ([]string, error) {
-	entries, err := os.ReadDir(d.at(name))
+	dir, err := os.Open(d.at(name))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {
 		if e.Type().IsRegular() {
 			names = append(names, e.Name())
 		}
 	}
+	slices.Sort(names) // sorting names is faster than sorting entries, as os.ReadDir does
 	return names, err
 }
 

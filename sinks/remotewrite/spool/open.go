@@ -126,8 +126,9 @@ func (q *Queue) load() error {
 			q.remove(name) // the file is incomplete: Put has not returned
 		}
 	}
-	var found []Meta
-	for _, name := range records(names) {
+	names = records(names)
+	found := make([]Meta, 0, len(names))
+	for _, name := range names {
 		m, ok := parseName(name)
 		switch {
 		case !ok:
