@@ -223,7 +223,7 @@ func TestStart(t *testing.T) {
 
 // TestConverterIsReused checks that the messages between two Resets do not overwrite each other while the slabs grow, and that
 // they have no data of earlier messages.
-func TestConverterIsReinUse(t *testing.T) {
+func TestConverterIsReused(t *testing.T) {
 	var reused Converter
 	for round := range 6 {
 		all := everyType()

@@ -89,14 +89,28 @@ func (b *build) identify() error {
 	return err
 }
 
-// pseudo matches a pseudo-version: the version of a commit that has no tag. It contains the time of the commit.
-var pseudo = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(?:.*\.)?(\d{14})-[0-9a-f]{12}(\+dirty)?$`)
+// pseudo matches a pseudo-version: the version of a commit that has no tag. It contains the time of the commit, and the pre-release of the
+// tag before it, if that is one (https://go.dev/ref/mod#pseudo-versions).
+var pseudo = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(?:(?:(.+)\.)?0\.)?(\d{14})-[0-9a-f]{12}(\+dirty)?$`)
 
-// packageVersion returns the version in a format that all package managers accept. They sort such versions in the same order as Go does.
-func packageVersion(version string) string {
+// packageVersion returns the version, and the pre-release, which is "" for a release, as the package manager of a format accepts them. It
+// sorts them as Go does if the only pre-releases are rc.1, rc.2 and so on.
+//
+// In an apk, _alpha, _beta, _pre and _rc are before the release, and _git is after what it follows.
+func packageVersion(version, format string) (release, prerelease string) {
 	if m := pseudo.FindStringSubmatch(version); m != nil {
-		return m[1] + "-git" + m[2]
+		tag, time := strings.ReplaceAll(m[2], ".", ""), m[3]
+		switch {
+		case format == "apk" && tag == "":
+			return m[1], "pre" + time
+		case format == "apk":
+			return m[1], tag + "_git" + time
+		case tag == "":
+			return m[1], "git" + time
+		}
+		return m[1], tag + ".git" + time
 	}
-	v, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "+")
-	return v
+	version, _, _ = strings.Cut(strings.TrimPrefix(version, "v"), "+")
+	release, prerelease, _ = strings.Cut(version, "-")
+	return release, strings.ReplaceAll(prerelease, ".", "")
 }

@@ -54,8 +54,9 @@ func (b *build) packageInfo(format string) (*nfpm.Info, error) {
 		return nil, err
 	}
 	script := func(name string) string { return filepath.Join(b.root, "deploy/release/package", name) }
+	release, prerelease := packageVersion(b.version, format)
 	info := &nfpm.Info{
-		Name: "cton", Platform: "linux", Arch: b.arch + b.arm, Version: packageVersion(b.version), Section: "net", Priority: "optional",
+		Name: "cton", Platform: "linux", Arch: b.arch + b.arm, Version: release, Prerelease: prerelease, Section: "net", Priority: "optional",
 		Maintainer: "The Collectington authors <collectington@users.noreply.github.com>", Homepage: "https://github.com/collectington/collectington",
 		License: "Apache-2.0", MTime: b.time, DisableGlobbing: true,
 		Description: "Metrics of any API for Prometheus\nAsks APIs, commands, files and databases on a schedule, computes metrics, and serves them to\nPrometheus or pushes them by remote-write or to a Pushgateway.",

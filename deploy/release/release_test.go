@@ -324,15 +324,22 @@ func decode[T any](t *testing.T, data []byte) (v T) {
 
 // TestPackageVersion checks which version a package has for versions of the program.
 func TestPackageVersion(t *testing.T) {
-	for version, want := range map[string]string{
-		"v1.2.3":                                    "1.2.3",
-		"v1.2.3-rc.1":                               "1.2.3-rc.1",
-		"v0.0.0-20261129181259-43f1385f1ab1":        "0.0.0-git20261129181259",
-		"v1.2.4-0.20261129181259-43f1385f1ab1":      "1.2.4-git20261129181259",
-		"v1.2.3-rc.1.0.20261129181259-43f1385f1ab1": "1.2.3-git20261129181259",
+	for _, c := range []struct{ version, deb, apk string }{
+		{"v1.2.3", "1.2.3", "1.2.3"},
+		{"v1.2.3-rc.1", "1.2.3~rc1", "1.2.3_rc1"},
+		{"v0.0.0-20261129181259-43f1385f1ab1", "0.0.0~git20261129181259", "0.0.0_pre20261129181259"},
+		{"v1.2.4-0.20261129181259-43f1385f1ab1", "1.2.4~git20261129181259", "1.2.4_pre20261129181259"},
+		{"v1.2.4-0.20261129181259-43f1385f1ab1+dirty", "1.2.4~git20261129181259", "1.2.4_pre20261129181259"},
+		{"v1.2.3-rc.1.0.20261129181259-43f1385f1ab1", "1.2.3~rc1.git20261129181259", "1.2.3_rc1_git20261129181259"},
 	} {
-		if got := packageVersion(version); got != want {
-			t.Errorf("%s: got %s, want %s", version, got, want)
+		for format, want := range map[string]string{"deb": c.deb, "rpm": c.deb, "apk": c.apk} {
+			got, pre := packageVersion(c.version, format)
+			if pre != "" {
+				got += map[string]string{"deb": "~", "rpm": "~", "apk": "_"}[format] + pre
+			}
+			if got != want {
+				t.Errorf("%s of %s: got %s, want %s", format, c.version, got, want)
+			}
 		}
 	}
 }

@@ -241,7 +241,13 @@ func TestLargeFallBack(t *testing.T) {
 		}
 		r.write("j", f)
 		r.tick()
-		t.Log(r.stats.Dropped(), r.stats.Sent.Load(), r.log)
+		most := 0
+		for _, q := range d.all()[1:] { // the first is the request in 2.0
+			most = max(most, len(q.points))
+		}
+		if sent := r.stats.Sent.Load(); sent != 40_000 || most >= 40_000 {
+			t.Errorf("sent %d samples, at most %d in a request, want all of them in several requests\n%s", sent, most, r.log)
+		}
 		r.wantDropped(sinks.Damaged, 0)
 	})
 }

@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,7 +130,8 @@ func TestPartsBecomeEqual(t *testing.T) {
 // TestSlowJobsShareASeries sends a slow job again after another job has ended its series, which relabelling had made equal.
 func TestSlowJobsShareASeries(t *testing.T) {
 	name := "job"
-	withReceiver(t, &fakeReceiver{}, func(c *Config, _ *sinks.Env) {
+	d := &fakeReceiver{}
+	withReceiver(t, d, func(c *Config, _ *sinks.Env) {
 		c.Protocol = Protocol1
 		c.WriteRelabel = relabel.Rules{{Regex: &name, Action: "labeldrop"}}
 	}, func(r *rig) {
@@ -146,5 +148,20 @@ func TestSlowJobsShareASeries(t *testing.T) {
 		w("one")
 		r.tick()
 		r.tick()
+		var sent []string
+		last := int64(0)
+		for _, q := range d.all() {
+			for _, p := range q.points {
+				if p.time <= last {
+					t.Errorf("sent %s after the time %d", p, last)
+				}
+				last = p.time
+				text := p.String()
+				sent = append(sent, text[strings.LastIndex(text, " ")+1:])
+			}
+		}
+		if got := strings.Join(sent, " "); got != "20 20 20 stale 20 20" {
+			t.Errorf("sent %s, want 20 again after the end of the other job's series", got)
+		}
 	})
 }
