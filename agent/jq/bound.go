@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 //go:embed builtin.jq
@@ -347,6 +349,7 @@ func (b *binder) function(t *gojq.Term) {
 	if strings.HasPrefix(f.Name, "$") || slices.Contains(b.own, name) {
 		return
 	}
+	b.checkPattern(f)
 	if check := b.arguments[name]; check != "" {
 		f.Args[0] = checkedAfter(&gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeQuery, Query: f.Args[0]}}, check)
 	}
@@ -357,6 +360,23 @@ func (b *binder) function(t *gojq.Term) {
 		f.Name = hidden + f.Name
 	case b.known[name] || b.need(f.Name, len(f.Args)):
 		f.Name = hidden + f.Name
+	}
+}
+
+// checkPattern sets err if a call of a function such as test has a constant as its regular expression, which is not valid.
+func (b *binder) checkPattern(f *gojq.Func) {
+	switch key(f.Name, len(f.Args)) {
+	case "test/1", "test/2", "match/1", "match/2", "capture/1", "capture/2", "scan/1", "scan/2", "split/2", "splits/1", "splits/2",
+		"sub/2", "sub/3", "gsub/2", "gsub/3":
+	default:
+		return
+	}
+	t := f.Args[0].Term
+	if t == nil || t.Type != gojq.TermTypeString || t.Str.Queries != nil || len(t.SuffixList) > 0 || b.err != nil {
+		return
+	}
+	if _, err := pattern.Compile(t.Str.Str); err != nil {
+		b.err = fmt.Errorf("the regular expression of %s: %w", f.Name, err)
 	}
 }
 

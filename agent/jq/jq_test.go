@@ -14,6 +14,10 @@ func TestCompile(t *testing.T) {
 		".a[":                            "not a jq expression: unexpected EOF, after 3 characters",
 		"body":                           `jq: function not defined: body/0; write .body for a field, .["a-b"] for a field with a dash, and "quotes" around a string`,
 		"$.a":                            "not a jq expression: unexpected token \"$\", after 0 characters; this is jq, not JSONPath: write .a.b for a field, and .a[] for all items of a list",
+		`.a | test("(x")`:                "jq: the regular expression of test: error parsing regexp: missing closing ): `(x`",
+		`map(sub("[a"; "b"; "g"))`:       "jq: the regular expression of sub: error parsing regexp: missing closing ]: `[a`",
+		`.a | test("(x" + .b)`:           "",
+		`def test(a): 1; test("(x")`:     "",
 		"." + strings.Repeat(" ", 16000): "",
 		strings.Repeat(".", 17<<10):      "the expression exceeds 16384 bytes: use a script for logic of this size",
 	} {
