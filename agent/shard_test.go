@@ -173,7 +173,8 @@ func namesOf(n int) []string {
 }
 
 // TestRollout checks that all counters are right after the number of shards has changed as in a StatefulSet: a pod is added, and the others
-// start again one after the other. The shards have one state file. For a while two shards have the same jobs: then one waits, and logs it.
+// start again one after the other. The shards have one state file. For a while, a job
+// can belong to two shards that run: the second one waits, and logs it.
 func TestRollout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs := namesOf(12)

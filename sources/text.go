@@ -25,8 +25,8 @@ type TextFetcher interface {
 // TextReader is an optional interface of a source's Config. It means that the source needs a fetcher that is a TextFetcher.
 type TextReader interface{ ReadsTexts() }
 
-// TextConfig is an optional interface of the Config of a TextFetcher. CheckTexts returns an error if a setting cannot be used
-// with texts that are not decoded, such as format.
+// TextConfig is an optional interface of the Config of a TextFetcher. CheckTexts returns an error if a setting is set that
+// has no meaning for texts that are not decoded, such as format.
 type TextConfig interface{ CheckTexts() error }
 
 // TextFetcherOf returns f, or a fetcher that f wraps, as a TextFetcher. A fetcher that wraps another one has a method Unwrap.

@@ -215,7 +215,7 @@ func removeStale(dir, base string) {
 	}
 }
 
-// Dir is a directory on disk. It is safe for concurrent use, except for Lock and Unlock.
+// Dir is a directory on disk. It is safe for concurrent use, except for the methods that lock and unlock it.
 type Dir struct {
 	path string
 	lock *os.File

@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// DigestAuth answers the challenge of a server with a hash of a user name and a password (RFC 7616).
+// DigestAuth has the settings for answering the challenge of a server with a hash of a user name and a password (RFC 7616).
 type DigestAuth struct {
 	Username setting.Text   `yaml:"username"`
 	Password setting.Secret `yaml:"password"`

@@ -151,7 +151,7 @@ func TestBatchSeries(t *testing.T) {
 	}
 }
 
-// TestWords checks that every value of an enumeration can be read from its text.
+// TestWords checks that the values of enumerations that settings can have are read from their texts, and that other texts are refused.
 func TestWords(t *testing.T) {
 	read := func(into encoding.TextUnmarshaler, value fmt.Stringer) {
 		t.Helper()
@@ -167,7 +167,7 @@ func TestWords(t *testing.T) {
 	for v := Total; v <= Events; v++ {
 		read(new(From), v)
 	}
-	for v := DecreaseReset; v <= DecreaseError; v++ {
+	for v := DecreaseReset; v <= DecreaseAdd; v++ {
 		read(new(OnDecrease), v)
 	}
 	for v := DuplicateError; v <= DuplicateCount; v++ {

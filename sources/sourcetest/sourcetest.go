@@ -29,7 +29,7 @@ type Subject struct {
 	// Config returns new settings.
 	Config func(t *testing.T) sources.Config[sources.Source]
 
-	// Dir is the directory of relative paths in the settings. "" = an empty directory.
+	// Dir is the directory to which paths in the settings are relative. "" = an empty directory.
 	Dir string
 
 	// Documents are the answers, one for each tick: at least two JSON texts. Every metric can be measured in each of them.
@@ -38,8 +38,8 @@ type Subject struct {
 	// ContentType is the content type of Documents. "" = application/json.
 	ContentType string
 
-	// PassesOn says that the source passes on the series in its documents. It fetches them itself, unless it is a TextReader. A failed
-	// request is then the Err of one of its metrics.
+	// PassesOn says that the source passes on the series in its documents. After a failed request, it is enough that one of its metrics
+	// has an Err. Unless the source is a TextReader, it gets no fetcher, since it fetches or receives the documents itself.
 	PassesOn bool
 	// Push delivers a document to a source that others push to. nil = the source fetches its documents.
 	Push func(t *testing.T, source sources.Source, document string)

@@ -61,7 +61,7 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 }
 
-// Serve runs a server on the address until the test ends, and then waits until all handlers have returned.
+// Serve starts a server on the address. At the end of the test, it closes the server and waits until all handlers have returned.
 func (n *Network) Serve(t testing.TB, address string, handler http.Handler) {
 	l := n.Listen(address)
 	var done sync.WaitGroup

@@ -187,7 +187,7 @@ func withoutTime(groups []string, attr slog.Attr) slog.Attr {
 // setLevel sets the lowest level that is logged; "" means info.
 func (a *App) setLevel(name string) {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(strings.ToUpper(name))) // cannot fail: the flag's enum or the check of the file has validated name
+	_ = level.UnmarshalText([]byte(strings.ToUpper(name))) // fails only for "": the flag's enum and the check of the file allow no other name
 	a.level.Set(level)
 }
 

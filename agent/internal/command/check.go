@@ -32,6 +32,11 @@ const checkTimeout = 10 * time.Second
 func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	report := &checkReport{OK: true, strict: c.Strict, Files: []string{}, Jobs: []string{}, Sinks: []string{}, Problems: []checkProblem{}}
 	err := c.check(ctx, a, g, report)
+	failed, reported := errors.AsType[*exitError](err)
+	if err != nil && !reported {
+		report.problem("", err)
+		failed = &exitError{code: exitConfig}
+	}
 	if c.JUnit != "" {
 		if err := report.junit().write(a, c.JUnit); err != nil {
 			return err
@@ -43,15 +48,14 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if err := printJSON(a, report); err != nil {
 		return err
 	}
-	if failed, ok := errors.AsType[*exitError](err); ok {
-		return &exitError{code: failed.code}
-	} else if err != nil {
-		return &exitError{code: exitConfig}
+	if failed != nil {
+		return &exitError{code: failed.code} // the report has the problems
 	}
 	return nil
 }
 
-// check checks the configuration and adds what it found to the report. Unless the output is JSON, it also shows what it found.
+// check checks the configuration and adds what it found to the report. Unless the output is JSON, it also shows what it found. The report has
+// the problems of an error that is an *exitError, and not those of other errors.
 func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkReport) error {
 	say := func(format string, args ...any) {
 		if !c.JSON {
@@ -60,7 +64,6 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	}
 	plan, err := a.loadFor(g, legacy.Options{Service: c.Service, WithoutSecrets: true})
 	if err != nil {
-		report.problem("", err)
 		return err
 	}
 	if err := c.keep(plan); err != nil {
@@ -83,7 +86,6 @@ func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkR
 	}
 	if c.Diff != "" {
 		if report.Changes, err = a.diff(plan, c.Diff, g); err != nil {
-			report.problem("", err)
 			return err
 		}
 		for _, change := range report.Changes {

@@ -51,7 +51,8 @@ func (c *tryCmd) runURL(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
-// headers shows the headers of a response that matter for a job: those about the format, pages, caching and limits.
+// headers shows the headers of a response that matter for a job: those about the format, pages, caching, limits and
+// deprecation.
 func (t *try) headers(r *recorded) {
 	t.section("response")
 	var names []string

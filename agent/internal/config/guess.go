@@ -54,7 +54,7 @@ func (r *reader) besideKind(path, name string) string {
 	return fmt.Sprintf("%q is a setting of the job: write it beside %s, not in it", name, kind)
 }
 
-// cutLast returns the last name of a path, and the path before it; "" if it has only one name.
+// cutLast splits a path before its last name. before is "" if the path has only one name.
 func cutLast(path string) (before, last string) {
 	at := strings.LastIndexByte(path, '.')
 	return path[:max(at, 0)], path[at+1:]

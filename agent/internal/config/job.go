@@ -22,8 +22,8 @@ const (
 	defaultTimeout   = setting.Duration(30 * time.Second)
 	defaultMaxSeries = 100_000
 
-	// assumedSchedule is how often a job without a schedule is taken to run. Only the default of valid_for depends on it. A long time is
-	// safer: a failed run then does not end series that the next run has again.
+	// assumedSchedule is the schedule that is assumed for a job without one. The default of valid_for follows from it. It is long, so that the
+	// series of the job do not end when a run fails and the next one succeeds.
 	assumedSchedule = "@every 24h"
 )
 

@@ -57,7 +57,8 @@ func (u *unresolved) job(j *Job) {
 	}
 }
 
-// walk visits a node that is decoded into a type, as relocator does.
+// walk adds a problem for each reference in n, and in the nodes below it, that cannot be read. t is the type that n is decoded into, and
+// tag is the struct tag of its setting. The type relocator walks through nodes in the same way.
 func (u *unresolved) walk(n *yaml.Node, path string, t reflect.Type, tag string) {
 	n = resolve(n)
 	for t.Kind() == reflect.Pointer {

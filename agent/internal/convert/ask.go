@@ -9,8 +9,8 @@ import (
 // askedPattern is the pattern with which the document's field answer is a whole text.
 const askedPattern = `(?s)(?P<answer>.+)`
 
-// ask asks the source of a job for an answer, if the names of the fields are known only from the data. It returns nil if they are known
-// without the data, or if Options do not allow it. If there is no answer, it adds a note and returns nil.
+// ask gets a document of a job by Options.Ask, if it is needed to find out the names of the fields. It returns nil if it is not needed, or if
+// Options.Ask is nil. If the request fails, it adds a note and returns nil.
 func (t *telegraf) ask(n *node, j *job) []byte {
 	if t.options.Ask == nil {
 		return nil

@@ -88,7 +88,7 @@ func (g probeGroup) apartFrom(metrics []*metricOut) bool {
 	return false
 }
 
-// setTargets replaces the url of a request by the targets of a group.
+// setTargets puts the targets of a group in place of a request's url. If all targets have the same path, the url stays and has only the path.
 func (g probeGroup) setTargets(set *yaml.Node, job string) {
 	var urls []*url.URL
 	for _, p := range g {

@@ -289,7 +289,7 @@ func joinUnit(name, unit string) string {
 	return join(name) + "_" + unit
 }
 
-// age proposes the time that has passed since a time, or that is left until it.
+// age proposes a metric for a column of times: the seconds since each time, or until it.
 func (p *plan) age(c *column, items, name string, labels []pick, series int) {
 	latest := c.newest()
 	w := c.last()

@@ -11,9 +11,12 @@ import (
 
 var plainYAML = pattern.OnUse(`^[A-Za-z_./][A-Za-z0-9_./-]*$`)
 
+// dotNumber matches numbers of YAML that begin with a dot.
+var dotNumber = pattern.OnUse(`(?i)^\.(inf|nan|[0-9])`)
+
 // yamlText returns a text as a YAML scalar. The text is quoted if YAML could read it as something other than a string.
 func yamlText(text string) string {
-	if plainYAML().MatchString(text) && !has([]string{strings.ToLower(text)}, "true", "false", "null", "yes", "no", "on", "off", "y", "n", ".", "..") && !strings.HasPrefix(text, "...") && !strings.HasPrefix(text, ".inf") && !strings.HasPrefix(strings.ToLower(text), ".nan") {
+	if plainYAML().MatchString(text) && !has([]string{strings.ToLower(text)}, "true", "false", "null", "yes", "no", "on", "off", "y", "n", ".", "..") && !strings.HasPrefix(text, "...") && !dotNumber().MatchString(text) {
 		return text
 	}
 	if !strings.ContainsFunc(text, func(r rune) bool {

@@ -264,10 +264,10 @@ func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 }
 
 // Inherit takes over the state of the ledger old, which must not be used any more. A metric continues if its declaration is
-// the same; only its help and first_run may differ. Inherit must be called before the first Apply.
+// the same, except for settings that do not matter for its state, such as help and first_run. Inherit must be called before the first Apply.
 func (l *Ledger) Inherit(old *Ledger) {
 	l.inherited = map[string]*table{}
-	maps.Copy(l.inherited, old.inherited) // if Apply was never called on old
+	maps.Copy(l.inherited, old.inherited) // if no Apply of old has succeeded
 	for _, t := range old.order {
 		l.inherited[t.desc.Name] = t
 	}

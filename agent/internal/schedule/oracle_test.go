@@ -10,12 +10,11 @@ import (
 )
 
 // The oracle goes through real time step by step and remembers every local time it has seen. It does not use zone periods,
-// offsets or the cron library. Its rules are:
+// offsets or the cron library. If the hour field of a schedule has every hour, the job runs whenever the schedule matches local time. For
+// other schedules, its rules are:
 //
 //   - At each step, the job runs if the schedule matches local time and this local time was not seen before.
-//   - If local time has just jumped forward, the skipped local times count as seen at this step, and the job runs if the
-//     schedule matches one of them.
-//   - A job at every hour runs whenever the schedule matches local time.
+//   - If local time has just jumped forward, the skipped local times are treated in the same way at this step. The job runs only once.
 
 // randomSchedule is a schedule as text and as the values of each field.
 type randomSchedule struct {

@@ -225,11 +225,11 @@ func (f *File) mustStay(err error) error {
 	return nil
 }
 
-// errVanished is the error if the files existed and do not exist any more. Nothing is written then: records have only what has changed
-// since those before them, and if the old files come back later, totals would step back to them.
+// errVanished is the error if the files existed and are missing now. Nothing is written then: a record has only what has changed since the
+// record before it, so it is of no use without the missing files. And if these come back later, totals would step back to the values in them.
 var errVanished = errors.New("the file has vanished: was its directory removed, or its disk unmounted? Bring it back, or restart cton to start all jobs without state")
 
-// existed reports whether the files have existed since the start.
+// existed reports whether this process has read or written the files.
 func (f *File) existed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

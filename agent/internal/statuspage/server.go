@@ -54,8 +54,8 @@ func New(o Options) *Page {
 	return &Page{Options: o, views: parseViews(), renders: make(chan struct{}, maxRenders), streams: make(chan struct{}, maxStreams), seed: maphash.MakeSeed()}
 }
 
-// Handler returns a handler that serves the page on a listener. How much it shows depends on who can connect to the listener, which
-// the function reach returns.
+// Handler returns a handler that serves the page on a listener. The function reach returns who can connect to the listener. The page shows
+// more or less accordingly.
 func (p *Page) Handler(reach func() sinks.Reach) http.Handler {
 	l := &listener{Page: p, reach: reach}
 	mux := http.NewServeMux()

@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// played records a run in a history of its own, as a process does, and returns the history.
+// played records a run as a process would: it opens the history in dir, which earlier runs may have written. It returns the history.
 func played(t *testing.T, dir string, r Result) *History {
 	t.Helper()
 	h := NewHistory(dir, "a/b")

@@ -32,7 +32,7 @@ type containerProcess struct {
 	NoNewPrivileges bool
 }
 
-// containerMount is a directory or file of the machine that the container sees.
+// containerMount makes a directory or file of the machine visible in the container.
 type containerMount struct {
 	From, To string
 	ReadOnly bool

@@ -160,7 +160,7 @@ func (j *job) drop(reason metric.Reason, samples int) {
 }
 
 // endMissing adds a staleness marker for each series of the previous batch that is not in this batch, and closes the series. As in
-// Prometheus, a series whose samples have their own timestamps gets no marker.
+// Prometheus, a series whose samples have their own timestamps gets no marker. Neither does a series without a sample.
 func (j *job) endMissing(at int64) {
 	for _, g := range j.previous {
 		from := len(j.buffer.samples)

@@ -36,7 +36,7 @@ func (p Protocol) String() string {
 	return "of an unknown version"
 }
 
-// The limits of requests that are decoded. Callers limit the requests that they encode: see [Builder.Size].
+// The limits of requests that are decoded or rewritten. Callers limit the requests that they encode: see [Builder.Size].
 const (
 	// MaxRequest is the largest size of a request in bytes. It is also the default limit of VictoriaMetrics. Decoding takes up to
 	// 16 times as much memory.

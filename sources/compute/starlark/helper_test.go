@@ -15,7 +15,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// api is a fetcher that has a document for each request. The document of the request "" is the job's own.
+// api is a fetcher that has a document for each request. The key "" of texts has the document of the
+// request in the settings of the job.
 type api struct {
 	texts  map[string]string
 	asked  []string

@@ -172,7 +172,8 @@ func (s *source) bindReadData(globals starlark.StringDict) error {
 	return nil
 }
 
-// find returns the function that is registered for a metric, or the function get_NAME. The name of a counter may omit _total.
+// find returns the function that is registered for a metric, or the function get_NAME. In both cases, the
+// script may leave out the _total of a counter.
 func (r *registry) find(name string, globals starlark.StringDict, used map[string]bool) (*starlark.Function, error) {
 	short := strings.TrimSuffix(name, "_total")
 	for _, n := range []string{name, short} {

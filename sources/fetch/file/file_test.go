@@ -247,7 +247,8 @@ func TestEndOfContext(t *testing.T) {
 	}
 }
 
-// TestChangedOnly changes the text of a file but not its size and time, to see whether it was read again.
+// TestChangedOnly checks when changed_only reads a file again. In some ticks only the text changes, and not the size and time, so that the
+// result shows that the file was not read.
 func TestChangedOnly(t *testing.T) {
 	for _, settings := range []string{"path: x.json", `paths: ["*.json"]`} {
 		dir := t.TempDir()

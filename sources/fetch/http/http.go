@@ -173,7 +173,7 @@ func (c *Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// validateMethod returns what is wrong with the method, and with the settings that depend on it.
+// validateMethod returns what is wrong with the method, and which settings of the request cannot be used together.
 func (c *Config) validateMethod() error {
 	var problems []error
 	if problem := checkMethod(c.method()); problem != "" {
@@ -206,7 +206,7 @@ func (c *Config) checkBody() error {
 	return nil
 }
 
-// graphQL matches the body of a GraphQL request: JSON with a query, or the query itself.
+// graphQL matches the body of a GraphQL request: JSON with a query, or a query that begins with query, mutation or subscription.
 var graphQL = pattern.OnUse(`"query"\s*:|^\s*(query|mutation|subscription)\b`)
 
 func (c *Config) validateHeaders() error {

@@ -114,7 +114,7 @@ func sameShape(a, b *metric.Desc) bool {
 	return a.Native == b.Native && a.KeepClassic == b.KeepClassic && slices.Equal(a.Buckets, b.Buckets) && slices.Equal(a.Quantiles, b.Quantiles)
 }
 
-// setLabels sets the labels of a series: those of the metric, where labels of the group replace labels of the same name.
+// setLabels sets the labels of a series: those of the metric and those of the group. If both have the same name, the group's is used.
 func (c *converter) setLabels(s *metric.Series, m *dto.Metric, typ metric.Type) error {
 	c.labels = c.labels[:0]
 	for _, p := range m.Label {

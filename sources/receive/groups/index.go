@@ -102,8 +102,8 @@ func suffixes(t metric.Type) []string {
 	return nil
 }
 
-// checkSuffixes returns an error if the name of one of the family's series is the name of another family, or if the family's name
-// is the name of a series of another family.
+// checkSuffixes returns an error if a series of f, such as x_sum of a histogram x, has the name of another family, or if f has the name
+// of another family's series.
 func (x *index) checkSuffixes(f *Family, before, g *Group) error {
 	typeOf := func(name string) (t metric.Type, found bool) {
 		if own := g.family(name); own != nil {

@@ -28,7 +28,8 @@ func newScraper(t testing.TB) *scraper {
 	return &scraper{t, p, p.NewCache(labels.FromStrings("job", "node"))}
 }
 
-// scrape returns the families of a page by name. The body passes through a window of the given size, or not at all for 0.
+// scrape returns the families of a page by name. If window is not 0, the function Stream reads the beginning of the page through a buffer of
+// that many bytes. Otherwise Finish gets the whole page.
 func (s *scraper) scrape(page string, window int) (map[string]metric.Measured, error) {
 	s.Helper()
 	s.Begin(1_700_000_000_000)
