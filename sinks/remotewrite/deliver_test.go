@@ -463,6 +463,20 @@ func TestSecretIsMissingForAWhile(t *testing.T) {
 	})
 }
 
+// TestHeaderIsASecret checks that the value of a header that names a secret is not shown, even if it is in the settings as it is and a
+// receiver repeats it.
+func TestHeaderIsASecret(t *testing.T) {
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { http.Error(w, "unknown key tiger-and-monkey", 400) }}
+	withReceiver(t, d, func(c *Config, _ *sinks.Env) {
+		c.Headers = map[string]setting.Text{"X-Api-Key": "tiger-and-monkey"}
+	}, func(r *rig) {
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		r.wantLogged("unknown key", 1)
+		r.wantLogged("tiger", 0)
+	})
+}
+
 func TestMetadata(t *testing.T) {
 	both := func(p Protocol) []map[string]string {
 		d := new(fakeReceiver)

@@ -191,6 +191,21 @@ func (s *reader) check(t *testing.T, seed uint64, w *schedule.Windows, shown *la
 	}
 }
 
+// TestBurst checks how many windows may be read at one due time.
+func TestBurst(t *testing.T) {
+	job := windowed(t, "@every 2h", newReader(), time.Minute, 2*time.Minute)
+	now := time.Now()
+	for until, want := range map[time.Duration]int{5 * time.Minute: minBurst, 2 * time.Hour: 240} {
+		if got := job.Burst(now, now.Add(until)); got != want {
+			t.Errorf("%d windows if the next due time is in %s, want %d", got, until, want)
+		}
+	}
+	job.Windows = nil
+	if got := job.Burst(now, now.Add(time.Hour)); got != 1 {
+		t.Errorf("%d without windows, want 1", got)
+	}
+}
+
 // TestWindowsCatchUp checks that after an outage the missed windows are read at once and in order, as many at one due time
 // as Burst returns, each as a tick of its own. A window that fails is tried again before any other.
 func TestWindowsCatchUp(t *testing.T) {
