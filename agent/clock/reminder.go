@@ -32,13 +32,13 @@ func (r *Reminder) Due() bool {
 // when its text changes, and when a [Reminder] of the text is due. The zero value has no error.
 type Continuing struct {
 	text     string
-	reminder *Reminder
+	reminder *Reminder // nil = there is no error
 }
 
 // Failed notes that an attempt has failed, and reports whether to log the error now. If the error has continued since an earlier attempt,
-// more is the attribute "since" for the log line: when the error began. The text "" is not an error.
+// more is the attribute "since" for the log line: when the error began.
 func (c *Continuing) Failed(text string) (more []any, log bool) {
-	if text != c.text {
+	if c.reminder == nil || text != c.text {
 		c.text, c.reminder = text, NewReminder()
 		return nil, true
 	}
@@ -47,7 +47,7 @@ func (c *Continuing) Failed(text string) (more []any, log bool) {
 
 // Ended notes that an attempt has succeeded. It reports whether the previous attempt has failed.
 func (c *Continuing) Ended() bool {
-	failed := c.text != ""
+	failed := c.reminder != nil
 	c.text, c.reminder = "", nil
 	return failed
 }
