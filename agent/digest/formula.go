@@ -216,7 +216,8 @@ func (w *walk) tryConstant(n *parse.PipeNode) error {
 	return nil
 }
 
-// isConstant reports whether the value of a node is known without secrets and times, and quickly.
+// isConstant reports whether the value of a node can be computed when the configuration is read: it needs no secret, time or value, and
+// calls no slow function.
 func isConstant(node parse.Node) bool {
 	all := func(nodes []parse.Node) bool {
 		return !slices.ContainsFunc(nodes, func(n parse.Node) bool { return !isConstant(n) })

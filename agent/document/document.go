@@ -102,7 +102,7 @@ func (t *Tree) finish(opened, stop int) {
 	*n = newNode(int(n.start), len(t.nodes), n.kind(), false)
 }
 
-// next returns the index of the node after a value and all nodes inside it.
+// next returns the index of the first node that follows a value and everything inside it.
 func (t *Tree) next(at uint32) uint32 {
 	if n := t.nodes[at]; n.holds() {
 		return n.extent()

@@ -48,7 +48,8 @@ type FS interface {
 	Rename(from, to string) error // replaces the file to, if there is one
 	Link(from, to string) error   // gives a file a second name
 	Remove(name string) error
-	// SyncDir makes changes of names in the directory durable: files that were created, renamed or removed.
+	// SyncDir syncs the directory, so that files in it that were created, linked, renamed or removed stay so after a power cut. It does not sync
+	// its subdirectories.
 	SyncDir() error
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Proxy is the settings of the proxy that requests go through; the zero value means no proxy.
 type Proxy struct {
-	// ProxyURL is an http, https or socks5 URL, or a reference to such a URL. A URL with a password must be a reference.
+	// ProxyURL is an http, https, socks5 or socks5h URL, or a reference to such a URL. A URL with a user or password must be a reference.
 	ProxyURL setting.Text `yaml:"proxy_url"`
 	// NoProxy lists the servers that are reached without the proxy, separated by commas: hosts, .domains, addresses, networks.
 	NoProxy string `yaml:"no_proxy"`

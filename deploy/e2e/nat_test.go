@@ -92,7 +92,8 @@ func network(t *testing.T) (private, public *namespace) {
 	return private, public
 }
 
-// namespace is a network namespace without a name. The kernel removes it with its last thread, process and socket.
+// namespace is a network namespace without a name. The kernel removes it when no thread, process or socket
+// uses it any more.
 type namespace struct {
 	path string
 	work chan func()

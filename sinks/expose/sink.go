@@ -214,8 +214,8 @@ func (s *sink) count(job string, changed []*family) {
 	s.env.Log.Warn("series are not on the page", "job", job, "series", lost, "first", first)
 }
 
-// withJob appends the labels of a series and the job label to the slice into, sorted by name. If the series itself has a label of
-// that name, it is renamed to exported_NAME, as in Prometheus.
+// withJob appends the labels of a series and the job label, together sorted by name, to a slice. A label of the series that has the name
+// of the job label is renamed to exported_NAME, as in Prometheus.
 func (s *sink) withJob(into, own []metric.Label) []metric.Label {
 	n := len(into)
 	into = append(into, metric.Label{Name: s.config.JobLabel, Value: s.job})

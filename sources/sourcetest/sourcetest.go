@@ -23,8 +23,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Subject is the source to test. The suite answers each request of its fetcher and of its HTTP client, and has a value for
-// each secret env:NAME.
+// Subject is the source to test. The suite gives it a fetcher and an HTTP client, and answers each request that it
+// makes with them. Each secret of the form env:NAME has a value.
 type Subject struct {
 	// Config returns new settings.
 	Config func(t *testing.T) sources.Config[sources.Source]

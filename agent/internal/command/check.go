@@ -186,7 +186,7 @@ func (a *App) print(plan *config.Plan) error {
 	return err
 }
 
-// inFiles returns from how many files a plan was read, as " in 2 files"; "" for a single file.
+// inFiles returns a text such as " in 2 files", with the number of files from which a plan was read. It returns "" for a single file.
 func inFiles(plan *config.Plan) string {
 	if n := len(plan.Files()); n > 1 {
 		return fmt.Sprintf(" in %d files", n)

@@ -42,7 +42,8 @@ func ReadFile(path string, stdin io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// Dir returns the folder that the relative paths of a configuration start from. It is the folder of the first path.
+// Dir returns the folder that the relative paths of a configuration start from. It is the folder of the file
+// that is named first, or the first path itself if it is a folder.
 func Dir(paths []string) string {
 	if len(paths) == 0 {
 		return "."

@@ -81,7 +81,8 @@ type expander struct {
 }
 
 // expand copies the value of a setting. name is the name of the setting. hidden means that texts in the value can be
-// secrets. What is nested too deep or exceeds the limit becomes "…".
+// secrets. A value that is nested too deep, or for which left is too small, becomes "…",
+// and the rest is left out.
 func (e *expander) expand(n *yaml.Node, name string, hidden bool, depth int) *yaml.Node {
 	n = resolve(n)
 	if e.left--; e.left < 0 || depth > maxDepth {

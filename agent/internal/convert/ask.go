@@ -9,8 +9,8 @@ import (
 // askedPattern is the pattern with which the document's field answer is a whole text.
 const askedPattern = `(?s)(?P<answer>.+)`
 
-// ask gets a document of a job by Options.Ask, if it is needed to find out the names of the fields. It returns nil if it is not needed, or if
-// Options.Ask is nil. If the request fails, it adds a note and returns nil.
+// ask calls Options.Ask for a document of the job, if the document is needed to find out the names of the fields. It returns nil otherwise, and
+// if Options.Ask is nil. If the request fails, it adds a note and returns nil.
 func (t *telegraf) ask(n *node, j *job) []byte {
 	if t.options.Ask == nil {
 		return nil

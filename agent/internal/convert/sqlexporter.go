@@ -303,7 +303,7 @@ func several(m *metricOut, values []string, label string) {
 	m.labels[label] = "." + slot(0, label)
 }
 
-// orNull returns a jq expression that gives a value, or "" if the value is null.
+// orNull returns a jq expression that gives "" in place of null, and otherwise the value.
 func orNull(value string) string {
 	return "if " + value + ` == null then "" else ` + value + " end"
 }

@@ -174,8 +174,8 @@ func nothingLeft(readings metric.Readings, failed map[*metric.Desc]bool) bool {
 	return out && !left
 }
 
-// without applies a tick in which one metric, which has too many series, is not measured. The tick is refused if there is no such
-// metric, if it would lose readings, or if there is nothing to compare with.
+// without applies a tick again without the metric d, because there are too many series. It refuses the tick if d is nil, if leaving d out
+// would lose readings, or if there was no earlier tick to compare with.
 func (m *model) without(next *model, d *metric.Desc, at time.Time, readings metric.Readings) (*model, *modelResult) {
 	if d == nil || m.last == 0 || next.loses(d) {
 		return m, nil

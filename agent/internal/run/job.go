@@ -55,7 +55,7 @@ func (a *Agent) newJob(plan Job) *job {
 	return j
 }
 
-// errOverlap ends a tick that is still running when the next tick is due, if overlap is cancel.
+// errOverlap ends a tick that is still running when the next tick is due, if the setting overlap is "cancel".
 var errOverlap = errors.New("cancelled because the next run is due (overlap: cancel)")
 
 // errLost ends the context of a job when another process may run the job.

@@ -300,8 +300,8 @@ func TestWindowBeyondMaxSeries(t *testing.T) {
 	})
 }
 
-// TestWindowsSlowCatchUp checks that windows are read without a pause where reading them takes longer than the schedule has
-// between two due times, and that no due time counts as skipped meanwhile.
+// TestWindowsSlowCatchUp checks that overdue windows are read one after another without a pause, also if this takes longer than the interval of
+// the schedule, and that the due times that pass meanwhile do not count as skipped.
 func TestWindowsSlowCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newReader()

@@ -75,7 +75,7 @@ func Settle() error {
 	return up(bridge, addresses...)
 }
 
-// nodeAddress returns the address of the kubelet of a node, counted from 0.
+// nodeAddress returns the address of the kubelet of a node. The first node is 0.
 func nodeAddress(n int) string { return fmt.Sprintf(prefixOfNodes, n) }
 
 // up gives a network interface its addresses and brings it up.

@@ -328,7 +328,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestReadOnlyDisk checks that while the disk fails, at most one group of records on it is dropped to make room for new ones.
+// TestReadOnlyDisk checks that while the disk fails, no more old records are dropped than make room for one group (see
+// maxGroup).
 func TestReadOnlyDisk(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, func(o *Options) { o.MaxBytes = 10 * diskBlock })

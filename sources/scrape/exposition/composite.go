@@ -153,13 +153,14 @@ func (x *series) countConverted(o *Options, isValid bool) {
 
 // exemplars appends the exemplars of the lines, and sets Exemplar.Sample.
 func (p *parts) exemplars(all []metric.Exemplar) []metric.Exemplar {
+	all = slices.Clip(all) // the memory behind it belongs to others
 	add := func(l *line, sample int) {
 		if l == nil {
 			return
 		}
 		for _, e := range l.exemplars() {
 			e.Sample = sample
-			all = append(all[:len(all):len(all)], e)
+			all = append(all, e)
 		}
 	}
 	for i, l := range p.buckets {

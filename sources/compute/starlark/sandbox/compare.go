@@ -40,7 +40,8 @@ func expand(v starlark.Value) (starlark.Value, error) {
 	return v, nil
 }
 
-// expandAt is like expand, but returns nil if the value contains no Object. It visits at most left values.
+// expandAt is like expand, but returns nil if the value contains no Object. The value
+// *left is how many more values it may visit; if there are more, it returns errItems.
 func expandAt(v starlark.Value, depth int, left *int) (starlark.Value, error) {
 	if *left--; *left < 0 {
 		return nil, errItems
