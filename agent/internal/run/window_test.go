@@ -191,6 +191,29 @@ func (s *reader) check(t *testing.T, seed uint64, w *schedule.Windows, shown *la
 	}
 }
 
+// TestZoneOfDays checks that the tick of a window of a day has the time zone of its midnights, and that other ticks have none: dates in
+// requests are in this zone.
+func TestZoneOfDays(t *testing.T) {
+	oslo, err := time.LoadLocation("Europe/Oslo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	for length, want := range map[time.Duration]string{24 * time.Hour: "Europe/Oslo", time.Hour: ""} {
+		job := windowed(t, "@every 1h", newReader(), length, 0)
+		job.Windows = schedule.NewWindows(length, oslo)
+		job.Windows.MaxCatchUp = 1000 * time.Hour
+		tick, _, due := job.NextWindow(time.Time{}, now)
+		got := ""
+		if tick.Zone != nil {
+			got = tick.Zone.String()
+		}
+		if !due || got != want {
+			t.Errorf("windows of %s: due %t, zone %q, want %q", length, due, got, want)
+		}
+	}
+}
+
 // TestBurst checks how many windows may be read at one due time.
 func TestBurst(t *testing.T) {
 	job := windowed(t, "@every 2h", newReader(), time.Minute, 2*time.Minute)
