@@ -272,3 +272,17 @@ func BenchmarkNext(b *testing.B) {
 		s.Next(now)
 	}
 }
+
+// TestLeapDayFarAway checks that 29 February is found over 2100, which is no leap year, from each year before it.
+func TestLeapDayFarAway(t *testing.T) {
+	s, err := Parse("0 0 29 2 *", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for year := 2096; year < 2104; year++ {
+		from := time.Date(year, time.March, 1, 0, 0, 0, 0, time.UTC)
+		if got, want := s.Next(from), time.Date(2104, time.February, 29, 0, 0, 0, 0, time.UTC); !got.Equal(want) {
+			t.Errorf("after %s: %s, want %s", from, got, want)
+		}
+	}
+}
