@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,31 +215,74 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 	}
 }
 
-// regex changes the values of tags. Rules that change anything else have no counterpart.
+// regex changes the values of tags, or makes other tags of them. Rules that change anything else have no counterpart.
 func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
-	pattern, replacement := r.str("pattern"), r.str("replacement")
-	key := r.str("key")
-	jq := "sub(" + quote(pattern) + "; " + quote(jqReplacement(replacement)) + ")"
-	if where != "tags" || strings.Contains(replacement, "$") || r.has("append") || !compiles(". | "+jq) {
-		t.out.lose(notes, r.line, "processors.regex", "the rule has no counterpart: write it into the expression of the label")
+	lose := func(format string, args ...any) { t.out.lose(notes, r.line, "processors.regex", format, args...) }
+	pattern, replacement, dest := quote(r.str("pattern")), r.str("replacement"), r.str("result_key")
+	keys, appends := globs{r.str("key")}, r.is("append")
+	re, err := regexp.Compile(r.str("pattern"))
+	if err != nil || where != "tags" || strings.Contains(replacement, "$") || appends || !compiles("test("+pattern+")") {
+		lose("the rule has no counterpart: write it into the expression of the label")
 		return
 	}
-	for i := range b.tags {
-		x := b.tags[i]
-		if x.name != key || x.constant {
-			continue
+	var groups []string
+	if names := re.SubexpNames()[1:]; dest == "" && replacement == "" && !slices.Contains(names, "") {
+		groups = names // Telegraf makes a tag of each group
+	}
+	sources := slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool { return !keys.match(x.name) })
+	if len(sources) > 1 && (dest != "" || len(groups) > 0) {
+		lose("the rule makes the same tag of several tags: write the expression of the label by hand")
+		return
+	}
+	for _, x := range sources {
+		switch {
+		case x.constant && strings.Contains(x.value, "$"):
+			lose("the value of the tag %s is only known when cton runs: write the changed value into the label", word(x.name))
+		case len(groups) > 0:
+			for _, g := range groups {
+				b.derive(g, "("+x.text()+" | capture("+pattern+")["+quote(g)+`] | select(. != null and . != "")) // `+b.tag(g).text())
+			}
+		case dest == "" && x.constant:
+			b.setTag(x.name, re.ReplaceAllString(x.value, replacement), true)
+		default:
+			present := map[bool]string{true: `. != "" and `}[re.MatchString("")] // a missing tag is "" here, and nothing in Telegraf
+			test, change := present+"test("+pattern+")", "gsub("+pattern+"; "+quote(replacement)+")"
+			switch {
+			case dest != "":
+				b.derive(dest, x.text()+" as $v | if $v | "+test+" then $v | "+change+" else "+b.tag(dest).text()+" end")
+			case present != "":
+				b.derive(x.name, x.text()+" | if "+test+" then "+change+" else . end")
+			default:
+				b.derive(x.name, x.text()+" | "+change)
+			}
 		}
-		x.value = "(" + x.value + " | " + jq + ")"
-		if k := r.str("result_key"); k != "" {
-			x.name = k
-			b.tags = append(b.tags, x)
-			continue
-		}
-		b.tags[i] = x
 	}
 }
 
-func jqReplacement(s string) string { return strings.ReplaceAll(s, `\(`, `(`) }
+// tag returns the tag with a name. If the block does not have the tag, its value is empty.
+func (b *block) tag(name string) tagOut {
+	for _, x := range b.tags {
+		if x.name == name {
+			return x
+		}
+	}
+	return tagOut{name: name, constant: true}
+}
+
+// derive sets the value of a tag to a jq expression within an item. It adds the tag if the block does not have it.
+func (b *block) derive(name, expression string) {
+	b.setTag(name, "", true)
+	i := slices.IndexFunc(b.tags, func(x tagOut) bool { return x.name == name })
+	b.tags[i] = tagOut{name: name, value: "(" + expression + ")"}
+}
+
+// text returns a jq expression for the value of a tag.
+func (x tagOut) text() string {
+	if x.constant {
+		return quote(x.value)
+	}
+	return "(" + x.value + ")"
+}
 
 // letterCase changes tags to lower or upper case.
 func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
