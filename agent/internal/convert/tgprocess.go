@@ -91,8 +91,9 @@ func (b *block) setTag(name, value string, replace bool) {
 		b.tags = append(b.tags, tagOut{name: name, value: value, constant: true})
 	case replace:
 		b.tags[i] = tagOut{name: name, value: value, constant: true}
-	case !b.tags[i].constant: // the data can have a value of its own
+	case !b.tags[i].constant && !b.tags[i].filled: // the data can have a value of its own
 		b.tags[i].value = "((" + b.tags[i].value + ` | select(. != "")) // ` + quote(value) + ")"
+		b.tags[i].filled = value != ""
 	}
 }
 
