@@ -149,31 +149,38 @@ func (t *telegraf) enum(b *block, m *node, notes *[]note) {
 		b.fields[i] = x
 	}
 	b.fields = append(b.fields, added...)
-	for i := range b.tags {
-		if !tags.match(b.tags[i].name) {
-			continue
+	for _, x := range slices.Clone(b.tags) {
+		if tags.match(x.name) {
+			b.enumTag(x, m, mapping)
 		}
-		x := b.tags[i]
-		if x.constant {
-			x.value = cmp.Or(mapping.str(x.value), m.str("default"), x.value)
-		} else {
-			var parts []string
-			for _, v := range mapping.pairs() {
-				parts = append(parts, quote(v.key)+": "+quote(v.value.str()))
-			}
-			fallback := "."
-			if m.has("default") {
-				fallback = quote(m.str("default"))
-			}
-			x.value = "(" + x.value + " | {" + strings.Join(parts, ", ") + "}[tostring] // " + fallback + ")"
-		}
-		if dest != "" {
-			x.name = dest
-			b.tags = append(b.tags, x)
-			continue
-		}
-		b.tags[i] = x
 	}
+}
+
+// enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value without a mapping and a default does not
+// change the tag named in dest.
+func (b *block) enumTag(x tagOut, m, mapping *node) {
+	dest, values := cmp.Or(m.str("dest"), x.name), mapping.pairs()
+	if x.constant {
+		if v := cmp.Or(mapping.str(x.value), m.str("default")); v != "" {
+			b.setTag(dest, v, true)
+		}
+		return
+	}
+	var parts []string
+	for _, v := range values {
+		if v.key != "" {
+			parts = append(parts, quote(v.key)+": "+quote(v.value.str()))
+		}
+	}
+	mapped := "{" + strings.Join(parts, ", ") + "}[$v | tostring]"
+	if m.has("default") {
+		mapped += ` // (if $v == "" then null else ` + quote(m.str("default")) + " end)"
+	}
+	if dest == x.name {
+		b.derive(dest, x.text()+" as $v | "+mapped+" // $v")
+		return
+	}
+	b.derive(dest, x.text()+" as $v | "+mapped+" // "+b.tag(dest).text())
 }
 
 // converter converts the types of fields and tags. It can make a tag from a field, and a field from a tag.
