@@ -268,7 +268,8 @@ func TestFailedAsk(t *testing.T) {
 	ask := func(_ []byte, rows bool) ([]byte, error) {
 		return []byte(map[bool]string{true: `[{"up": 1}]`, false: `{"up": 1}`}[rows]), errors.New("the link broke")
 	}
-	result, err := convert.Convert([]convert.File{{Name: "telegraf.conf", Text: []byte(text)}}, convert.Options{Ask: ask, Catalogue: agent.Catalogue()})
+	files := []convert.File{{Name: "telegraf.conf", Text: []byte(text)}}
+	result, err := convert.Convert(files, convert.Options{Ask: ask, Catalogue: agent.Catalogue()})
 	if err != nil {
 		t.Fatal(err)
 	}

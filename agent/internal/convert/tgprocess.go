@@ -156,8 +156,8 @@ func (t *telegraf) enum(b *block, m *node, notes *[]note) {
 	}
 }
 
-// enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value without a mapping and a default does not
-// change the tag named in dest.
+// enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value without a mapping and a default does
+// not change the tag named in dest.
 func (b *block) enumTag(x tagOut, m, mapping *node) {
 	dest, values := cmp.Or(m.str("dest"), x.name), mapping.pairs()
 	if x.constant {
@@ -292,20 +292,46 @@ func (x tagOut) text() string {
 	return "(" + x.value + ")"
 }
 
-// letterCase changes tags to lower or upper case.
+// letterCase changes tags to lower or upper case. Rules that change anything else have no counterpart.
 func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
 	for _, m := range n.pairs() {
 		jq := map[string]string{"lowercase": "ascii_downcase", "uppercase": "ascii_upcase"}[m.key]
 		for _, r := range m.value.list() {
-			if jq == "" || !r.has("tag") {
+			if r.kind != mapping { // a name of namepass or namedrop
+				continue
+			}
+			dest, tag := r.str("dest"), r.str("tag")
+			if jq == "" || tag == "" || r.has("field") || r.has("measurement") {
 				t.out.lose(notes, r.line, "processors.strings", "the rule has no counterpart: write it into the expression of the label")
 				continue
 			}
-			for i := range b.tags {
-				if b.tags[i].name == r.str("tag") && !b.tags[i].constant {
-					b.tags[i].value = "(" + b.tags[i].value + " | " + jq + ")"
+			if tag == "*" {
+				dest = "" // as in Telegraf
+			}
+			for _, x := range slices.Clone(b.tags) {
+				if x.name != tag && tag != "*" {
+					continue
 				}
+				if !x.constant {
+					say(notes, r.line, m.key, "Telegraf changes all letters of the tag %s; here only A to Z are changed", word(x.name))
+				}
+				b.changeCase(x, cmp.Or(dest, x.name), jq)
 			}
 		}
+	}
+}
+
+// changeCase sets the tag named dest to the value of a tag in another case. jq is the function of jq for it. A tag that is missing changes
+// nothing.
+func (b *block) changeCase(x tagOut, dest, jq string) {
+	switch {
+	case x.constant && jq == "ascii_downcase":
+		b.setTag(dest, strings.ToLower(x.value), true)
+	case x.constant:
+		b.setTag(dest, strings.ToUpper(x.value), true)
+	case dest == x.name:
+		b.derive(dest, x.text()+" | "+jq)
+	default:
+		b.derive(dest, "("+x.text()+` | select(. != "") | `+jq+") // "+b.tag(dest).text())
 	}
 }
