@@ -30,6 +30,7 @@ func (t *telegraf) ask(n *node, j *job) []byte {
 	answer, err := t.options.Ask(text, false)
 	if err != nil {
 		t.out.lose(&j.notes, n.line, "--ask", "there is no answer: %v", err)
+		return nil
 	}
 	return answer
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -257,6 +258,23 @@ func TestSameSeries(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFailedAsk checks that an answer that comes with an error is not used, and that a comment says so.
+func TestFailedAsk(t *testing.T) {
+	const text = "[[inputs.http]]\nurls=['http://a.example']\ndata_format='json'\nfieldpass=['up*']\n" +
+		"[[inputs.sql]]\ndriver='sqlite'\ndsn='a.db'\n[[inputs.sql.query]]\nquery='select 1 as up'\n"
+	ask := func(_ []byte, rows bool) ([]byte, error) {
+		return []byte(map[bool]string{true: `[{"up": 1}]`, false: `{"up": 1}`}[rows]), errors.New("the link broke")
+	}
+	files := []convert.File{{Name: "telegraf.conf", Text: []byte(text)}}
+	result, err := convert.Convert(files, convert.Options{Ask: ask, Catalogue: agent.Catalogue()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(result.YAML, []byte("_up:")) || bytes.Count(result.YAML, []byte("there is no answer: the link broke")) != 2 {
+		t.Errorf("the answer is used, or a comment is missing:\n%s", result.YAML)
 	}
 }
 

@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -180,7 +181,7 @@ func gjsonCondition(inner string) (string, error) {
 				return "", err
 			}
 			if strings.HasSuffix(op, "%") {
-				match := l + ` | tostring | test(` + quote("^"+globPattern(s)+"$") + ")"
+				match := l + " | strings | test(" + quote(gjsonPattern(s)) + ")" // gjson compares texts only
 				if op == "!%" {
 					match += " | not"
 				}
@@ -193,6 +194,9 @@ func gjsonCondition(inner string) (string, error) {
 		if op == "=" {
 			op = "=="
 		}
+		if op == "!=" { // a missing value meets no condition
+			return l + " | . != null and . != " + right, nil
+		}
 		return l + " " + op + " " + right, nil
 	}
 	items, rest, err := gjson(inner)
@@ -200,6 +204,25 @@ func gjsonCondition(inner string) (string, error) {
 		return "", errors.New("cton has no equivalent of a query over several values: write the jq expression by hand")
 	}
 	return rest + " != null", nil
+}
+
+// gjsonPattern converts a pattern of gjson to a regular expression. Its only wildcards are * and ?.
+func gjsonPattern(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '*':
+			b.WriteString(".*")
+		case c == '?':
+			b.WriteString(".")
+		default:
+			if c == '\\' && i+1 < len(s) {
+				i++
+			}
+			b.WriteString(regexp.QuoteMeta(s[i : i+1]))
+		}
+	}
+	return "(?s)^" + b.String() + "$"
 }
 
 // object reads a part such as {x:a.b,c}.

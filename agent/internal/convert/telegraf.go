@@ -53,6 +53,7 @@ type fieldOut struct {
 type tagOut struct {
 	name, value string
 	constant    bool
+	filled      bool // the expression has a value for items without the tag
 }
 
 // block is a measurement of an input.

@@ -37,9 +37,9 @@ func globPattern(glob string) string {
 			if i+1 < len(glob) {
 				i++
 			}
-			b.WriteString(regexp.QuoteMeta(string(glob[i])))
+			b.WriteString(regexp.QuoteMeta(glob[i : i+1]))
 		default:
-			b.WriteString(regexp.QuoteMeta(string(c)))
+			b.WriteString(regexp.QuoteMeta(glob[i : i+1]))
 		}
 	}
 	return b.String()
@@ -48,19 +48,26 @@ func globPattern(glob string) string {
 // globs is a list of glob patterns. The zero value matches nothing.
 type globs []string
 
+// pattern returns the globs as a regular expression. As in Telegraf, a wildcard matches a line break too, and a brace is an ordinary
+// character unless one of the globs has a wildcard.
 func (g globs) pattern() string {
+	wild := slices.ContainsFunc(g, func(s string) bool { return strings.ContainsAny(s, "*?[") })
 	var parts []string
 	for _, glob := range g {
+		if !wild {
+			parts = append(parts, regexp.QuoteMeta(glob))
+			continue
+		}
 		parts = append(parts, globPattern(glob))
 	}
-	return "^(" + strings.Join(parts, "|") + ")$"
+	return map[bool]string{true: "(?s)"}[wild] + "^(" + strings.Join(parts, "|") + ")$"
 }
 
 func (g globs) match(name string) bool {
 	if len(g) == 0 {
 		return false
 	}
-	re, err := regexp.Compile("(?s)" + g.pattern())
+	re, err := regexp.Compile(g.pattern())
 	return err == nil && re.MatchString(name)
 }
 
@@ -143,8 +150,12 @@ func (f filter) trims(b *block) bool {
 	return len(b.fields) > 0
 }
 
-// tagTest returns a jq condition that is true if a tag matches globs. It returns false if the block does not have the tag.
+// tagTest returns a jq condition that is true if a tag matches globs. It returns false if no item can match: the block does not have the
+// tag, or there are no globs. An item without the tag, whose value is "" here, does not match.
 func (b *block) tagTest(name string, g globs) (string, bool) {
+	if len(g) == 0 {
+		return "", false
+	}
 	for _, x := range b.tags {
 		if x.name != name {
 			continue
@@ -152,7 +163,8 @@ func (b *block) tagTest(name string, g globs) (string, bool) {
 		if x.constant {
 			return map[bool]string{true: "true", false: "false"}[g.match(x.value)], true
 		}
-		return "(" + x.value + " | tostring | test(" + quote(g.pattern()) + "))", true
+		present := map[bool]string{true: `. != "" and `}[g.match("")]
+		return "(" + x.value + " | tostring | " + present + "test(" + quote(g.pattern()) + "))", true
 	}
 	return "", false
 }

@@ -107,6 +107,19 @@ func leaves(items []any) []leaf {
 // flatItems is a jq expression that turns an item into an object of its scalars with flattened names.
 const flatItems = `[paths(type | . != "object" and . != "array") as $p | {key: ($p | map(tostring) | join("_")), value: getpath($p)}] | from_entries`
 
+// flatWithout returns flatItems without the scalars that have an excluded name, and without those in objects that have such a name.
+func flatWithout(excluded []string) string {
+	if len(excluded) == 0 {
+		return flatItems
+	}
+	var parts []string
+	for _, name := range excluded {
+		parts = append(parts, ". != "+quote(name))
+	}
+	kept := `select(all(range($p | length) as $n | $p[:$n + 1] | map(tostring) | join("_"); ` + strings.Join(parts, " and ") + "))"
+	return strings.Replace(flatItems, "as $p | ", "as $p | "+kept+" | ", 1)
+}
+
 // each is a jq expression for the items of a list, or for the value itself if it is not a list.
 const each = `if type == "array" then .[] else . end`
 

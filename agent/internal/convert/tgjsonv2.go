@@ -223,11 +223,47 @@ func (r *reading) v2Object(n, o *node) *block {
 		}
 	}
 	if len(objects) > 0 {
+		for i := range objects {
+			objects[i] = v2Selected(o, objects[i], "")
+		}
 		r.v2Leaves(b, o, leaves(objects))
 		return b
 	}
 	r.v2Names(b, o)
 	return b
+}
+
+// v2Selected returns a value without the members that an object section leaves out. A member that is an object is left out as a whole.
+func v2Selected(o *node, v any, name string) any {
+	members, ok := v.(map[string]any)
+	if !ok {
+		return v
+	}
+	selected := map[string]any{}
+	for k, m := range members {
+		under := strings.ReplaceAll(k, " ", "_")
+		if name != "" {
+			under = name + "_" + under
+		}
+		_, object := m.(map[string]any)
+		_, list := m.([]any)
+		if v2Selects(o, under, object || list) {
+			selected[k] = v2Selected(o, m, under)
+		}
+	}
+	return selected
+}
+
+// v2Selects reports whether an object section selects the member with a name. As in Telegraf, included_keys always includes the tags, and
+// a member that has members of its own is selected if its name is the beginning of an included key.
+func v2Selects(o *node, name string, hasMembers bool) bool {
+	if slices.Contains(o.strs("excluded_keys"), name) {
+		return false
+	}
+	included := o.strs("included_keys")
+	return len(included) == 0 || slices.ContainsFunc(append(included, o.strs("tags")...), func(k string) bool {
+		return k == name || hasMembers && strings.HasPrefix(k, name)
+	})
 }
 
 // v2Leaves sets the fields and tags of a block from the scalars in the answer.
@@ -241,7 +277,8 @@ func (r *reading) v2Leaves(b *block, o *node, all []leaf) {
 		if _, text := l.value.(string); text {
 			kind = fieldText
 		}
-		r.v2Member(b, o, l.name, l.last, cmp.Or(l.path, "."), kind) // an item that is a number has no path
+		name, last := strings.ReplaceAll(l.name, " ", "_"), strings.ReplaceAll(l.last, " ", "_")
+		r.v2Member(b, o, name, last, cmp.Or(l.path, "."), kind) // an item that is a number has no path
 	}
 }
 
@@ -264,7 +301,7 @@ func (r *reading) v2Names(b *block, o *node) {
 		}
 	}
 	if slices.ContainsFunc(names, func(k string) bool { return strings.Contains(k, "_") }) {
-		b.items += " | " + flatItems
+		b.items += " | " + flatWithout(o.strs("excluded_keys"))
 	}
 	for _, k := range names {
 		r.v2Member(b, o, k, k, field(k), fieldNative)
@@ -273,8 +310,7 @@ func (r *reading) v2Names(b *block, o *node) {
 
 // v2Member adds a member of an object as a field, as a tag or as the time.
 func (r *reading) v2Member(b *block, o *node, name, last, path string, kind fieldKind) {
-	included, excluded := o.strs("included_keys"), o.strs("excluded_keys")
-	if len(included) > 0 && !slices.Contains(included, name) || slices.Contains(excluded, name) {
+	if !v2Selects(o, name, false) {
 		return
 	}
 	shown := name

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,8 +91,9 @@ func (b *block) setTag(name, value string, replace bool) {
 		b.tags = append(b.tags, tagOut{name: name, value: value, constant: true})
 	case replace:
 		b.tags[i] = tagOut{name: name, value: value, constant: true}
-	case !b.tags[i].constant: // the data can have a value of its own
+	case !b.tags[i].constant && !b.tags[i].filled: // the data can have a value of its own
 		b.tags[i].value = "((" + b.tags[i].value + ` | select(. != "")) // ` + quote(value) + ")"
+		b.tags[i].filled = value != ""
 	}
 }
 
@@ -147,31 +149,38 @@ func (t *telegraf) enum(b *block, m *node, notes *[]note) {
 		b.fields[i] = x
 	}
 	b.fields = append(b.fields, added...)
-	for i := range b.tags {
-		if !tags.match(b.tags[i].name) {
-			continue
+	for _, x := range slices.Clone(b.tags) {
+		if tags.match(x.name) {
+			b.enumTag(x, m, mapping)
 		}
-		x := b.tags[i]
-		if x.constant {
-			x.value = cmp.Or(mapping.str(x.value), m.str("default"), x.value)
-		} else {
-			var parts []string
-			for _, v := range mapping.pairs() {
-				parts = append(parts, quote(v.key)+": "+quote(v.value.str()))
-			}
-			fallback := "."
-			if m.has("default") {
-				fallback = quote(m.str("default"))
-			}
-			x.value = "(" + x.value + " | {" + strings.Join(parts, ", ") + "}[tostring] // " + fallback + ")"
-		}
-		if dest != "" {
-			x.name = dest
-			b.tags = append(b.tags, x)
-			continue
-		}
-		b.tags[i] = x
 	}
+}
+
+// enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value without a mapping and a default does
+// not change the tag named in dest.
+func (b *block) enumTag(x tagOut, m, mapping *node) {
+	dest, values := cmp.Or(m.str("dest"), x.name), mapping.pairs()
+	if x.constant {
+		if v := cmp.Or(mapping.str(x.value), m.str("default")); v != "" {
+			b.setTag(dest, v, true)
+		}
+		return
+	}
+	var parts []string
+	for _, v := range values {
+		if v.key != "" {
+			parts = append(parts, quote(v.key)+": "+quote(v.value.str()))
+		}
+	}
+	mapped := "{" + strings.Join(parts, ", ") + "}[$v | tostring]"
+	if m.has("default") {
+		mapped += ` // (if $v == "" then null else ` + quote(m.str("default")) + " end)"
+	}
+	if dest == x.name {
+		b.derive(dest, x.text()+" as $v | "+mapped+" // $v")
+		return
+	}
+	b.derive(dest, x.text()+" as $v | "+mapped+" // "+b.tag(dest).text())
 }
 
 // converter converts the types of fields and tags. It can make a tag from a field, and a field from a tag.
@@ -214,46 +223,115 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 	}
 }
 
-// regex changes the values of tags. Rules that change anything else have no counterpart.
+// regex changes the values of tags, or makes other tags of them. Rules that change anything else have no counterpart.
 func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
-	pattern, replacement := r.str("pattern"), r.str("replacement")
-	key := r.str("key")
-	jq := "sub(" + quote(pattern) + "; " + quote(jqReplacement(replacement)) + ")"
-	if where != "tags" || strings.Contains(replacement, "$") || r.has("append") || !compiles(". | "+jq) {
-		t.out.lose(notes, r.line, "processors.regex", "the rule has no counterpart: write it into the expression of the label")
+	lose := func(format string, args ...any) { t.out.lose(notes, r.line, "processors.regex", format, args...) }
+	pattern, replacement, dest := quote(r.str("pattern")), r.str("replacement"), r.str("result_key")
+	keys, appends := globs{r.str("key")}, r.is("append")
+	re, err := regexp.Compile(r.str("pattern"))
+	if err != nil || where != "tags" || strings.Contains(replacement, "$") || appends || !compiles("test("+pattern+")") {
+		lose("the rule has no counterpart: write it into the expression of the label")
 		return
 	}
-	for i := range b.tags {
-		x := b.tags[i]
-		if x.name != key || x.constant {
-			continue
+	var groups []string
+	if names := re.SubexpNames()[1:]; dest == "" && replacement == "" && !slices.Contains(names, "") {
+		groups = names // Telegraf makes a tag of each group
+	}
+	sources := slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool { return !keys.match(x.name) })
+	if len(sources) > 1 && (dest != "" || len(groups) > 0) {
+		lose("the rule makes the same tag of several tags: write the expression of the label by hand")
+		return
+	}
+	for _, x := range sources {
+		switch {
+		case x.constant && strings.Contains(x.value, "$"):
+			lose("the value of the tag %s is only known when cton runs: write the changed value into the label", word(x.name))
+		case len(groups) > 0:
+			for _, g := range groups {
+				b.derive(g, "("+x.text()+" | capture("+pattern+")["+quote(g)+`] | select(. != null and . != "")) // `+b.tag(g).text())
+			}
+		case dest == "" && x.constant:
+			b.setTag(x.name, re.ReplaceAllString(x.value, replacement), true)
+		default:
+			present := map[bool]string{true: `. != "" and `}[re.MatchString("")] // a missing tag is "" here, and nothing in Telegraf
+			test, change := present+"test("+pattern+")", "gsub("+pattern+"; "+quote(replacement)+")"
+			switch {
+			case dest != "":
+				b.derive(dest, x.text()+" as $v | if $v | "+test+" then $v | "+change+" else "+b.tag(dest).text()+" end")
+			case present != "":
+				b.derive(x.name, x.text()+" | if "+test+" then "+change+" else . end")
+			default:
+				b.derive(x.name, x.text()+" | "+change)
+			}
 		}
-		x.value = "(" + x.value + " | " + jq + ")"
-		if k := r.str("result_key"); k != "" {
-			x.name = k
-			b.tags = append(b.tags, x)
-			continue
-		}
-		b.tags[i] = x
 	}
 }
 
-func jqReplacement(s string) string { return strings.ReplaceAll(s, `\(`, `(`) }
+// tag returns the tag with a name. If the block does not have the tag, its value is empty.
+func (b *block) tag(name string) tagOut {
+	for _, x := range b.tags {
+		if x.name == name {
+			return x
+		}
+	}
+	return tagOut{name: name, constant: true}
+}
 
-// letterCase changes tags to lower or upper case.
+// derive sets the value of a tag to a jq expression within an item. It adds the tag if the block does not have it.
+func (b *block) derive(name, expression string) {
+	b.setTag(name, "", true)
+	i := slices.IndexFunc(b.tags, func(x tagOut) bool { return x.name == name })
+	b.tags[i] = tagOut{name: name, value: "(" + expression + ")"}
+}
+
+// text returns a jq expression for the value of a tag.
+func (x tagOut) text() string {
+	if x.constant {
+		return quote(x.value)
+	}
+	return "(" + x.value + ")"
+}
+
+// letterCase changes tags to lower or upper case. Rules that change anything else have no counterpart.
 func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
 	for _, m := range n.pairs() {
 		jq := map[string]string{"lowercase": "ascii_downcase", "uppercase": "ascii_upcase"}[m.key]
 		for _, r := range m.value.list() {
-			if jq == "" || !r.has("tag") {
+			if r.kind != mapping { // a name of namepass or namedrop
+				continue
+			}
+			dest, tag := r.str("dest"), r.str("tag")
+			if jq == "" || tag == "" || r.has("field") || r.has("measurement") {
 				t.out.lose(notes, r.line, "processors.strings", "the rule has no counterpart: write it into the expression of the label")
 				continue
 			}
-			for i := range b.tags {
-				if b.tags[i].name == r.str("tag") && !b.tags[i].constant {
-					b.tags[i].value = "(" + b.tags[i].value + " | " + jq + ")"
+			if tag == "*" {
+				dest = "" // as in Telegraf
+			}
+			for _, x := range slices.Clone(b.tags) {
+				if x.name != tag && tag != "*" {
+					continue
 				}
+				if !x.constant {
+					say(notes, r.line, m.key, "Telegraf changes all letters of the tag %s; here only A to Z are changed", word(x.name))
+				}
+				b.changeCase(x, cmp.Or(dest, x.name), jq)
 			}
 		}
+	}
+}
+
+// changeCase sets the tag named dest to the value of a tag in another case. jq is the function of jq for it. A tag that is missing changes
+// nothing.
+func (b *block) changeCase(x tagOut, dest, jq string) {
+	switch {
+	case x.constant && jq == "ascii_downcase":
+		b.setTag(dest, strings.ToLower(x.value), true)
+	case x.constant:
+		b.setTag(dest, strings.ToUpper(x.value), true)
+	case dest == x.name:
+		b.derive(dest, x.text()+" | "+jq)
+	default:
+		b.derive(dest, "("+x.text()+` | select(. != "") | `+jq+") // "+b.tag(dest).text())
 	}
 }

@@ -90,6 +90,7 @@ func (t *telegraf) rows(q *node, j *job) []sqlColumn {
 		}
 		if err != nil {
 			t.out.lose(&j.notes, q.line, "--ask", "there is no answer: %v", err)
+			return nil
 		}
 	}
 	if answer == nil {
