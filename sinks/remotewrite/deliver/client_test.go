@@ -34,3 +34,16 @@ func TestSeriesOfAResponse(t *testing.T) {
 		}
 	}
 }
+
+// TestGist checks that responses which differ only in series and numbers have the same gist, and that others do not.
+func TestGist(t *testing.T) {
+	for text, want := range map[string]string{
+		"too old by 0s":                       "400too old by s",
+		"too old by 9876543210s":              "400too old by s",
+		`out of order at 1: {a="1"} and more`: "400out of order at : ",
+	} {
+		if got := (&response{code: 400, text: text}).gist(); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
