@@ -71,6 +71,9 @@ func Compile(text string) (*Pattern, error) {
 // Regexp returns the regular expression.
 func (p *Pattern) Regexp() *regexp.Regexp { return p.re }
 
+// CanBeEmpty returns false only if no match is empty. It also returns true for some patterns without empty matches.
+func (p *Pattern) CanBeEmpty() bool { return p.empty }
+
 // Find returns the first match, as regexp.FindStringSubmatchIndex does, or nil if there is none.
 func (p *Pattern) Find(ctx context.Context, text string) ([]int, error) {
 	return p.search(ctx, p.re, text)

@@ -3,9 +3,12 @@ package convert
 import (
 	"cmp"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // processor is a processor of Telegraf.
@@ -226,10 +229,10 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 // regex changes the values of tags, or makes other tags of them. Rules that change anything else have no counterpart.
 func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	lose := func(format string, args ...any) { t.out.lose(notes, r.line, "processors.regex", format, args...) }
-	pattern, replacement, dest := quote(r.str("pattern")), r.str("replacement"), r.str("result_key")
+	quoted, replacement, dest := quote(r.str("pattern")), r.str("replacement"), r.str("result_key")
 	keys, appends := globs{r.str("key")}, r.is("append")
 	re, err := regexp.Compile(r.str("pattern"))
-	if err != nil || where != "tags" || strings.Contains(replacement, "$") || appends || !compiles("test("+pattern+")") {
+	if err != nil || where != "tags" || strings.Contains(replacement, "$") || appends || !compiles("test("+quoted+")") {
 		lose("the rule has no counterpart: write it into the expression of the label")
 		return
 	}
@@ -248,13 +251,13 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 			lose("the value of the tag %s is only known when cton runs: write the changed value into the label", word(x.name))
 		case len(groups) > 0:
 			for _, g := range groups {
-				b.derive(g, "("+x.text()+" | capture("+pattern+")["+quote(g)+`] | select(. != null and . != "")) // `+b.tag(g).text())
+				b.derive(g, "("+x.text()+" | capture("+quoted+")["+quote(g)+`] | select(. != null and . != "")) // `+b.tag(g).text())
 			}
 		case dest == "" && x.constant:
 			b.setTag(x.name, re.ReplaceAllString(x.value, replacement), true)
 		default:
 			present := map[bool]string{true: `. != "" and `}[re.MatchString("")] // a missing tag is "" here, and nothing in Telegraf
-			test, change := present+"test("+pattern+")", "gsub("+pattern+"; "+quote(replacement)+")"
+			test, change := present+"test("+quoted+")", substitution(r.str("pattern"), replacement)
 			switch {
 			case dest != "":
 				b.derive(dest, x.text()+" as $v | if $v | "+test+" then $v | "+change+" else "+b.tag(dest).text()+" end")
@@ -265,6 +268,24 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 			}
 		}
 	}
+}
+
+// substitution returns a jq expression that replaces all matches of a pattern. As in Go, an empty match directly after another match is not
+// replaced; gsub of jq would replace it too.
+func substitution(text, replacement string) string {
+	p, err := pattern.Compile(text)
+	if replacement == "" || err == nil && !p.CanBeEmpty() || anchored(text) {
+		return "gsub(" + quote(text) + "; " + quote(replacement) + ")"
+	}
+	return `. as $s | reduce match(` + quote(text) + `; "g") as $m ({end: 0}; ` +
+		`if $m.length == 0 and $m.offset > 0 and $m.offset == .end then . else ` +
+		`.text += $s[.end:$m.offset] + ` + quote(replacement) + ` | .end = $m.offset + $m.length end) | .text + $s[.end:]`
+}
+
+// anchored reports whether each match of a pattern is at the start of the text. It returns false for some patterns of this kind.
+func anchored(text string) bool {
+	tree, err := syntax.Parse(text, syntax.Perl)
+	return err == nil && tree.Op == syntax.OpConcat && tree.Sub[0].Op == syntax.OpBeginText
 }
 
 // tag returns the tag with a name. If the block does not have the tag, its value is empty.
