@@ -62,7 +62,7 @@ func (t *telegraf) process(p processor, b *block, notes *[]note) {
 		}
 	case "override", "defaults":
 		for _, m := range p.n.pairs("tags") {
-			b.setTag(m.key, m.value.str(), p.name == "override")
+			b.setTag(m.key, t.out.publicLabel(notes, m.line, m.key, m.value.str()), p.name == "override")
 		}
 		for _, key := range []string{"name_override", "name_prefix", "name_suffix"} {
 			b.named(key, p.n.str(key))
@@ -154,30 +154,35 @@ func (t *telegraf) enum(b *block, m *node, notes *[]note) {
 	b.fields = append(b.fields, added...)
 	for _, x := range slices.Clone(b.tags) {
 		if tags.match(x.name) {
-			b.enumTag(x, m, mapping)
+			t.enumTag(b, x, m, notes)
 		}
 	}
 }
 
 // enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value without a mapping and a default does
 // not change the tag named in dest.
-func (b *block) enumTag(x tagOut, m, mapping *node) {
-	dest, values := cmp.Or(m.str("dest"), x.name), mapping.pairs()
+func (t *telegraf) enumTag(b *block, x tagOut, m *node, notes *[]note) {
+	dest, values := cmp.Or(m.str("dest"), x.name), map[string]string{}
+	var parts []string
+	for _, v := range m.pairs("value_mappings") {
+		values[v.key] = t.out.publicLabel(notes, v.line, "value_mappings", v.value.str())
+		if v.key != "" {
+			parts = append(parts, quote(v.key)+": "+quote(values[v.key]))
+		}
+	}
+	fallback := ""
+	if d := m.get("default"); d != nil {
+		fallback = t.out.publicLabel(notes, d.line, "default", d.str())
+	}
 	if x.constant {
-		if v := cmp.Or(mapping.str(x.value), m.str("default")); v != "" {
+		if v := cmp.Or(values[x.value], fallback); v != "" {
 			b.setTag(dest, v, true)
 		}
 		return
 	}
-	var parts []string
-	for _, v := range values {
-		if v.key != "" {
-			parts = append(parts, quote(v.key)+": "+quote(v.value.str()))
-		}
-	}
 	mapped := "{" + strings.Join(parts, ", ") + "}[$v | tostring]"
 	if m.has("default") {
-		mapped += ` // (if $v == "" then null else ` + quote(m.str("default")) + " end)"
+		mapped += ` // (if $v == "" then null else ` + quote(fallback) + " end)"
 	}
 	if dest == x.name {
 		b.derive(dest, x.text()+" as $v | "+mapped+" // $v")
@@ -244,6 +249,9 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	if len(sources) > 1 && (dest != "" || len(groups) > 0) {
 		lose("the rule makes the same tag of several tags: write the expression of the label by hand")
 		return
+	}
+	if len(sources) > 0 {
+		replacement = t.out.publicLabel(notes, r.line, "replacement", replacement)
 	}
 	for _, x := range sources {
 		switch {
