@@ -154,29 +154,29 @@ func (t *telegraf) enum(b *block, m *node, notes *[]note) {
 	b.fields = append(b.fields, added...)
 	for _, x := range slices.Clone(b.tags) {
 		if tags.match(x.name) {
-			t.enumTag(b, x, m, notes)
+			change{t, b, m.line, "processors.enum", notes}.enumTag(x, m)
 		}
 	}
 }
 
 // enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value without a mapping and a default does
 // not change the tag named in dest.
-func (t *telegraf) enumTag(b *block, x tagOut, m *node, notes *[]note) {
+func (c change) enumTag(x tagOut, m *node) {
 	dest, values := cmp.Or(m.str("dest"), x.name), map[string]string{}
 	var parts []string
 	for _, v := range m.pairs("value_mappings") {
-		values[v.key] = t.out.publicLabel(notes, v.line, "value_mappings", v.value.str())
+		values[v.key] = c.t.out.publicLabel(c.notes, v.line, "value_mappings", v.value.str())
 		if v.key != "" {
 			parts = append(parts, quote(v.key)+": "+quote(values[v.key]))
 		}
 	}
 	fallback := ""
 	if d := m.get("default"); d != nil {
-		fallback = t.out.publicLabel(notes, d.line, "default", d.str())
+		fallback = c.t.out.publicLabel(c.notes, d.line, "default", d.str())
 	}
 	if x.constant {
 		if v := cmp.Or(values[x.value], fallback); v != "" {
-			b.setTag(dest, v, true)
+			c.b.setTag(dest, v, true)
 		}
 		return
 	}
@@ -184,11 +184,7 @@ func (t *telegraf) enumTag(b *block, x tagOut, m *node, notes *[]note) {
 	if m.has("default") {
 		mapped += ` // (if $v == "" then null else ` + quote(fallback) + " end)"
 	}
-	if dest == x.name {
-		b.derive(dest, x.text()+" as $v | "+mapped+" // $v")
-		return
-	}
-	b.derive(dest, x.text()+" as $v | "+mapped+" // "+b.tag(dest).text())
+	c.set(x, dest, mapped)
 }
 
 // converter converts the types of fields and tags. It can make a tag from a field, and a field from a tag.
@@ -233,12 +229,12 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 
 // regex changes the values of tags, or makes other tags of them. Rules that change anything else have no counterpart.
 func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
-	lose := func(format string, args ...any) { t.out.lose(notes, r.line, "processors.regex", format, args...) }
+	c := change{t, b, r.line, "processors.regex", notes}
 	quoted, replacement, dest := quote(r.str("pattern")), r.str("replacement"), r.str("result_key")
 	keys, appends := globs{r.str("key")}, r.is("append")
 	re, err := regexp.Compile(r.str("pattern"))
 	if err != nil || where != "tags" || strings.Contains(replacement, "$") || appends || !compiles("test("+quoted+")") {
-		lose("the rule has no counterpart: write it into the expression of the label")
+		c.lose("the rule has no counterpart: write it into the expression of the label")
 		return
 	}
 	var groups []string
@@ -247,7 +243,7 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	}
 	sources := slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool { return !keys.match(x.name) })
 	if len(sources) > 1 && (dest != "" || len(groups) > 0) {
-		lose("the rule makes the same tag of several tags: write the expression of the label by hand")
+		c.lose("the rule makes the same tag of several tags: write the expression of the label by hand")
 		return
 	}
 	if len(sources) > 0 {
@@ -256,23 +252,20 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	for _, x := range sources {
 		switch {
 		case x.constant && strings.Contains(x.value, "$"):
-			lose("the value of the tag %s is only known when cton runs: write the changed value into the label", word(x.name))
+			c.lose("the value of the tag %s is only known when cton runs: write the changed value into the label", word(x.name))
 		case len(groups) > 0:
 			for _, g := range groups {
-				b.derive(g, "("+x.text()+" | capture("+quoted+")["+quote(g)+`] | select(. != null and . != "")) // `+b.tag(g).text())
+				c.set(x, g, "$v | capture("+quoted+")["+quote(g)+`] | select(. != null and . != "")`)
 			}
 		case dest == "" && x.constant:
 			b.setTag(x.name, re.ReplaceAllString(x.value, replacement), true)
 		default:
 			present := map[bool]string{true: `. != "" and `}[re.MatchString("")] // a missing tag is "" here, and nothing in Telegraf
-			test, change := present+"test("+quoted+")", substitution(r.str("pattern"), replacement)
-			switch {
-			case dest != "":
-				b.derive(dest, x.text()+" as $v | if $v | "+test+" then $v | "+change+" else "+b.tag(dest).text()+" end")
-			case present != "":
-				b.derive(x.name, x.text()+" | if "+test+" then "+change+" else . end")
-			default:
-				b.derive(x.name, x.text()+" | "+change)
+			test, replaced := present+"test("+quoted+")", substitution(r.str("pattern"), replacement)
+			if dest != "" || present != "" {
+				c.set(x, cmp.Or(dest, x.name), "$v | select("+test+") | "+replaced)
+			} else if c.fits(x, x.name) {
+				b.derive(x.name, x.text()+" | "+replaced)
 			}
 		}
 	}
@@ -294,6 +287,44 @@ func substitution(text, replacement string) string {
 func anchored(text string) bool {
 	tree, err := syntax.Parse(text, syntax.Perl)
 	return err == nil && tree.Op == syntax.OpConcat && tree.Sub[0].Op == syntax.OpBeginText
+}
+
+// change is a rule of a processor that changes the tags of a block.
+type change struct {
+	t     *telegraf
+	b     *block
+	line  int
+	key   string // what a note is about
+	notes *[]note
+}
+
+func (c change) lose(format string, args ...any) {
+	c.t.out.lose(c.notes, c.line, c.key, format, args...)
+}
+
+// maxExpressions limits the length of the expressions in bytes that a rule puts together. Without a limit, each rule could double it.
+const maxExpressions = 8 << 10
+
+// fits reports whether the expression of the tag dest can include that of the tag x. If not, it adds a note.
+func (c change) fits(x tagOut, dest string) bool {
+	if len(x.value)+len(c.b.tag(dest).value) > maxExpressions {
+		c.lose("the expression of the tag %s would be too long, so the tag stays as it is: write the expression of the label by hand", word(dest))
+		return false
+	}
+	return true
+}
+
+// set sets the tag dest to a jq expression of $v, the value of the tag x. If the expression gives nothing, the tag dest keeps its value.
+func (c change) set(x tagOut, dest, expression string) {
+	if !c.fits(x, dest) {
+		return
+	}
+	old := c.b.tag(dest)
+	keep := old.text()
+	if old == x {
+		keep = "$v"
+	}
+	c.b.derive(dest, x.text()+" as $v | ("+expression+") // "+keep)
 }
 
 // tag returns the tag with a name. If the block does not have the tag, its value is empty.
@@ -344,23 +375,23 @@ func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
 				if !x.constant {
 					say(notes, r.line, m.key, "Telegraf changes all letters of the tag %s; here only A to Z are changed", word(x.name))
 				}
-				b.changeCase(x, cmp.Or(dest, x.name), jq)
+				change{t, b, r.line, "processors.strings", notes}.letterCase(x, cmp.Or(dest, x.name), jq)
 			}
 		}
 	}
 }
 
-// changeCase sets the tag named dest to the value of a tag in another case. jq is the function of jq for it. A tag that is missing changes
+// letterCase sets the tag named dest to the value of a tag in another case. jq is the function of jq for it. A tag that is missing changes
 // nothing.
-func (b *block) changeCase(x tagOut, dest, jq string) {
+func (c change) letterCase(x tagOut, dest, jq string) {
 	switch {
 	case x.constant && jq == "ascii_downcase":
-		b.setTag(dest, strings.ToLower(x.value), true)
+		c.b.setTag(dest, strings.ToLower(x.value), true)
 	case x.constant:
-		b.setTag(dest, strings.ToUpper(x.value), true)
-	case dest == x.name:
-		b.derive(dest, x.text()+" | "+jq)
-	default:
-		b.derive(dest, "("+x.text()+` | select(. != "") | `+jq+") // "+b.tag(dest).text())
+		c.b.setTag(dest, strings.ToUpper(x.value), true)
+	case dest != x.name:
+		c.set(x, dest, `$v | select(. != "") | `+jq)
+	case c.fits(x, dest):
+		c.b.derive(dest, x.text()+" | "+jq)
 	}
 }
