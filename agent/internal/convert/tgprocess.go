@@ -49,8 +49,9 @@ func (t *telegraf) process(p processor, b *block, notes *[]note) {
 			b.rename(r)
 		}
 	case "enum":
+		before := slices.Clone(b.tags) // as in Telegraf, no mapping reads the result of another mapping
 		for _, m := range p.n.list("mapping") {
-			t.enum(b, m, notes)
+			t.enum(b, before, m, notes)
 		}
 	case "converter":
 		t.converter(b, p.n, notes)
@@ -120,8 +121,8 @@ func (b *block) rename(r *node) {
 	}
 }
 
-// enum replaces the texts of a field or a tag by the values of a mapping.
-func (t *telegraf) enum(b *block, m *node, notes *[]note) {
+// enum replaces the texts of a field or a tag by the values of a mapping. before has the tags as they were before the processor.
+func (t *telegraf) enum(b *block, before []tagOut, m *node, notes *[]note) {
 	names := globs(append(m.strs("field"), m.strs("fields")...))
 	tags := globs(append(m.strs("tag"), m.strs("tags")...))
 	dest := m.str("dest")
@@ -152,7 +153,7 @@ func (t *telegraf) enum(b *block, m *node, notes *[]note) {
 		b.fields[i] = x
 	}
 	b.fields = append(b.fields, added...)
-	for _, x := range slices.Clone(b.tags) {
+	for _, x := range before {
 		if tags.match(x.name) {
 			change{t, b, m.line, "processors.enum", notes}.enumTag(x, m)
 		}
