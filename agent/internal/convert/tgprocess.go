@@ -176,6 +176,9 @@ func (c change) enumTag(x tagOut, m *node) {
 		fallback = c.t.out.publicLabel(c.notes, d.line, "default", d.str())
 	}
 	if x.constant {
+		if !c.known(x) {
+			return
+		}
 		if v := cmp.Or(values[x.value], fallback); v != "" {
 			c.b.setTag(dest, v, true)
 		}
@@ -252,14 +255,14 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	}
 	for _, x := range sources {
 		switch {
-		case x.constant && strings.Contains(x.value, "$"):
-			c.lose("the value of the tag %s is only known when cton runs: write the changed value into the label", word(x.name))
 		case len(groups) > 0:
 			for _, g := range groups {
 				c.set(x, g, "$v | capture("+quoted+")["+quote(g)+`] | select(. != null and . != "")`)
 			}
 		case dest == "" && x.constant:
-			b.setTag(x.name, re.ReplaceAllString(x.value, replacement), true)
+			if c.known(x) {
+				b.setTag(x.name, re.ReplaceAllString(x.value, replacement), true)
+			}
 		default:
 			present := map[bool]string{true: `. != "" and `}[re.MatchString("")] // a missing tag is "" here, and nothing in Telegraf
 			test, replaced := present+"test("+quoted+")", substitution(r.str("pattern"), replacement)
@@ -306,6 +309,15 @@ func (c change) lose(format string, args ...any) {
 // maxExpressions limits the length of the expressions in bytes that a rule puts together. Without a limit, each rule could double it.
 const maxExpressions = 8 << 10
 
+// known reports whether the value of a tag is free of variables, which stay as they are in a label. If it is not, known adds a note.
+func (c change) known(x tagOut) bool {
+	if x.constant && strings.Contains(x.value, "$") {
+		c.lose("the tag %s has a variable, so the rule is left out: write the values that the rule gives into the labels", word(x.name))
+		return false
+	}
+	return true
+}
+
 // fits reports whether the expression of the tag dest can include that of the tag x. If not, it adds a note.
 func (c change) fits(x tagOut, dest string) bool {
 	if len(x.value)+len(c.b.tag(dest).value) > maxExpressions {
@@ -317,10 +329,10 @@ func (c change) fits(x tagOut, dest string) bool {
 
 // set sets the tag dest to a jq expression of $v, the value of the tag x. If the expression gives nothing, the tag dest keeps its value.
 func (c change) set(x tagOut, dest, expression string) {
-	if !c.fits(x, dest) {
+	old := c.b.tag(dest)
+	if !c.known(x) || !c.known(old) || !c.fits(x, dest) {
 		return
 	}
-	old := c.b.tag(dest)
 	keep := old.text()
 	if old == x {
 		keep = "$v"
@@ -386,6 +398,7 @@ func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
 // nothing.
 func (c change) letterCase(x tagOut, dest, jq string) {
 	switch {
+	case !c.known(x):
 	case x.constant && jq == "ascii_downcase":
 		c.b.setTag(dest, strings.ToLower(x.value), true)
 	case x.constant:
