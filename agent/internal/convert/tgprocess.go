@@ -365,9 +365,10 @@ func (x tagOut) text() string {
 	return "(" + x.value + ")"
 }
 
-// letterCase changes tags to lower or upper case. Rules that change anything else have no counterpart.
+// letterCase changes tags to lower or upper case. As in Telegraf, all rules for lower case come first. Rules that change anything else have
+// no counterpart.
 func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
-	for _, m := range n.pairs() {
+	for _, m := range slices.SortedStableFunc(slices.Values(n.pairs()), func(a, b member) int { return cmp.Compare(a.key, b.key) }) {
 		jq := map[string]string{"lowercase": "ascii_downcase", "uppercase": "ascii_upcase"}[m.key]
 		for _, r := range m.value.list() {
 			if r.kind != mapping { // a name of namepass or namedrop
