@@ -179,7 +179,11 @@ func (c change) enumTag(x tagOut, m *node) {
 		if !c.known(x) {
 			return
 		}
-		if v := cmp.Or(values[x.value], fallback); v != "" {
+		v, found := values[x.value]
+		if !found {
+			v, found = fallback, m.has("default")
+		}
+		if found {
 			c.b.setTag(dest, v, true)
 		}
 		return
