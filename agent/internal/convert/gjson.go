@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -187,23 +188,56 @@ func gjsonCondition(inner string) (string, error) {
 				}
 				return match, nil
 			}
-			right = quote(s)
-		} else if _, err := strconv.ParseFloat(right, 64); err != nil && right != "true" && right != "false" && right != "null" {
+			return gjsonComparison(l, op, s)
+		}
+		_, err := strconv.ParseFloat(right, 64)
+		if strings.HasSuffix(op, "%") || err != nil && right != "true" && right != "false" && right != "null" {
 			return "", fmt.Errorf("want a text in quotes or a number in a query")
 		}
-		if op == "=" {
-			op = "=="
-		}
-		if op == "!=" { // a missing value meets no condition
-			return l + " | . != null and . != " + right, nil
-		}
-		return l + " " + op + " " + right, nil
+		return gjsonComparison(l, op, right)
 	}
 	items, rest, err := gjson(inner)
 	if err != nil || items != "" {
 		return "", errors.New("cton has no equivalent of a query over several values: write the jq expression by hand")
 	}
 	return rest + " != null", nil
+}
+
+// gjsonComparison returns a jq condition that compares the value of the expression left with a text. As in gjson, the type of the value
+// says how: a text is compared with the text itself, and a number with the number in it. Null, a list, an object and a missing value meet
+// no condition. Unlike gjson, == and != do not take a text that is no number as 0.
+func gjsonComparison(left, op, text string) (string, error) {
+	if op == "=" {
+		op = "=="
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	infinite := math.IsInf(n, 0) || math.IsNaN(n)
+	number, isNumber := strconv.FormatFloat(n, 'g', -1, 64), err == nil && !infinite
+	boolean := text == "true" || text == "false"
+	switch {
+	case op == "==" && boolean:
+		return left + " | . == " + text + " or . == " + quote(text), nil
+	case op == "==" && isNumber:
+		return left + " | . == " + number + " or . == " + quote(text), nil
+	case op == "==":
+		return left + " == " + quote(text), nil
+	case op == "!=" && boolean:
+		return left + " | (strings, numbers, booleans) | . != " + text + " and . != " + quote(text), nil
+	case op == "!=" && isNumber:
+		return left + " | (strings, numbers, booleans) | . != " + number + " and . != " + quote(text), nil
+	case op == "!=":
+		return left + " | (strings, numbers, booleans) | . != " + quote(text), nil
+	case infinite:
+		return "", errors.New("cton has no equivalent of a query with an infinite number: write the jq expression by hand")
+	}
+	condition := left + " | (strings | . " + op + " " + quote(text) + "), (numbers | . " + op + " " + number + ")"
+	switch { // true is greater than false, and gjson compares it with nothing else
+	case op == ">=" || op == ">" && text == "false":
+		condition += ", (booleans | .)"
+	case op == "<=" || op == "<" && text == "true":
+		condition += ", (booleans | not)"
+	}
+	return condition, nil
 }
 
 // gjsonPattern converts a pattern of gjson to a regular expression. Its only wildcards are * and ?.
