@@ -213,20 +213,20 @@ func gjsonComparison(left, op, text string) (string, error) {
 	n, err := strconv.ParseFloat(text, 64)
 	infinite := math.IsInf(n, 0) || math.IsNaN(n)
 	number, isNumber := strconv.FormatFloat(n, 'g', -1, 64), err == nil && !infinite
-	boolean := text == "true" || text == "false"
+	equal := []string{quote(text)} // the values that the text stands for
 	switch {
-	case op == "==" && boolean:
-		return left + " | . == " + text + " or . == " + quote(text), nil
-	case op == "==" && isNumber:
-		return left + " | . == " + number + " or . == " + quote(text), nil
+	case text == "true" || text == "false":
+		equal = []string{text, quote(text)}
+	case isNumber:
+		equal = []string{number, quote(text)}
+	}
+	switch {
+	case op == "==" && len(equal) == 1:
+		return left + " == " + equal[0], nil
 	case op == "==":
-		return left + " == " + quote(text), nil
-	case op == "!=" && boolean:
-		return left + " | (strings, numbers, booleans) | . != " + text + " and . != " + quote(text), nil
-	case op == "!=" && isNumber:
-		return left + " | (strings, numbers, booleans) | . != " + number + " and . != " + quote(text), nil
+		return left + " | . == " + strings.Join(equal, " or . == "), nil
 	case op == "!=":
-		return left + " | (strings, numbers, booleans) | . != " + quote(text), nil
+		return left + " | (strings, numbers, booleans) | . != " + strings.Join(equal, " and . != "), nil
 	case infinite:
 		return "", errors.New("cton has no equivalent of a query with an infinite number: write the jq expression by hand")
 	}
