@@ -289,8 +289,8 @@ func (c *sending) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// counts reports whether operations count for killAtOp and killAtSend. They do not in the first minutes of the history: nobody can know
-// what has happened before the agent's first run has ended.
+// counts reports whether an operation is counted, so that killAtOp and killAtSend can kill the process at it. Operations in the first four
+// minutes of a history are not counted, since the agent's first run must end before the test can compare anything.
 func (p *process) counts() bool { return time.Since(p.begin) > 4*time.Minute }
 
 func (p *process) isDead() bool {

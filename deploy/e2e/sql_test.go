@@ -322,7 +322,7 @@ func asNobody(name string, args ...string) []string {
 	return command
 }
 
-// nobodyDir returns an empty directory that belongs to the user nobody, who has no access to the result of t.TempDir.
+// nobodyDir returns an empty directory of the user named nobody. That user cannot read directories that t.TempDir makes.
 func nobodyDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cton-e2e-")

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestServiceManager checks what systemd is told about a start, about reloads and about a stop.
+// TestServiceManager checks which messages systemd gets when the agent starts, reloads its configuration and stops.
 func TestServiceManager(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
