@@ -294,14 +294,21 @@ func (b *binder) index(i *gojq.Index) {
 	if i.Start == nil || i.IsSlice {
 		return
 	}
-	if t := i.Start.Term; t != nil && len(t.SuffixList) == 0 && len(i.Start.FuncDefs) == 0 {
-		short := t.Type == gojq.TermTypeNumber && len(t.Number) <= shortNumber && !strings.ContainsAny(t.Number, "eE")
-		text := t.Type == gojq.TermTypeString && t.Str.Queries == nil
-		if short || text || t.Type == gojq.TermTypeUnary && t.Unary.Term.Type == gojq.TermTypeNumber {
-			return
-		}
+	if isConstant(i.Start) {
+		return
 	}
 	i.Start = checkedAfter(&gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeQuery, Query: i.Start}}, checkIndex)
+}
+
+// isConstant reports whether an index is a text, a short number, or a negative number.
+func isConstant(q *gojq.Query) bool {
+	t := q.Term
+	if t == nil || len(t.SuffixList) > 0 || len(q.FuncDefs) > 0 {
+		return false
+	}
+	short := t.Type == gojq.TermTypeNumber && len(t.Number) <= shortNumber && !strings.ContainsAny(t.Number, "eE")
+	text := t.Type == gojq.TermTypeString && t.Str.Queries == nil
+	return short || text || t.Type == gojq.TermTypeUnary && t.Unary.Term.Type == gojq.TermTypeNumber
 }
 
 // format rewrites formats such as @csv, with or without a string.

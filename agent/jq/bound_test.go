@@ -146,6 +146,7 @@ func FuzzExpressions(f *testing.F) {
 		if len(text) > 200 || len(input) > 300 || decoder.Decode(&in) != nil || strings.Contains(text, "now") || strings.Contains(text, "local") || strings.Contains(text, "limit") {
 			t.Skip()
 		}
+		checkFirstUse(t, text)
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		got, over := bounded(ctx, text, in)
@@ -157,6 +158,32 @@ func FuzzExpressions(f *testing.F) {
 			t.Errorf("%s of %s\ngives %q\nwant  %q", text, input, got, want)
 		}
 	})
+}
+
+// checkFirstUse checks that an expression which Compile accepts has no error that is found at its first use only.
+func checkFirstUse(t *testing.T, text string) {
+	if _, code, err := Compile(text); err == nil {
+		if _, err := code.take(); err != nil {
+			t.Errorf("%s: the first use has the error: %v", text, err)
+		}
+	}
+}
+
+// TestFirstUse checks which expressions are compiled at their first use: some that many configurations have are, and no expression
+// with an error is.
+func TestFirstUse(t *testing.T) {
+	for _, text := range expressions() {
+		checkFirstUse(t, text)
+	}
+	for text, want := range map[string]bool{
+		`.`: true, `.a.b`: true, `.a[]`: true, `.["a-b"]?`: true, `.a // 0`: true, `(.used - .free) / 1000`: true, `.a == "x" and true`: true,
+		`.[0]`: true, `.[-1].a`: true, `.a | length`: false, `.[1:]`: false, `.[.k]`: false, `.["\(.a)"]`: false, `.a as $x | .b`: false, `1234567`: false, `.a |= 1`: false,
+	} {
+		_, code, err := Compile(text)
+		if err != nil || (len(code.idle) == 0) != want {
+			t.Errorf("%s: is compiled at its first use: %v, want %v (%v)", text, !want, want, err)
+		}
+	}
 }
 
 // TestBuiltinsAreThoseOfGojq checks that builtin.jq is the same as in the module gojq, except for the functions that differ on purpose.

@@ -23,20 +23,7 @@ type machine struct {
 	meter meter
 }
 
-// newCode compiles a query. It changes the query.
-func newCode(query *gojq.Query, variables ...string) (*Code, error) {
-	if err := bound(query); err != nil {
-		return nil, err
-	}
-	c := &Code{compile: func() (*machine, error) { return newMachine(query, variables) }, max: maxMemory}
-	m, err := c.compile()
-	if err != nil {
-		return nil, err
-	}
-	c.idle = []*machine{m}
-	return c, nil
-}
-
+// newMachine compiles a query. It changes the query.
 func newMachine(query *gojq.Query, variables []string) (*machine, error) {
 	m := &machine{meter: meter{closed: make(chan struct{})}}
 	close(m.meter.closed)

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -30,12 +31,7 @@ const maxText = 16 << 10
 
 // Compile parses and compiles an expression. The caller must not change the query.
 func Compile(text string) (*gojq.Query, *Code, error) {
-	query, own, err := parse(text)
-	if err != nil {
-		return nil, nil, err
-	}
-	code, err := compile(own)
-	return query, code, err
+	return compile(text, func(q *gojq.Query) *gojq.Query { return q })
 }
 
 // nowVariable is the variable whose value is the result of the function now, in an expression from CompileAt.
@@ -44,40 +40,109 @@ const nowVariable = "$__now"
 // CompileAt is like Compile, for code with variables such as "$start". The first value with which the code is run is an [Epoch]: the
 // result of jq's function now. The values of the variables follow.
 func CompileAt(text string, variables ...string) (*gojq.Query, *Code, error) {
-	query, own, err := parse(text)
-	if err != nil {
-		return nil, nil, err
-	}
+	return compile(text, withNow, append([]string{nowVariable}, variables...)...)
+}
+
+// withNow defines the function now in a query, which it changes and returns.
+func withNow(q *gojq.Query) *gojq.Query {
 	now := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: nowVariable}}}
-	own.FuncDefs = append([]*gojq.FuncDef{{Name: "now", Body: now}}, own.FuncDefs...)
-	code, err := compile(own, append([]string{nowVariable}, variables...)...)
-	return query, code, err
+	q.FuncDefs = append([]*gojq.FuncDef{{Name: "now", Body: now}}, q.FuncDefs...)
+	return q
 }
 
 // Epoch returns a time as jq's function now does: in seconds since 1970.
 func Epoch(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
 
-// parse parses an expression twice, because compiling changes a query. own is the query to compile.
-func parse(text string) (query, own *gojq.Query, err error) {
-	if len(text) > maxText {
-		return nil, nil, fmt.Errorf("the expression exceeds %d bytes: use a script for logic of this size", maxText)
+// compile parses an expression, and compiles what prepare makes of the query. A query that certainly compiles is compiled when it is run
+// for the first time: most expressions of a configuration are simple paths, which are evaluated without gojq, and a compiled expression
+// takes about 60 KB.
+func compile(text string, prepare func(*gojq.Query) *gojq.Query, variables ...string) (*gojq.Query, *Code, error) {
+	query, err := parse(text)
+	if err != nil {
+		return nil, nil, err
 	}
-	if query, err = gojq.Parse(text); err != nil {
-		if p, ok := errors.AsType[*gojq.ParseError](err); ok {
-			return nil, nil, fmt.Errorf("not a jq expression: %w, after %d characters%s", err, max(0, p.Offset-len(p.Token)), hint(p.Token))
+	own := sync.OnceValues(func() (*gojq.Query, error) { // parsed once more, because compiling changes a query
+		own, err := parse(text)
+		if err != nil {
+			return nil, err
 		}
-		return nil, nil, fmt.Errorf("not a jq expression: %w", err)
+		own = prepare(own)
+		return own, bound(own)
+	})
+	code := &Code{max: maxMemory, compile: func() (*machine, error) {
+		own, err := own()
+		if err != nil {
+			return nil, err
+		}
+		return newMachine(own, variables)
+	}}
+	if !compiles(query) {
+		m, err := code.compile()
+		if err != nil {
+			return query, nil, fmt.Errorf("jq: %w%s", err, hint(err.Error()))
+		}
+		code.idle = []*machine{m}
 	}
-	own, err = gojq.Parse(text)
-	return query, own, err
+	return query, code, nil
 }
 
-func compile(query *gojq.Query, variables ...string) (*Code, error) {
-	code, err := newCode(query, variables...)
-	if err != nil {
-		return nil, fmt.Errorf("jq: %w%s", err, hint(err.Error()))
+// compiles reports whether a query certainly compiles: it consists of paths, constants and operators. It may also return false for other
+// queries that compile.
+func compiles(q *gojq.Query) bool {
+	switch {
+	case q == nil || q.Meta != nil || len(q.Imports) > 0 || len(q.FuncDefs) > 0 || len(q.Patterns) > 0:
+		return false
+	case q.Term != nil:
+		return termCompiles(q.Term)
 	}
-	return code, nil
+	switch q.Op {
+	case gojq.OpPipe, gojq.OpComma, gojq.OpAlt, gojq.OpAdd, gojq.OpSub, gojq.OpMul, gojq.OpDiv, gojq.OpMod,
+		gojq.OpEq, gojq.OpNe, gojq.OpLt, gojq.OpLe, gojq.OpGt, gojq.OpGe, gojq.OpAnd, gojq.OpOr:
+		return compiles(q.Left) && compiles(q.Right)
+	}
+	return false
+}
+
+func termCompiles(t *gojq.Term) bool {
+	for _, s := range t.SuffixList {
+		if s.Index != nil && !indexCompiles(s.Index) { // nil = []
+			return false
+		}
+	}
+	switch t.Type {
+	case gojq.TermTypeIdentity, gojq.TermTypeTrue, gojq.TermTypeFalse, gojq.TermTypeNull:
+		return true
+	case gojq.TermTypeIndex:
+		return indexCompiles(t.Index)
+	case gojq.TermTypeNumber:
+		return len(t.Number) <= shortNumber
+	case gojq.TermTypeString:
+		return t.Str.Queries == nil
+	case gojq.TermTypeQuery:
+		return compiles(t.Query)
+	}
+	return false
+}
+
+func indexCompiles(i *gojq.Index) bool {
+	if _, plain := plainName(i); plain {
+		return true
+	}
+	return i.Start != nil && !i.IsSlice && isConstant(i.Start)
+}
+
+func parse(text string) (*gojq.Query, error) {
+	if len(text) > maxText {
+		return nil, fmt.Errorf("the expression exceeds %d bytes: use a script for logic of this size", maxText)
+	}
+	query, err := gojq.Parse(text)
+	if err != nil {
+		if p, ok := errors.AsType[*gojq.ParseError](err); ok {
+			return nil, fmt.Errorf("not a jq expression: %w, after %d characters%s", err, max(0, p.Offset-len(p.Token)), hint(p.Token))
+		}
+		return nil, fmt.Errorf("not a jq expression: %w", err)
+	}
+	return query, nil
 }
 
 // hint returns a suggestion for the most common mistakes.
