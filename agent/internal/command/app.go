@@ -65,45 +65,14 @@ type App struct {
 	level   slog.LevelVar // the lowest level that log writes
 }
 
-// globals are the flags of every sub-command.
-type globals struct {
-	Config []string `short:"c" default:"cton.yaml" sep:"none" help:"Configuration file (${default}), or a directory with files *.yaml; - is standard input. Several are merged." placeholder:"FILE" env:"CTON_CONFIG"`
-	Named  bool     `kong:"-"` // Config was set on the command line, it is not the default
-
-	LogLevel  string `enum:",debug,info,warn,error" default:"" help:"The least level that is logged: debug, info, warn or error; default info." placeholder:"LEVEL" env:"CTON_LOG_LEVEL"`
-	LogFormat string `default:"logfmt" enum:"logfmt,json" help:"The format of the log: logfmt or json." placeholder:"FORMAT" env:"CTON_LOG_FORMAT"`
-}
-
-type cli struct {
-	globals
-	ShowVersion versionFlag `name:"version" short:"v" help:"Show the version."`
-
-	Run      runCmd      `cmd:"" default:"withargs" help:"Run the jobs on their schedules until stopped. The default command."`
-	Once     onceCmd     `cmd:"" help:"Run each job once, deliver, and exit. Exit codes: 0 ok, 1 configuration error, 2 no job measured, 3 not everything delivered, 4 some job or metric not measured."`
-	Try      tryCmd      `cmd:"" help:"Run one job once and show request, document, readings, ledger and metrics. Delivers nothing."`
-	Status   statusCmd   `cmd:"" help:"Show the status of a running agent. Exit codes: 0 all is well, 4 something is wrong."`
-	Test     testCmd     `cmd:"" help:"Test jobs with recorded responses, without a network. Exit codes: 0 ok, 1 a test failed."`
-	State    stateCmd    `cmd:"" help:"Show the state file, and move the state of jobs."`
-	Check    checkCmd    `cmd:"" help:"Check the configuration, without a network."`
-	Init     initCmd     `cmd:"" help:"Look at the answer of an API and print a first configuration for it."`
-	Convert  convertCmd  `cmd:"" help:"Convert a configuration of json_exporter, Telegraf, Prometheus, sql_exporter, script_exporter or the Python Collectington. Exit codes: 0 all, 4 some, 1 nothing converted."`
-	Explain  explainCmd  `cmd:"" help:"Show the settings of jobs, and of each kind of fetcher, source and sink."`
-	Demo     demoCmd     `cmd:"" help:"Run the agent with a sample API on this machine."`
-	Exec     execCmd     `cmd:"" help:"Run a command of cron, CI or a CronJob, and deliver how it went: cton exec NAME -- COMMAND. Its input, output, signals and exit code pass through."`
-	Spool    spoolCmd    `cmd:"" help:"Show, replay and drop the requests in the spool of a remote_write sink."`
-	Backfill backfillCmd `cmd:"" help:"Run a job over the past, window by window, and deliver to remote_write. Exit codes as of once."`
-	Version  versionCmd  `cmd:"" help:"Show the version."`
-
-	Completion completionCmd `cmd:"" help:"Print what has a shell complete the arguments of cton: cton completion bash|zsh|fish."`
-	Complete   completeCmd   `cmd:"" hidden:"" help:"Print the candidates for the last word, for completion."`
-	Man        manCmd        `cmd:"" hidden:"" help:"Print the manual page."`
-}
-
 // Main runs the command line and returns the exit code.
 func (a *App) Main(ctx context.Context, args []string) int {
 	var c cli
 	code := -1
-	parser, err := kong.New(&c,
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
+	parser, err := c.parser(args,
 		kong.Name("cton"),
 		kong.Description("cton turns any API into Prometheus metrics and delivers them."),
 		kong.Writers(a.Out, a.Err),
@@ -115,9 +84,6 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	if err != nil {
 		fmt.Fprintln(a.Err, "cton: "+err.Error())
 		return exitConfig
-	}
-	if len(args) > 0 && args[0] == "help" {
-		args = append(slices.Clone(args[1:]), "--help")
 	}
 	parsed, err := parser.Parse(args)
 	if code >= 0 {

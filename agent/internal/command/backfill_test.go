@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/collectington/collectington/agent/internal/backfill"
 	"github.com/collectington/collectington/agent/internal/run"
 	"github.com/collectington/collectington/agent/metric"
@@ -28,7 +26,7 @@ func TestContinuation(t *testing.T) {
 		"backfill|it's $(here)|--from|2026-01-01|--to|2026-01-02": `cton backfill 'it'\''s $(here)' --from 2026-01-01T02:00:00Z --to 2026-01-02T00:00:00Z`,
 	} {
 		var c cli
-		parser, err := kong.New(&c)
+		parser, err := c.parser(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
