@@ -53,9 +53,9 @@ func withNow(q *gojq.Query) *gojq.Query {
 // Epoch returns a time as jq's function now does: in seconds since 1970.
 func Epoch(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
 
-// compile parses an expression, and compiles what prepare makes of the query. A query that certainly compiles is compiled when it is run
-// for the first time: most expressions of a configuration are simple paths, which are evaluated without gojq, and a compiled expression
-// takes about 60 KB.
+// compile parses an expression, and compiles what prepare makes of the query. The compiled expression is not kept: it takes about 60 KB,
+// and most expressions of a configuration are evaluated without gojq. Its first run compiles it again. A query that certainly compiles is
+// not even compiled to find its errors.
 func compile(text string, prepare func(*gojq.Query) *gojq.Query, variables ...string) (*gojq.Query, *Code, error) {
 	query, err := parse(text)
 	if err != nil {
@@ -77,11 +77,9 @@ func compile(text string, prepare func(*gojq.Query) *gojq.Query, variables ...st
 		return newMachine(own, variables)
 	}}
 	if !compiles(query) {
-		m, err := code.compile()
-		if err != nil {
+		if _, err := code.compile(); err != nil {
 			return query, nil, fmt.Errorf("jq: %w%s", err, hint(err.Error()))
 		}
-		code.idle = []*machine{m}
 	}
 	return query, code, nil
 }

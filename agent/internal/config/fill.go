@@ -55,6 +55,7 @@ func (f *filler) fill(n *yaml.Node, path string, t reflect.Type, isTemplate bool
 func (f *filler) children(n *yaml.Node, path string, t reflect.Type, isTemplate bool) *yaml.Node {
 	changed := *n
 	changed.Content, changed.Anchor = slices.Clone(n.Content), ""
+	fields := settingFields(t)
 	for i, value := range n.Content {
 		switch {
 		case n.Kind == yaml.SequenceNode && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array):
@@ -71,7 +72,7 @@ func (f *filler) children(n *yaml.Node, path string, t reflect.Type, isTemplate 
 			if t.Kind() == reflect.Map {
 				changed.Content[i] = f.fill(value, inner, t.Elem(), isTemplate)
 			}
-			for _, field := range settingFields(t) {
+			for _, field := range fields {
 				tag := field.Tag.Get("setting")
 				if settingName(field) == key.Value && !hasTag(tag, "verbatim") {
 					changed.Content[i] = f.fill(value, inner, field.Type, hasTag(tag, "template"))

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // Problem is an error in a configuration file, in words for the author of the file.
@@ -111,26 +113,30 @@ func hideSecrets(line string) string {
 // hideInURLs replaces user names, passwords and query values in URLs by asterisks, also where the URL has no scheme.
 func hideInURLs(line string) string {
 	if !strings.Contains(line, "://") && !strings.ContainsAny(line, "?&@") {
-		return line // true for most lines; compiling the expressions below would be the slowest part for such a line
+		return line
 	}
-	login := regexp.MustCompile(`(://|^|[\s"'])([^/\s"'@]+)(@)`)
-	withPassword := regexp.MustCompile(`^[\w.+-]+:[^|{}(),]+$`)
-	line = login.ReplaceAllStringFunc(line, func(match string) string {
-		parts := login.FindStringSubmatch(match)
-		if parts[1] != "://" && !withPassword.MatchString(parts[2]) {
+	line = urlLogin().ReplaceAllStringFunc(line, func(match string) string {
+		parts := urlLogin().FindStringSubmatch(match)
+		if parts[1] != "://" && !loginWithPassword().MatchString(parts[2]) {
 			return match // such as an expression with @base64
 		}
 		return parts[1] + stars(parts[2]) + parts[3]
 	})
-	query := regexp.MustCompile(`([?&][\w.-]+=)((?:\{\{[^}]*\}\}|[^&\s"',}])+)`)
-	templates := regexp.MustCompile(`^(?:\{\{[^}]*\}\})+$`)
-	return query.ReplaceAllStringFunc(line, func(match string) string {
-		parts := query.FindStringSubmatch(match)
-		if templates.MatchString(parts[2]) {
-			return match // the value consists of templates only
+	return urlQuery().ReplaceAllStringFunc(line, func(match string) string {
+		parts := urlQuery().FindStringSubmatch(match)
+		if onlyTemplates().MatchString(parts[2]) {
+			return match
 		}
 		return parts[1] + stars(parts[2])
 	})
 }
+
+// Parts of lines with URLs.
+var (
+	urlLogin          = pattern.OnUse(`(://|^|[\s"'])([^/\s"'@]+)(@)`)
+	loginWithPassword = pattern.OnUse(`^[\w.+-]+:[^|{}(),]+$`)
+	urlQuery          = pattern.OnUse(`([?&][\w.-]+=)((?:\{\{[^}]*\}\}|[^&\s"',}])+)`)
+	onlyTemplates     = pattern.OnUse(`^(?:\{\{[^}]*\}\})+$`)
+)
 
 func stars(text string) string { return strings.Repeat("*", len([]rune(text))) }
