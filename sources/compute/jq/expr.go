@@ -17,7 +17,7 @@ type Expr struct {
 	text   string
 	query  *gojq.Query
 	path   []string // the path if the expression is only a path, with or without [] at its end; else nil
-	stages []stage  // the expression compiled to run without gojq; nil if it needs gojq
+	stages []stage  // the expression compiled by atNode to run without gojq; nil if it needs gojq
 	step   step     // the step if stages is a single step; else nil
 	needs  string   // the part of the expression that needs gojq
 	code   *jq.Code
@@ -31,7 +31,6 @@ func (x *Expr) UnmarshalText(text []byte) error {
 	}
 	*x = Expr{text: string(text), query: query, code: code}
 	x.path, _ = jq.Path(query)
-	*x = *x.atNode(&pathNode{})
 	return nil
 }
 

@@ -193,7 +193,7 @@ func (c *Config) expressions() []sources.Expression {
 // needsJQ returns the part of the expression that only gojq can evaluate, or "". several says that the expression may return more
 // than one value.
 func (x *Expr) needsJQ(several bool) string {
-	switch {
+	switch x = x.atNode(&pathNode{}); {
 	case x.stages == nil:
 		return short(agenttext.OneLine(x.needs))
 	case !several && x.step == nil:
