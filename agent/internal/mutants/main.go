@@ -35,7 +35,7 @@ type target struct {
 func targets() []target {
 	return []target{
 		{"ledger", []string{"agent/internal/ledger/*.go"}, []string{"./agent/internal/run", "./agent"}},
-		{"jq", []string{"sources/compute/jq/*.go"}, []string{"./agent/internal/command"}},
+		{"jq", []string{"sources/compute/jq/*.go"}, []string{"./agent/internal/command", "./agent"}},
 		{"schedule", []string{"agent/internal/schedule/*.go"}, []string{"./agent/internal/run"}},
 		{"window", []string{"agent/internal/run/window.go"}, []string{"./agent/internal/command"}},
 		{"spool", []string{"sinks/remotewrite/spool/*.go"}, []string{"./sinks/remotewrite"}},
