@@ -35,7 +35,7 @@ type target struct {
 func targets() []target {
 	return []target{
 		{"ledger", []string{"agent/internal/ledger/*.go"}, []string{"./agent/internal/run", "./agent"}},
-		{"jq", []string{"sources/compute/jq/*.go"}, []string{"./agent/internal/command"}},
+		{"jq", []string{"sources/compute/jq/*.go"}, []string{"./agent/internal/command", "./agent"}},
 		{"schedule", []string{"agent/internal/schedule/*.go"}, []string{"./agent/internal/run"}},
 		{"window", []string{"agent/internal/run/window.go"}, []string{"./agent/internal/command"}},
 		{"spool", []string{"sinks/remotewrite/spool/*.go"}, []string{"./sinks/remotewrite"}},
@@ -50,25 +50,26 @@ func targets() []target {
 
 func main() {
 	n := flag.Int("n", 100, "number of mutations that compile")
+	skip := flag.Int("skip", 0, "number of mutations of the draw to skip: the lines that an interrupted run has printed")
 	seed := flag.Uint64("seed", 1, "seed of the draw")
 	only := flag.String("only", "", "name of the only target to mutate")
 	timeout := flag.Duration("timeout", 3*time.Minute, "time limit of the tests of one package")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *n, *seed, *only, *timeout); err != nil {
+	if err := run(ctx, *n, *skip, *seed, *only, *timeout); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-// run makes mutations, tests each of them, and prints the results.
-func run(ctx context.Context, n int, seed uint64, only string, timeout time.Duration) error {
+// run makes mutations, tests n of them that compile, and prints the results.
+func run(ctx context.Context, n, skip int, seed uint64, only string, timeout time.Duration) error {
 	chosen := targets()
 	if only != "" {
 		chosen = slices.DeleteFunc(chosen, func(t target) bool { return t.name != only })
 	}
-	drawn, err := draw(chosen, seed)
+	drawn, err := draw(chosen, seed, skip)
 	if err != nil {
 		return err
 	}
@@ -109,8 +110,8 @@ type candidate struct {
 }
 
 // draw returns mutations of the targets in random order, alternating between the targets. Each line has at most one
-// mutation.
-func draw(chosen []target, seed uint64) ([]candidate, error) {
+// mutation. The first skip mutations are left out, whether they compile or not.
+func draw(chosen []target, seed uint64, skip int) ([]candidate, error) {
 	if len(chosen) == 0 {
 		return nil, errors.New("no such target; see targets in main.go")
 	}
@@ -150,7 +151,10 @@ func draw(chosen []target, seed uint64) ([]candidate, error) {
 			}
 		}
 	}
-	return drawn, nil
+	if skip < 0 || skip >= len(drawn) {
+		return nil, fmt.Errorf("-skip is %d, but must be at least 0 and less than %d, the number of mutations", skip, len(drawn))
+	}
+	return drawn[skip:], nil
 }
 
 // result is the result of testing a mutation.

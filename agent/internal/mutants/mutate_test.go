@@ -53,7 +53,8 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// TestDraw checks that a seed gives the same mutations each time, another seed gives others, and targets take turns.
+// TestDraw checks that a seed gives the same mutations each time, another seed gives others, targets take turns, and
+// mutations can be skipped.
 func TestDraw(t *testing.T) {
 	file := func(name string) string {
 		path := filepath.Join(t.TempDir(), name)
@@ -63,23 +64,32 @@ func TestDraw(t *testing.T) {
 		return path
 	}
 	both := []target{{name: "a", files: []string{file("a.go")}}, {name: "b", files: []string{file("b.go")}}}
-	places := func(seed uint64) (list []string) {
-		drawn, err := draw(both, seed)
+	places := func(seed uint64, skip int) (list []string) {
+		drawn, err := draw(both, seed, skip)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, c := range drawn[:6] {
 			list = append(list, c.String())
-			if c.name != both[i%2].name {
-				t.Errorf("mutation %d is of target %s", i, c.name)
+			if c.name != both[(skip+i)%2].name {
+				t.Errorf("mutation %d is of target %s", skip+i, c.name)
 			}
 		}
 		return list
 	}
-	if one := places(1); !slices.Equal(one, places(1)) || slices.Equal(one, places(2)) {
-		t.Errorf("seed 1 gives %q and %q, seed 2 %q", one, places(1), places(2))
+	one := places(1, 0)
+	if !slices.Equal(one, places(1, 0)) || slices.Equal(one, places(2, 0)) {
+		t.Errorf("seed 1 gives %q and %q, seed 2 %q", one, places(1, 0), places(2, 0))
 	}
-	if _, err := draw([]target{{name: "c", files: []string{"gone/*.go"}}}, 1); err == nil {
+	if rest := places(1, 3); !slices.Equal(rest[:3], one[3:]) {
+		t.Errorf("after 3 skipped mutations, seed 1 gives %q, want %q first", rest, one[3:])
+	}
+	for _, skip := range []int{-1, 1000} {
+		if _, err := draw(both, 1, skip); err == nil {
+			t.Errorf("a draw that skips %d mutations is accepted", skip)
+		}
+	}
+	if _, err := draw([]target{{name: "c", files: []string{"gone/*.go"}}}, 1, 0); err == nil {
 		t.Error("a pattern without files is accepted")
 	}
 }

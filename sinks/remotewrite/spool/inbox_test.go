@@ -75,6 +75,28 @@ func TestGuests(t *testing.T) {
 	}
 }
 
+// TestGuestsAdopted checks that a guest waits for records that the owner has taken from the inbox but has not delivered yet.
+func TestGuestsAdopted(t *testing.T) {
+	dir := t.TempDir()
+	owner, a := openShared(t, dir, "x"), openShared(t, dir, "x")
+	a.Put(text("a1"), Record{Meta: Meta{Samples: 2, Oldest: 1, Newest: 2}, Payload: []byte("a2")})
+	owner.adopt()
+	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*"+suffix)); len(left) > 0 {
+		t.Fatalf("in the inbox: %q", left)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, want := range []int{2, 1} { // records that are not delivered
+		if a.AwaitTurn(ended) || a.Given() != want || a.Pending().Records != want {
+			t.Errorf("the guest waits for %d records, want %d: %+v", a.Given(), want, a.Pending())
+		}
+		sent(t, owner, 1)
+	}
+	if a.AwaitTurn(t.Context()) || a.Given() != 0 || a.Pending().Records != 0 {
+		t.Errorf("everything is delivered, and the guest waits for %d records: %+v", a.Given(), a.Pending())
+	}
+}
+
 // TestGuestsTurn ends an owner that has not sent everything. It checks that a guest takes over the remaining records, and sends
 // them before its own.
 func TestGuestsTurn(t *testing.T) {

@@ -239,6 +239,32 @@ func TestUnreadableRecord(t *testing.T) {
 	}
 }
 
+// TestUnreadableRecordOfOtherShard checks that a caller that waits for the records of an earlier run is woken when a record of another shard,
+// which cannot be read, is passed over.
+func TestUnreadableRecordOfOtherShard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1)
+		b := openOn(t, d, nil)
+		b.Put(b.recordIn(0))
+		b.Close()
+		b = openOn(t, d, nil)
+		b.Put(b.recordIn(1))
+		d.Fail = func(op disktest.Op) error {
+			if op.Kind == "read" && strings.Contains(op.Name, "0001.") {
+				return syscall.EACCES
+			}
+			return nil
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		go b.Next(ctx, 0, OldestFirst)
+		r, ok := b.Next(ctx, 1, OldestFirst)
+		b.want("of this run", fmt.Sprint(r.ID, ok, time.Since(began)), "2 true 1m0s")
+		b.want("lost", b.lost, []string{})
+	})
+}
+
 // TestVanished takes the whole spool away while a record is sent and others wait, and puts it back. It checks that nothing counts as lost,
 // that the next process does not send what was sent, and that the others come in their order.
 func TestVanished(t *testing.T) {

@@ -2,6 +2,7 @@ package jq
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,6 +128,48 @@ func TestNamedMetricsOverTime(t *testing.T) {
 		}
 		if got != tick.want || dropped != tick.dropped {
 			t.Errorf("tick %d: %s%d dropped, want %s%d dropped", i, got, dropped, tick.want, tick.dropped)
+		}
+	}
+}
+
+// TestLabelsFrom checks the labels that labels_from gives a reading, beside those of labels. An object from the document and an object that
+// the expression makes give the same labels. An object with a wrong label leaves its reading out, and no other reading.
+func TestLabelsFrom(t *testing.T) {
+	for _, expression := range []string{".tags", ".tags | with_entries(.)? // ."} {
+		config := fmt.Sprintf("m: {type: gauge, items: '.[]', value: '1', labels: {own: .own}, labels_from: '%s'}", expression)
+		source := &fixed{}
+		s, err := configOf(t, config).New(sources.Env{Fetch: source})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for item, want := range map[string]string{
+			`{"tags": {"zone": "north", "env": "prod"}}`:                `{env="prod",zone="north"}`,
+			`{"tags": {"host.name": "a.b", "1st": true, "n": 2.5}}`:     `{_1st="true",host_name="a.b",n="2.5"}`,
+			`{"own": "mine", "tags": {"own": "theirs", "env": "prod"}}`: `{env="prod",own="mine"}`,
+			`{"own": "mine", "tags": {"none": null, "empty": ""}}`:      `{own="mine"}`,
+			`{"own": "mine", "tags": null}`:                             `{own="mine"}`,
+			`{"tags": {"env": "test", "env": "prod"}}`:                  `{env="prod"}`,
+			`{"tags": {"env": "prod", "le": "1"}}`:                      `not_a_name: "le" cannot be the name of a label`,
+			`{"tags": {"a.b": "1", "a_b": "2"}}`:                        `not_a_name: "a.b" and "a_b" both become the label a_b: leave one of them out`,
+			`{"tags": {"env": []}}`:                                     `not_a_label: "env": want a string, got []`,
+			`{"tags": "prod"}`:                                          `not_a_label: want an object, got "prod"`,
+		} {
+			source.text = `[{"own": "first", "tags": {"order": "1"}}, ` + item + `]`
+			readings, err := s.Collect(t.Context(), sources.Tick{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, row := range readings[0].Rows {
+				got = append(got, readings[0].Desc.LabelSet(row.Labels).String())
+			}
+			for _, d := range readings[0].Drops {
+				_, why, _ := strings.Cut(d.First, "labels_from "+expression+": ")
+				got = append(got, string(d.Reason)+": "+why)
+			}
+			if want := []string{`{order="1",own="first"}`, want}; !slices.Equal(got, want) {
+				t.Errorf("labels_from %s: %s gives %q, want %q", expression, item, got, want)
+			}
 		}
 	}
 }
