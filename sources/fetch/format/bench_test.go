@@ -9,7 +9,7 @@ import (
 
 // BenchmarkDecode decodes the same 10,000 records in each format.
 func BenchmarkDecode(b *testing.B) {
-	var json, ndjson, table, tree, doc, page strings.Builder
+	var json, ndjson, table, tree, doc, blocks, page strings.Builder
 	table.WriteString("id,team,region,stack,open,resolved,latency_seconds,title,link,trace\n")
 	tree.WriteString("<data>")
 	for i := range 10_000 {
@@ -26,6 +26,7 @@ func BenchmarkDecode(b *testing.B) {
 		if i < 2_000 { // as many as the bound allows
 			doc.WriteString("- " + line + "\n")
 		}
+		fmt.Fprintf(&blocks, "- open: %d\n  resolved: %d\n  latency_seconds: %s\n  title: %s\n", values[4:8]...) // as many fields as the bound allows
 		fmt.Fprintf(&page, "records_open{id=%q,team=%q,region=%q,stack=%q} %d\n", values[:5]...)
 	}
 	json.WriteString("]")
@@ -36,6 +37,7 @@ func BenchmarkDecode(b *testing.B) {
 		{"csv", "format: csv", table.String()},
 		{"xml", "format: xml", tree.String()},
 		{"yaml-2000", "format: yaml", doc.String()},
+		{"yaml-blocks", "format: yaml", blocks.String()},
 		{"prometheus", "format: prometheus", page.String()},
 		{"text", `{format: text, text: {pattern: '(?m)^\w+\{id="(?P<id>[^"]*)",team="(?P<team>[^"]*)",.*\} (?P<value>\S+)$'}}`, page.String()},
 	} {

@@ -37,6 +37,15 @@ func (d *Decoder) yaml(text []byte) error {
 		return fmt.Errorf("has more than %d values, estimated from its punctuation: use JSON for a document of this size", maxMarks)
 	}
 	d.built.Reset(2*marks, len(text))
+	if (&lines{built: &d.built}).read(text) {
+		return nil
+	}
+	d.built.Reset(2*marks, len(text))
+	return d.anyYAML(text)
+}
+
+// anyYAML decodes a YAML document with the library.
+func (d *Decoder) anyYAML(text []byte) error {
 	root, err := oneDocument(text)
 	if err != nil {
 		return err
@@ -151,7 +160,7 @@ func (t *tree) scalar(n *yaml.Node) {
 			return
 		}
 	}
-	if t.isNumber(n) && t.number(n.Value) {
+	if t.isNumber(n) && number(t.built, []byte(n.Value)) {
 		return
 	}
 	t.built.Text([]byte(n.Value))
@@ -172,20 +181,25 @@ func (t *tree) isNumber(n *yaml.Node) bool {
 
 // number builds a number of the core schema (YAML 1.2 section 10.3.2), and returns false if text is not a number. A decimal number keeps
 // its digits; other numbers are converted. Unlike in YAML 1.1, 010 is ten, and 1_000 and 0b1 are strings.
-func (t *tree) number(text string) bool {
-	for prefix, base := range map[string]int{"0o": 8, "0x": 16} {
-		if digits, based := strings.CutPrefix(text, prefix); based && len(digits) < maxInteger && !strings.ContainsAny(digits, "+-_") {
-			if i, ok := new(big.Int).SetString(digits, base); ok {
-				return t.built.Number([]byte(i.String()))
-			}
+func number(built *document.Builder, text []byte) bool {
+	base := 0
+	switch {
+	case bytes.HasPrefix(text, []byte("0o")):
+		base = 8
+	case bytes.HasPrefix(text, []byte("0x")):
+		base = 16
+	}
+	if base > 0 && len(text)-2 < maxInteger && !bytes.ContainsAny(text[2:], "+-_") {
+		if i, ok := new(big.Int).SetString(string(text[2:]), base); ok {
+			return built.Number([]byte(i.String()))
 		}
 	}
-	switch text {
+	switch string(text) {
 	case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN":
-		if word, ok := notFinite(strings.Replace(text, ".", "", 1)); ok {
-			t.built.Text([]byte(word))
+		if word, ok := notFinite(strings.Replace(string(text), ".", "", 1)); ok {
+			built.Text([]byte(word))
 			return true
 		}
 	}
-	return t.built.Number([]byte(text))
+	return built.Number(text)
 }
