@@ -14,13 +14,14 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
+// exprOf compiles an expression, with a tree of paths of its own.
 func exprOf(t testing.TB, text string) *Expr {
 	t.Helper()
 	x := &Expr{}
 	if err := x.UnmarshalText([]byte(text)); err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
-	return x
+	return x.atNode(&pathNode{})
 }
 
 // values returns the results of an expression, its error, and its single value.
