@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/setting"
 )
 
 // note is a sentence about a key in the old file.
@@ -179,10 +181,22 @@ func flow(m map[string]string) *yaml.Node {
 	return n
 }
 
+// constants returns a mapping of constant labels. A value that cton would take for a reference or a template is written as letters.
+func constants(m map[string]string) *yaml.Node {
+	written := map[string]string{}
+	for name, value := range m {
+		if setting.IsReference(value) || setting.FindLookalike(value) != nil || strings.Contains(value, "{{") {
+			value = "{{ " + strconv.Quote(value) + " }}"
+		}
+		written[name] = value
+	}
+	return flow(written)
+}
+
 // YAML returns the configuration as text.
 func (o *output) YAML() ([]byte, error) {
 	root := object()
-	put(root, "external_labels", flow(o.external))
+	put(root, "external_labels", constants(o.external))
 	sinks := object()
 	for _, s := range o.sinks {
 		put(sinks, s.name, object(s.kind, orEmpty(s.settings)))
@@ -256,7 +270,7 @@ func (j *job) yaml() *yaml.Node {
 }
 
 func (m *metricOut) yaml() *yaml.Node {
-	n := object("type", m.kind, "help", m.help, "items", m.items, "name_from", m.nameFrom, "labels_from", m.labelsFrom, "value", expression(m.value), "labels", flow(m.labels), "const_labels", flow(m.constant),
+	n := object("type", m.kind, "help", m.help, "items", m.items, "name_from", m.nameFrom, "labels_from", m.labelsFrom, "value", expression(m.value), "labels", flow(m.labels), "const_labels", constants(m.constant),
 		"time", m.time, "time_format", m.timeFormat, "time_zone", m.timeZone, "on_duplicate", m.duplicate)
 	if m.nameFrom != "" {
 		put(n, "max_names", plain("1000"))
@@ -290,6 +304,16 @@ func expression(value string) *yaml.Node {
 func (o *output) lose(to *[]note, line int, key, format string, args ...any) {
 	o.lost++
 	*to = append(*to, note{line, key, fmt.Sprintf(format, args...)})
+}
+
+// loseAll adds notes about what was not converted, except those that the list already has.
+func (o *output) loseAll(to *[]note, notes []note) {
+	for _, n := range notes {
+		if !slices.Contains(*to, n) {
+			o.lost++
+			*to = append(*to, n)
+		}
+	}
 }
 
 // say adds a note that the user should read. It is not about something that was lost.

@@ -28,34 +28,6 @@ type telegraf struct {
 	times      bool    // timestamps are exported
 }
 
-// fieldKind says how the values of a field are converted to numbers.
-type fieldKind uint8
-
-const (
-	fieldNumber fieldKind = iota // numbers only
-	fieldNative                  // numbers and booleans
-	fieldTyped                   // numbers, and texts that are numbers
-	fieldBool                    // numbers, booleans, and the texts true and false
-	fieldText                    // a text: it can be a label, but not a metric
-	fieldMapped                  // texts that a processor replaces by numbers
-)
-
-// fieldOut is a field of a measurement.
-type fieldOut struct {
-	name     string
-	path     string // jq expression within an item
-	kind     fieldKind
-	mapped   map[string]float64
-	fallback string
-}
-
-// tagOut is a tag. Its value is a constant, or a jq expression within an item that gives a text.
-type tagOut struct {
-	name, value string
-	constant    bool
-	filled      bool // the expression has a value for items without the tag
-}
-
 // block is a measurement of an input.
 type block struct {
 	measurement string
@@ -78,8 +50,8 @@ func compiles(text string) bool {
 	return err == nil
 }
 
-// present returns a jq expression for a label value: the value as text, or "" if it is null or missing.
-func present(path string) string { return "(" + path + ` | select(. != null) | tostring) // ""` }
+// present returns a jq expression for a tag: the value as text. It gives nothing if the value is null or missing.
+func present(path string) string { return piped(path, "values | tostring") }
 
 func (t *telegraf) convert(roots []*node) {
 	t.root = &node{kind: mapping}
@@ -167,7 +139,7 @@ func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut) {
 	b.measurement = cmp.Or(b.measurement, plugin)
 	for _, x := range tags {
-		b.setTag(x.name, x.value, false)
+		b.addTag(x)
 	}
 	b.fields = unique(b.fields)
 	own := filter{n}
@@ -175,13 +147,15 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 		return
 	}
 	b.measurement = n.str("name_prefix") + cmp.Or(n.str("name_override"), b.measurement) + n.str("name_suffix")
-	t.tags(n, j, b, true, true)
+	t.tags(n, b, true, true)
 	if !own.trims(b) {
 		return
 	}
-	t.tags(n, j, b, n.is("always_include_local_tags"), n.is("always_include_global_tags"))
+	t.tags(n, b, n.is("always_include_local_tags"), n.is("always_include_global_tags"))
 	for _, p := range t.processors {
-		t.process(p, b, &j.notes)
+		if !t.process(p, b, &j.notes) {
+			return
+		}
 	}
 	for _, o := range t.outputs {
 		if !(filter{o}).apply(t, b, &j.notes) {
@@ -192,34 +166,29 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 }
 
 // tags adds tags that a block does not have yet: the tags of its input if local is true, and the tags of all inputs if global is true.
-func (t *telegraf) tags(n *node, j *job, b *block, local, global bool) {
+func (t *telegraf) tags(n *node, b *block, local, global bool) {
 	if local {
-		for _, m := range n.pairs("tags") {
-			b.setTag(m.key, t.out.publicLabel(&j.notes, m.line, m.key, m.value.str()), false)
-		}
+		b.addTags(n.pairs("tags"))
 	}
 	if !global {
 		return
 	}
-	if omit, host := t.root.is("agent", "omit_hostname"), t.root.str("agent", "hostname"); !omit && host != "" { // it wins over a global tag
-		b.setTag("host", host, false)
+	if agent := t.root.get("agent"); !agent.is("omit_hostname") { // the name of the machine wins over a global tag
+		host := machineTag()
+		if name := agent.get("hostname"); !name.empty() {
+			host = constantTag("host", name.str(), name.line, "hostname")
+		}
+		b.addTag(host)
 	}
-	for _, m := range append(t.root.pairs("global_tags"), t.root.pairs("tags")...) {
-		c := client{t.out, &j.notes, j.name}
-		c.variables(m.line, m.key, m.value.str())
-		b.setTag(m.key, t.out.publicLabel(&j.notes, m.line, m.key, m.value.str()), false)
-	}
+	b.addTags(t.root.pairs("global_tags"))
+	b.addTags(t.root.pairs("tags"))
 }
 
-// unique removes fields that have the same name as a later field.
-func unique(all []fieldOut) []fieldOut {
-	var kept []fieldOut
-	for i, f := range all {
-		if !slices.ContainsFunc(all[i+1:], func(o fieldOut) bool { return o.name == f.name }) {
-			kept = append(kept, f)
-		}
+// addTags adds tags of the configuration that a block does not have yet.
+func (b *block) addTags(all []member) {
+	for _, m := range all {
+		b.addTag(constantTag(m.key, m.value.str(), m.line, m.key))
 	}
-	return kept
 }
 
 // sanitize returns a name as Telegraf writes it in the format of Prometheus.
@@ -237,24 +206,13 @@ func sanitize(name string, colon bool) string {
 
 // metrics adds the metrics of a measurement.
 func (t *telegraf) metrics(j *job, b *block) {
-	labels, constant := map[string]string{}, map[string]string{}
-	for _, x := range b.tags {
-		name := sanitize(x.name, false)
-		switch {
-		case !labelName(name):
-			t.out.lose(&j.notes, b.line, "tags", "a tag cannot be a label")
-		case x.constant && x.value != "":
-			constant[name] = x.value
-		case !x.constant:
-			labels[name] = x.value
-		}
-	}
+	labels, constant := t.labels(j, b)
 	for _, f := range b.fields {
 		if f.kind != fieldText {
 			continue
 		}
 		name := sanitize(f.name, false)
-		if !t.strings || !labelName(name) || labels[name] != "" {
+		if !t.strings || !labelName(name) || labels[name] != "" || constant[name] != "" {
 			say(&j.notes, b.line, f.name, "a text is no metric")
 			continue
 		}
@@ -263,6 +221,9 @@ func (t *telegraf) metrics(j *job, b *block) {
 	for _, f := range b.fields {
 		if f.kind == fieldText {
 			continue
+		}
+		if f.mixed && t.strings {
+			t.out.lose(&j.notes, b.line, f.name, "Telegraf makes a label of it where it is a text; here it is no label")
 		}
 		name := sanitize(b.measurement+"_"+f.name, true)
 		if f.name == "value" && t.version == 1 {
@@ -293,7 +254,7 @@ func (t *telegraf) place(j *job, m *metricOut) {
 		return
 	}
 	if old := j.metrics[i]; old.items == m.items && maps.Equal(old.labels, m.labels) && maps.Equal(old.constant, m.constant) {
-		old.value = "(" + old.value + ") // (" + m.value + ")"
+		old.value = firstOf(old.value, m.value)
 		return
 	}
 	j.metrics[i] = joinMetrics(j.metrics[i], m)
@@ -310,24 +271,4 @@ func joinMetrics(a, b *metricOut) *metricOut {
 	m.value, m.duplicate = ".v", cmp.Or(a.duplicate, b.duplicate)
 	m.mapped, m.fallback = a.mapped, a.fallback
 	return m
-}
-
-// number returns a jq expression for the value of a field as a number.
-func (f fieldOut) number() string {
-	switch f.kind {
-	case fieldNumber:
-		return piped(f.path, "numbers")
-	case fieldNative:
-		return piped(f.path, "numbers, booleans")
-	case fieldBool:
-		return numberText(f.path)
-	}
-	return f.path
-}
-
-func piped(path, function string) string {
-	if path == "." {
-		return function
-	}
-	return path + " | " + function
 }

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -31,7 +32,17 @@ func (t *telegraf) exposition(n *node, j *job) {
 		}
 	}
 	for _, m := range append(t.root.pairs("global_tags"), t.root.pairs("tags")...) {
+		if m.key == "host" && !t.root.is("agent", "omit_hostname") {
+			continue // Telegraf does not use it
+		}
 		t.out.lose(&j.notes, m.line, m.key, "there is no counterpart for metrics that are passed on: write metric_relabel_configs")
+	}
+	if agent := t.root.get("agent"); !agent.is("omit_hostname") {
+		if name := agent.get("hostname"); name.empty() {
+			t.machineNote("host")
+		} else {
+			t.out.lose(&j.notes, name.line, "hostname", "there is no counterpart for metrics that are passed on: write metric_relabel_configs")
+		}
 	}
 	t.notProcessed(j)
 }
@@ -66,10 +77,18 @@ func (t *telegraf) influx(plugin string, n *node, j *job, tags []tagOut) {
 		}
 	}
 	b := &block{tags: tags}
-	t.tags(n, j, b, true, true)
+	t.tags(n, b, true, true)
 	var constant []string
 	for _, x := range b.tags {
-		constant = append(constant, quote(x.name)+": "+quote(x.value))
+		if !slices.ContainsFunc(append(t.filters(), filter{n}), func(f filter) bool { return !f.tag(x.name) }) {
+			t.out.loseAll(&j.notes, x.notes)
+			if x.machine {
+				t.machineNote(sanitize(x.name, false))
+			}
+		}
+		if !x.machine {
+			constant = append(constant, quote(x.name)+": "+x.text())
+		}
 	}
 	labels := "{" + strings.Join(constant, ", ") + "} + $t"
 	own := filter{n}

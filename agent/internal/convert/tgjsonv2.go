@@ -112,12 +112,12 @@ func (r *reading) v2Tags(n *node, b *block) {
 		case err != nil:
 			r.lose(t.line, "path", "the tag is left out: %v", err)
 		case items == "" && b.items == "":
-			b.tags = append(b.tags, tagOut{name: name, value: present(rest)})
+			b.putTag(tagOut{name: name, value: present(rest)})
 		case items == "":
-			b.tags = append(b.tags, tagOut{name: name, value: b.whole("((" + present(rest) + `)? // "")`)})
+			b.putTag(tagOut{name: name, value: b.whole("((" + present(rest) + ")? // null)")})
 		case items == b.items, len(b.wholes) > 0 && items == b.bare:
 			r.lose(t.line, "path", "Telegraf combines each value of the tag %s with each value of the fields; here a series has the tag of its own item", word(name))
-			b.tags = append(b.tags, tagOut{name: name, value: b.inside(present(rest))})
+			b.putTag(tagOut{name: name, value: b.inside(present(rest))})
 		default:
 			r.lose(t.line, "path", "the tag %s is of another list than the fields; it is left out", word(name))
 		}
@@ -282,6 +282,9 @@ func (r *reading) v2Leaves(b *block, o *node, all []leaf) {
 	}
 }
 
+// v2Key is a jq expression for the part of a name that a key gives.
+const v2Key = `tostring | gsub(" "; "_")`
+
 // v2Names sets the fields and tags whose names are in the configuration. It is used if there is no answer.
 func (r *reading) v2Names(b *block, o *node) {
 	names := slices.Clone(o.strs("included_keys"))
@@ -301,7 +304,10 @@ func (r *reading) v2Names(b *block, o *node) {
 		}
 	}
 	if slices.ContainsFunc(names, func(k string) bool { return strings.Contains(k, "_") }) {
-		b.items += " | " + flatWithout(o.strs("excluded_keys"))
+		b.items += " | " + flatItems(v2Key, o.strs("excluded_keys"))
+		if o.is("disable_prepend_keys") {
+			r.lose(o.get("disable_prepend_keys").line, "disable_prepend_keys", "it has no effect here, since only the data shows which part of a name is the key: add --answer or --ask")
+		}
 	}
 	for _, k := range names {
 		r.v2Member(b, o, k, k, field(k), fieldNative)

@@ -140,13 +140,13 @@ func (t *telegraf) columns(q *node, j *job) *block {
 	for _, c := range columns {
 		tag := tags.match(c.name) && !noTags.match(c.name)
 		if tag && !slices.Contains(tags, c.name) {
-			b.tags = append(b.tags, tagOut{name: c.name, value: present(field(c.name))})
+			b.putTag(columnTag(c.name))
 		}
 		t.column(b, q, j, c, tag)
 	}
 	for _, c := range tags {
 		if (globs{c}).exact() && !noTags.match(c) {
-			b.tags = append(b.tags, tagOut{name: c, value: present(field(c))})
+			b.putTag(columnTag(c))
 		}
 	}
 	if c := q.str("time_column"); c != "" {
@@ -163,6 +163,11 @@ func (t *telegraf) columns(q *node, j *job) *block {
 		t.out.lose(&j.notes, q.get("measurement_column").line, "measurement_column", "the name is data, which has no counterpart")
 	}
 	return b
+}
+
+// columnTag returns the tag for a column. As in Telegraf, it has no spaces around the value, and a row whose value is empty does not have it.
+func columnTag(name string) tagOut {
+	return tagOut{name: name, value: present(field(name)) + ` | trim | select(. != "")`}
 }
 
 // column adds a column as a field. As in Telegraf, a column can be both a tag and a field.
