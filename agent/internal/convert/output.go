@@ -88,6 +88,7 @@ type metricOut struct {
 	duplicate        string // value of the setting on_duplicate
 	mapped           map[string]float64
 	fallback         string // value of the setting default, used with mapped
+	computed         string // jq expression with the effect of mapped and fallback; "" = there is none
 	names            int    // number of label names, including those with empty values
 	nameFrom         string // jq expression of the name, if the data has it
 	labelsFrom       string // jq expression of an object with further labels
@@ -181,14 +182,19 @@ func flow(m map[string]string) *yaml.Node {
 	return n
 }
 
-// constants returns a mapping of constant labels. A value that cton would take for a reference or a template is written as letters.
+// letters returns a value of a setting that stands for the same letters. cton would take some letters for a reference or a template.
+func letters(value string) string {
+	if setting.IsReference(value) || setting.FindLookalike(value) != nil || strings.Contains(value, "{{") {
+		return "{{ " + strconv.Quote(value) + " }}"
+	}
+	return value
+}
+
+// constants returns a mapping of constant labels.
 func constants(m map[string]string) *yaml.Node {
 	written := map[string]string{}
 	for name, value := range m {
-		if setting.IsReference(value) || setting.FindLookalike(value) != nil || strings.Contains(value, "{{") {
-			value = "{{ " + strconv.Quote(value) + " }}"
-		}
-		written[name] = value
+		written[name] = letters(value)
 	}
 	return flow(written)
 }
@@ -314,6 +320,21 @@ func (o *output) loseAll(to *[]note, notes []note) {
 			*to = append(*to, n)
 		}
 	}
+}
+
+// allNotes returns the lists of notes.
+func (o *output) allNotes() [][]note {
+	all := [][]note{o.problems}
+	for _, s := range o.sinks {
+		all = append(all, s.notes)
+	}
+	for _, j := range o.jobs {
+		all = append(all, j.notes)
+		for _, m := range j.metrics {
+			all = append(all, m.notes)
+		}
+	}
+	return all
 }
 
 // say adds a note that the user should read. It is not about something that was lost.
