@@ -79,8 +79,6 @@ func (g *gjsonReader) part() error {
 		case "@this":
 		case "@values":
 			g.wrap("[.[]]")
-		case "@keys":
-			g.wrap("keys_unsorted")
 		case "@reverse":
 			g.wrap(`if type == "array" then reverse else . end`)
 		case "@flatten":
@@ -89,7 +87,7 @@ func (g *gjsonReader) part() error {
 			return errors.New("cton has no equivalent of a modifier: write the jq expression by hand")
 		}
 	case word == "#" && end:
-		g.wrap("length")
+		g.wrap("arrays | length")
 	case word == "#":
 		g.items = jqOr(joined(g.items, g.jq)) + "[]"
 		g.jq = ""
@@ -176,10 +174,31 @@ func (g *gjsonReader) query() error {
 	return nil
 }
 
+// operatorAt returns the index of the first operator that is neither in quotes nor in a query within this one, or -1.
+func operatorAt(condition, operator string) int {
+	depth := 0
+	for i, c := range unquoted(condition) {
+		switch {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case depth == 0 && strings.HasPrefix(condition[i:], operator):
+			return i
+		}
+	}
+	return -1
+}
+
+// gjsonCondition returns a jq condition for what is in the parentheses of a query. It gives nothing or fails for an item that has no value
+// at the path of the query.
 func gjsonCondition(inner string) (string, error) {
+	if strings.TrimSpace(inner) == "" {
+		return "", errors.New("a query without a condition finds nothing")
+	}
 	for _, op := range []string{"==", "!=", ">=", "<=", ">", "<", "=", "!%", "%"} {
-		i := outsideQuotes(inner, op)
-		if i < 0 || strings.Contains(inner[:i], "(") { // an operator in parentheses belongs to a query within this one
+		i := operatorAt(inner, op)
+		if i < 0 {
 			continue
 		}
 		left, right := strings.TrimSpace(inner[:i]), strings.TrimSpace(inner[i+len(op):])

@@ -58,6 +58,27 @@ func (f fieldOut) native() string {
 	return f.number()
 }
 
+// converted returns the field with a type of the processor converter: integer, unsigned, float or boolean.
+func (f fieldOut) converted(to string) fieldOut {
+	path := f.native()
+	if f.kind == fieldTyped {
+		path = f.path
+	}
+	switch to {
+	case "integer":
+		path = piped(path, `values | if type == "boolean" then . else tonumber | round end`)
+	case "unsigned":
+		path = piped(path, `values | if type == "boolean" then . else tonumber | round | if . < 0 then 0 else . end end`)
+	case "boolean":
+		return fieldOut{name: f.name, path: piped(path, `values | if type == "number" then . != 0 else . end`), kind: fieldBool}
+	}
+	return fieldOut{name: f.name, path: path, kind: fieldTyped}
+}
+
+// truncated returns a jq expression for a number without its fraction, as Telegraf's parsers convert it to an integer. They refuse a text
+// with a fraction; here it stays as it is.
+func truncated(path string) string { return piped(path, `if type == "number" then trunc else . end`) }
+
 // or returns the field f with the value of another field for items without f.
 func (f fieldOut) or(other fieldOut) fieldOut {
 	merged := fieldOut{name: f.name, path: firstOf(f.native(), other.native()), kind: fieldNative}

@@ -61,6 +61,7 @@ func (r *reading) v2Fields(n *node) []*block {
 	for _, f := range n.list("field") {
 		items, rest, err := gjson(f.str("path"))
 		if err != nil {
+			f.readAll()
 			r.lose(f.line, "path", "the field is left out: %v", err)
 			continue
 		}
@@ -77,7 +78,7 @@ func (r *reading) v2Fields(n *node) []*block {
 				kind = fieldText
 			}
 		}
-		all[i].fields = append(all[i].fields, fieldOut{name: v2Name(f), path: rest, kind: kind})
+		all[i].fields = append(all[i].fields, fieldOut{name: v2Name(f), path: v2Typed(rest, f.str("type")), kind: kind})
 	}
 	if unknown && r.t.strings {
 		say(&r.job.notes, n.line, "field", "Telegraf makes a label of a field without a type if its value is a text; add --answer or --ask, so that the value is known")
@@ -101,6 +102,14 @@ func v2Kind(name string) fieldKind {
 		return fieldText
 	}
 	return fieldNative
+}
+
+// v2Typed returns a jq expression for a value with a type of json_v2.
+func v2Typed(path, name string) string {
+	if name == "int" || name == "uint" {
+		return truncated(path)
+	}
+	return path
 }
 
 // v2Tags adds the tags of a section to a block. A tag that comes from another list than the fields is left out.
@@ -194,6 +203,7 @@ func within(path string) string {
 func (r *reading) v2Object(n, o *node) *block {
 	items, rest, err := gjson(o.str("path"))
 	if err != nil {
+		o.readAll()
 		r.lose(o.line, "path", "the object is left out: %v", err)
 		return nil
 	}
@@ -328,7 +338,8 @@ func (r *reading) v2Member(b *block, o *node, name, last, path string, kind fiel
 			shown = m.value.str()
 		}
 	}
-	if typed := o.str("fields", name); typed != "" {
+	typed := o.str("fields", name)
+	if typed != "" {
 		kind = v2Kind(typed)
 	}
 	switch {
@@ -339,6 +350,7 @@ func (r *reading) v2Member(b *block, o *node, name, last, path string, kind fiel
 			b.tags = append(b.tags, tagOut{name: shown, value: present(path)})
 		}
 	default:
+		path = v2Typed(path, typed)
 		if i := slices.IndexFunc(b.fields, func(f fieldOut) bool { return f.name == shown && f.path == path }); i >= 0 {
 			return
 		}

@@ -133,7 +133,7 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 				c.lose("the conversion has no counterpart")
 			case c.known(x):
 				b.removeTag(x.name)
-				b.putField(fieldOut{name: x.name, path: x.text(), kind: fieldTyped})
+				b.putField(fieldOut{name: x.name, path: x.text(), kind: fieldText}.converted(m.key))
 			}
 		}
 	}
@@ -150,7 +150,7 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 			switch {
 			case !names.match(f.name):
 			case slices.Contains([]string{"integer", "unsigned", "float", "boolean"}, m.key):
-				b.fields[i] = fieldOut{name: f.name, path: f.path, kind: fieldTyped}
+				b.fields[i] = f.converted(m.key)
 			default:
 				t.out.lose(notes, m.line, m.key, "the conversion has no counterpart")
 			}

@@ -29,7 +29,7 @@ func (t *telegraf) sql(n *node, base job) {
 	}
 	for _, q := range n.list("query") {
 		j := base
-		j.kind, j.timeout = "sql", t.timeout(n, &base)
+		j.kind, j.timeout = "sql", t.timeout(n, &j)
 		if m := q.str("measurement"); m != "" && !n.has("name_override") {
 			j.name = m
 		}
@@ -179,6 +179,9 @@ func (t *telegraf) column(b *block, q *node, j *job, c sqlColumn, tag bool) {
 		return
 	}
 	f := fieldOut{name: c.name, path: field(c.name), kind: fieldTyped}
+	if globs(slices.Concat(q.strs("field_columns_int"), q.strs("field_columns_uint"))).match(c.name) {
+		f.path = truncated(f.path)
+	}
 	text, isText := c.value.(string)
 	switch {
 	case typed:

@@ -103,8 +103,10 @@ func (x *xpathExpr) step(name, predicate string, deep bool) error {
 	if index != "" {
 		x.jq += "[" + index + "]"
 	} else if predicate != "" {
-		x.dot("[]")
-		x.jq = strings.Replace(x.jq, "[][]", "[]", 1) + predicate
+		if name != "*" {
+			x.dot("[]")
+		}
+		x.jq += predicate
 	}
 	return nil
 }
@@ -200,14 +202,16 @@ func (r *reading) xpathMembers(b *block, n *node, prefix xpathPrefix) {
 				r.lose(m.line, m.key, "the field is left out: its XPath has no counterpart")
 				continue
 			}
-			kind := fieldText
+			kind, path := fieldText, prefix.jq(x)
 			switch {
-			case x.number || key == "fields_int":
+			case key == "fields_int":
+				kind, path = fieldTyped, truncated(path)
+			case x.number:
 				kind = fieldTyped
 			case r.n.is("xpath_native_types") && !x.text:
 				kind = fieldNative
 			}
-			b.fields = append(b.fields, fieldOut{name: m.key, path: prefix.jq(x), kind: kind})
+			b.fields = append(b.fields, fieldOut{name: m.key, path: path, kind: kind})
 		}
 	}
 }
