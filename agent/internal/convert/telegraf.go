@@ -64,12 +64,54 @@ func (t *telegraf) convert(roots []*node) {
 				t.input(kind.key, n)
 			}
 		}
+		t.variables()
+	}
+}
+
+// variables adds a note for each setting of an input, and for each name in a rule of a processor, that refers to a variable, unless there is
+// a note about its line. Tags are not among them, since labels have notes of their own.
+func (t *telegraf) variables() {
+	noted := map[int]bool{}
+	for _, notes := range t.out.allNotes() {
+		for _, n := range notes {
+			noted[n.line] = true
+		}
+	}
+	var walk func(n *node, key string, wanted func(key string) bool)
+	walk = func(n *node, key string, wanted func(key string) bool) {
+		if variableIn(n.text) != "" && !noted[n.line] && wanted(key) {
+			noted[n.line] = true
+			t.out.lose(&t.out.problems, n.line, key, "it refers to a variable, which stays as it is: write its value")
+		}
+		for _, item := range n.items {
+			walk(item, key, wanted)
+		}
+		for _, m := range n.members {
+			if m.read {
+				walk(m.value, m.key, wanted)
+			}
+		}
+	}
+	for _, kind := range t.root.pairs("inputs") {
+		for _, n := range kind.value.list() {
+			for _, m := range n.members {
+				if m.read && m.key != "tags" {
+					walk(m.value, m.key, func(string) bool { return true })
+				}
+			}
+		}
+	}
+	names := []string{"tag", "tags", "field", "fields", "measurement", "dest", "key", "pattern", "result_key", "name_override", "name_prefix", "name_suffix"}
+	for _, p := range t.processors {
+		if p.name != "override" && p.name != "defaults" {
+			walk(p.n, "", func(key string) bool { return slices.Contains(names, key) })
+		}
 	}
 }
 
 // input adds the jobs of an input.
 func (t *telegraf) input(plugin string, n *node) {
-	base := job{schedule: every(t.interval(n)), jitter: t.jitter(n), name: cmp.Or(n.str("name_prefix")+cmp.Or(n.str("name_override"), plugin)+n.str("name_suffix"), plugin)}
+	base := job{schedule: t.interval(n), jitter: t.jitter(n), name: cmp.Or(n.str("name_prefix")+cmp.Or(n.str("name_override"), plugin)+n.str("name_suffix"), plugin)}
 	if !n.has("name_override") {
 		for _, b := range n.list("json_v2") {
 			if m := b.str("measurement_name"); m != "" {
@@ -93,13 +135,19 @@ func (t *telegraf) input(plugin string, n *node) {
 }
 
 func (t *telegraf) interval(n *node) string {
-	text := cmp.Or(n.str("interval"), t.root.str("agent", "interval"), "10s")
-	d, err := time.ParseDuration(text)
+	interval := n.get("interval")
+	if interval.empty() {
+		interval = t.root.get("agent", "interval")
+	}
+	if interval.empty() {
+		return every("10s")
+	}
+	d, err := time.ParseDuration(interval.str())
 	if err != nil || d <= 0 {
 		d = 10 * time.Second
-		t.out.lose(&t.out.problems, n.get("interval").at(n.line), "interval", "it is not a duration; 10s is assumed")
+		t.out.loseAll(&t.out.problems, []note{{interval.line, "interval", "it is not a duration; 10s is assumed"}})
 	}
-	return short(d)
+	return every(short(d))
 }
 
 // jitter returns the maximum delay of a run, "" if there is none.
@@ -230,8 +278,9 @@ func (t *telegraf) metrics(j *job, b *block) {
 			name = sanitize(b.measurement, true)
 		}
 		m := &metricOut{name: name, kind: "gauge", help: "Telegraf collected metric", items: b.items, labels: maps.Clone(labels), constant: maps.Clone(constant)}
-		m.value = f.number()
-		m.mapped, m.fallback = f.mapped, f.fallback
+		if m.value = f.number(); f.kind == fieldMapped {
+			m.mapped, m.fallback, m.computed = f.mapped, f.fallback, piped(f.path, "numbers, booleans")
+		}
 		if b.many {
 			m.duplicate = "last"
 		}
@@ -253,11 +302,22 @@ func (t *telegraf) place(j *job, m *metricOut) {
 		j.metrics = append(j.metrics, m)
 		return
 	}
+	if old := j.metrics[i]; !maps.Equal(old.mapped, m.mapped) || old.fallback != m.fallback {
+		old.compute()
+		m.compute()
+	}
 	if old := j.metrics[i]; old.items == m.items && maps.Equal(old.labels, m.labels) && maps.Equal(old.constant, m.constant) {
 		old.value = firstOf(old.value, m.value)
 		return
 	}
 	j.metrics[i] = joinMetrics(j.metrics[i], m)
+}
+
+// compute makes the value of a metric an expression that needs no map.
+func (m *metricOut) compute() {
+	if m.computed != "" {
+		m.value, m.mapped, m.fallback, m.computed = m.computed, nil, "", ""
+	}
 }
 
 // joinMetrics combines two metrics with the same name into one.
@@ -269,6 +329,6 @@ func joinMetrics(a, b *metricOut) *metricOut {
 	}
 	m := x.merged(both)
 	m.value, m.duplicate = ".v", cmp.Or(a.duplicate, b.duplicate)
-	m.mapped, m.fallback = a.mapped, a.fallback
+	m.mapped, m.fallback, m.computed = a.mapped, a.fallback, ""
 	return m
 }

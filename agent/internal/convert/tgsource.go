@@ -33,7 +33,7 @@ func (t *telegraf) http(plugin string, n *node, base job) {
 	}
 	for _, u := range urls {
 		j := base
-		j.kind, j.timeout, j.notes = "http", t.timeout(n, &base), nil
+		j.kind, j.timeout = "http", t.timeout(n, &j)
 		set, tag := t.request(n, u, &j)
 		j.settings = set
 		t.finish(plugin, n, j, tag)
@@ -111,7 +111,7 @@ func (t *telegraf) exec(n *node, base job) {
 	}
 	for _, c := range commands {
 		j := base
-		j.kind, j.timeout = "exec", t.timeout(n, &base)
+		j.kind, j.timeout = "exec", t.timeout(n, &j)
 		set := object()
 		words, err := shellWords(c.str())
 		if err != nil {
