@@ -312,6 +312,11 @@ func (o *output) lose(to *[]note, line int, key, format string, args ...any) {
 	*to = append(*to, note{line, key, fmt.Sprintf(format, args...)})
 }
 
+// loseOnce is like lose, but does nothing if the list has the note already.
+func (o *output) loseOnce(to *[]note, line int, key, format string, args ...any) {
+	o.loseAll(to, []note{{line, key, fmt.Sprintf(format, args...)}})
+}
+
 // loseAll adds notes about what was not converted, except those that the list already has.
 func (o *output) loseAll(to *[]note, notes []note) {
 	for _, n := range notes {

@@ -145,7 +145,7 @@ func (t *telegraf) interval(n *node) string {
 	d, err := time.ParseDuration(interval.str())
 	if err != nil || d <= 0 {
 		d = 10 * time.Second
-		t.out.loseAll(&t.out.problems, []note{{interval.line, "interval", "it is not a duration; 10s is assumed"}})
+		t.out.loseOnce(&t.out.problems, interval.line, "interval", "it is not a duration; 10s is assumed")
 	}
 	return every(short(d))
 }

@@ -52,7 +52,7 @@ func (t *telegraf) enumRule(f fieldOut, m *node, notes *[]note) enumRule {
 	for _, v := range m.pairs("value_mappings") {
 		number, ok := v.value.number()
 		if !ok {
-			t.out.loseAll(notes, []note{{v.line, "value_mappings", "a value is no number; it is left out"}})
+			t.out.loseOnce(notes, v.line, "value_mappings", "a value is no number; it is left out")
 			r.texts[v.key] = v.value.str()
 			continue
 		}
@@ -61,7 +61,7 @@ func (t *telegraf) enumRule(f fieldOut, m *node, notes *[]note) enumRule {
 	if d := m.get("default"); d != nil {
 		number, ok := d.number()
 		if r.fallback = literal(number); !ok {
-			t.out.loseAll(notes, []note{{d.line, "default", "it is no number; other values are left out"}})
+			t.out.loseOnce(notes, d.line, "default", "it is no number; other values are left out")
 			r.fallback = quote(d.str())
 		}
 	}

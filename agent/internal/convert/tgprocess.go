@@ -48,7 +48,7 @@ func (t *telegraf) process(p processor, b *block, notes *[]note) bool {
 	if condition != "" {
 		for _, key := range []string{"tagpass", "tagdrop"} {
 			if p.n.has(key) {
-				t.out.lose(notes, p.n.get(key).line, key, "there is no counterpart for it in a processor")
+				t.out.loseOnce(notes, p.n.get(key).line, key, "there is no counterpart for it in a processor")
 			}
 		}
 	}
@@ -83,12 +83,12 @@ func (t *telegraf) process(p processor, b *block, notes *[]note) bool {
 			b.named(key, p.n.str(key))
 		}
 		if fields := p.n.get("fields"); !fields.empty() {
-			t.out.loseAll(notes, []note{{fields.line, "fields", "there is no counterpart"}})
+			t.out.loseOnce(notes, fields.line, "fields", "there is no counterpart")
 		}
 	case "strings":
 		t.letterCase(b, p.n, notes)
 	default:
-		t.out.lose(notes, p.n.line, "processors."+p.name, "there is no counterpart")
+		t.out.loseOnce(notes, p.n.line, "processors."+p.name, "there is no counterpart")
 	}
 	return true
 }
@@ -141,7 +141,11 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 	for _, f := range slices.Clone(b.fields) {
 		if tags.match(f.name) {
 			b.fields = slices.DeleteFunc(b.fields, func(o fieldOut) bool { return o.name == f.name })
-			b.putTag(tagOut{name: f.name, value: present(f.path)})
+			path := f.path
+			if f.kind == fieldNumber {
+				path = f.number()
+			}
+			b.putTag(tagOut{name: f.name, value: present(path)})
 		}
 	}
 	for _, m := range n.pairs("fields") {
@@ -152,10 +156,20 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 			case slices.Contains([]string{"integer", "unsigned", "float", "boolean"}, m.key):
 				b.fields[i] = f.converted(m.key)
 			default:
-				t.out.lose(notes, m.line, m.key, "the conversion has no counterpart")
+				t.out.loseOnce(notes, m.line, m.key, "the conversion has no counterpart")
 			}
 		}
 	}
+}
+
+// regexTags returns the tags that a rule of the processor regex can change: those with the key of the rule, except constants that the pattern
+// does not match.
+func (b *block) regexTags(r *node) []tagOut {
+	keys := globs{r.str("key")}
+	re, err := regexp.Compile(r.str("pattern"))
+	return slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool {
+		return !keys.match(x.name) || x.constant && x.unknown() == "" && err == nil && !re.MatchString(x.value)
+	})
 }
 
 // regexApplies reports whether a rule of the processor regex can change anything in a block. where is the list that has the rule.
@@ -165,7 +179,7 @@ func (b *block) regexApplies(where string, r *node) bool {
 	matches := func(name string) bool { return err != nil || re.MatchString(name) }
 	switch where {
 	case "tags":
-		return slices.ContainsFunc(b.tags, func(x tagOut) bool { return keys.match(x.name) })
+		return len(b.regexTags(r)) > 0
 	case "fields": // the processor changes texts only
 		return slices.ContainsFunc(b.fields, func(f fieldOut) bool { return f.kind != fieldNumber && keys.match(f.name) })
 	case "tag_rename":
@@ -180,12 +194,11 @@ func (b *block) regexApplies(where string, r *node) bool {
 func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	c := change{t, b, r.line, "processors.regex", notes}
 	quoted, replacement, dest := quote(r.str("pattern")), r.str("replacement"), r.str("result_key")
-	keys, appends := globs{r.str("key")}, r.is("append")
 	if !b.regexApplies(where, r) {
 		return
 	}
 	re, err := regexp.Compile(r.str("pattern"))
-	if err != nil || where != "tags" || strings.Contains(replacement, "$") || appends || !compiles("test("+quoted+")") {
+	if err != nil || where != "tags" || strings.Contains(replacement, "$") || r.is("append") || !compiles("test("+quoted+")") {
 		c.lose("the rule has no counterpart: write it into the expression of the label")
 		return
 	}
@@ -193,7 +206,7 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	if names := re.SubexpNames()[1:]; dest == "" && replacement == "" && !slices.Contains(names, "") {
 		groups = names // Telegraf makes a tag of each group
 	}
-	sources := slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool { return !keys.match(x.name) })
+	sources := b.regexTags(r)
 	if len(sources) > 1 && (dest != "" || len(groups) > 0) {
 		c.lose("the rule makes the same tag of several tags: write the expression of the label by hand")
 		return
@@ -206,7 +219,7 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 				c.set(x, g, "capture("+quoted+")["+quote(g)+`] | select(. != null and . != "")`, origin{})
 			}
 		case dest == "" && x.constant:
-			if c.known(x) && re.MatchString(x.value) {
+			if c.known(x) {
 				x.value, x.origin = re.ReplaceAllString(x.value, replacement), x.with(about)
 				b.replaceTag(x)
 			}
@@ -246,7 +259,7 @@ type change struct {
 }
 
 func (c change) lose(format string, args ...any) {
-	c.t.out.lose(c.notes, c.line, c.key, format, args...)
+	c.t.out.loseOnce(c.notes, c.line, c.key, format, args...)
 }
 
 // maxExpressions limits the length of the expressions in bytes that a rule puts together. Without a limit, each rule could double it.
@@ -316,10 +329,9 @@ func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
 				continue
 			}
 			c := change{t, b, r.line, "processors.strings", notes}
-			tags := slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool { return !named(r, "tag", x.name) })
-			texts := slices.ContainsFunc(b.fields, func(f fieldOut) bool { return f.kind != fieldNumber && named(r, "field", f.name) })
-			switch {
-			case texts || named(r, "measurement", b.measurement) || jq == "" && len(tags) > 0:
+			tags := slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool { return !isFor(r, "tag", x.name) })
+			texts := slices.ContainsFunc(b.fields, func(f fieldOut) bool { return f.kind != fieldNumber && isFor(r, "field", f.name) })
+			if texts || isFor(r, "measurement", b.measurement) || jq == "" && len(tags) > 0 {
 				c.lose("the rule has no counterpart: write it into the expression of the label")
 				continue
 			}
@@ -337,8 +349,8 @@ func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
 	}
 }
 
-// named reports whether a rule of the processor strings is for a name. key says for what kind of name.
-func named(r *node, key, name string) bool {
+// isFor reports whether a rule of the processor strings is for a name. key says for what kind of name.
+func isFor(r *node, key, name string) bool {
 	wanted := r.str(key)
 	return wanted != "" && (wanted == "*" || wanted == name)
 }
