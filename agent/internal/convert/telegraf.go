@@ -101,10 +101,15 @@ func (t *telegraf) variables() {
 			}
 		}
 	}
-	names := []string{"tag", "tags", "field", "fields", "measurement", "dest", "key", "pattern", "result_key", "name_override", "name_prefix", "name_suffix"}
+	names := []string{
+		"tag", "tags", "field", "fields", "measurement", "dest", "key", "pattern", "result_key", "integer", "unsigned", "float", "boolean",
+		"name_override", "name_prefix", "name_suffix",
+	}
 	for _, p := range t.processors {
-		if p.name != "override" && p.name != "defaults" {
-			walk(p.n, "", func(key string) bool { return slices.Contains(names, key) })
+		for _, m := range p.n.members {
+			if m.key != "tags" || p.name != "override" && p.name != "defaults" {
+				walk(m.value, m.key, func(key string) bool { return slices.Contains(names, key) })
+			}
 		}
 	}
 }
@@ -270,7 +275,7 @@ func (t *telegraf) metrics(j *job, b *block) {
 		if f.kind == fieldText {
 			continue
 		}
-		if f.mixed && t.strings {
+		if f.kind == fieldMixed && t.strings {
 			t.out.lose(&j.notes, b.line, f.name, "Telegraf makes a label of it where it is a text; here it is no label")
 		}
 		name := sanitize(b.measurement+"_"+f.name, true)

@@ -108,16 +108,22 @@ func (r enumRule) expression() string {
 // mapField sets a field to the result of the last rule that has one. Otherwise, a field that the block already has keeps its value.
 func (b *block) mapField(dest string, rules []enumRule) {
 	var all []string
+	x := fieldOut{name: dest, kind: fieldNative}
 	for _, r := range slices.Backward(rules) {
 		all = append(all, r.expression())
+		if len(r.texts) > 0 || strings.HasPrefix(r.fallback, `"`) {
+			x.kind = fieldMixed
+		}
 	}
-	x := fieldOut{name: dest, kind: fieldNative}
 	i := slices.IndexFunc(b.fields, func(f fieldOut) bool { return f.name == dest })
 	if i < 0 {
 		i = len(b.fields)
 		b.fields = append(b.fields, x)
 	} else {
 		all = append(all, b.fields[i].native())
+		if b.fields[i].textual() {
+			x.kind = fieldMixed
+		}
 	}
 	x.path = firstOf(all...)
 	if r := rules[0]; len(rules) == 1 && r.plain() && (len(all) == 1 || dest == r.source.name && (r.source.kind == fieldText || r.fallback != "")) {

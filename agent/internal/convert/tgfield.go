@@ -15,6 +15,7 @@ const (
 	fieldBool                    // numbers, booleans, and the texts true and false
 	fieldText                    // a text: it can be a label, but not a metric
 	fieldMapped                  // values that a processor replaces by numbers
+	fieldMixed                   // numbers, booleans, and texts that are no metrics
 )
 
 // fieldOut is a field of a measurement.
@@ -22,8 +23,6 @@ type fieldOut struct {
 	name string
 	path string // jq expression within an item
 	kind fieldKind
-
-	mixed bool // some values are texts, which cannot be labels here
 
 	// For fieldMapped: the metric has the number of mapped for the value of source, and otherwise fallback. path gives the same.
 	source   string
@@ -36,7 +35,7 @@ func (f fieldOut) number() string {
 	switch f.kind {
 	case fieldNumber:
 		return piped(f.path, "numbers")
-	case fieldNative:
+	case fieldNative, fieldMixed:
 		return piped(f.path, "numbers, booleans")
 	case fieldBool:
 		return numberText(f.path)
@@ -52,39 +51,60 @@ func (f fieldOut) native() string {
 	switch f.kind {
 	case fieldTyped, fieldBool:
 		return piped(f.number(), "tonumber")
-	case fieldText, fieldMapped:
+	case fieldText, fieldMapped, fieldMixed:
 		return f.path
 	}
 	return f.number()
 }
 
-// converted returns the field with a type of the processor converter: integer, unsigned, float or boolean.
+// converted returns the field with a type of the processor converter: integer, unsigned, float or boolean. As in Telegraf, a text that cannot
+// be converted is removed.
 func (f fieldOut) converted(to string) fieldOut {
-	path := f.native()
+	c := fieldOut{name: f.name, path: f.native(), kind: fieldTyped}
 	if f.kind == fieldTyped {
-		path = f.path
+		c.path = f.path
 	}
 	switch to {
 	case "integer":
-		path = piped(path, `values | if type == "boolean" then . else tonumber | round end`)
+		c.path = piped(c.path, `values | if type == "boolean" then . else tonumber | round end`)
 	case "unsigned":
-		path = piped(path, `values | if type == "boolean" then . else tonumber | round | if . < 0 then 0 else . end end`)
+		c.path = piped(c.path, `values | if type == "boolean" then . else tonumber | round | if . < 0 then 0 else . end end`)
 	case "boolean":
-		return fieldOut{name: f.name, path: piped(path, `values | if type == "number" then . != 0 else . end`), kind: fieldBool}
+		c.path, c.kind = piped(c.path, `values | if type == "number" then . != 0 else . end`), fieldBool
+		return c
 	}
-	return fieldOut{name: f.name, path: path, kind: fieldTyped}
+	if f.textual() {
+		c.path = "(" + piped(c.path, `if type == "string" then tonumber else . end`) + ")?"
+	}
+	return c
+}
+
+// tag returns a jq expression for the value of a field that becomes a tag.
+func (f fieldOut) tag() string {
+	switch f.kind {
+	case fieldNumber, fieldNative:
+		return f.number()
+	}
+	return f.path
 }
 
 // truncated returns a jq expression for a number without its fraction, as Telegraf's parsers convert it to an integer. They refuse a text
 // with a fraction; here it stays as it is.
 func truncated(path string) string { return piped(path, `if type == "number" then trunc else . end`) }
 
+// textual reports whether the field can have a text as its value in Telegraf.
+func (f fieldOut) textual() bool {
+	return f.kind == fieldText || f.kind == fieldMixed || f.kind == fieldMapped // a text that is not mapped stays
+}
+
 // or returns the field f with the value of another field for items without f.
 func (f fieldOut) or(other fieldOut) fieldOut {
 	merged := fieldOut{name: f.name, path: firstOf(f.native(), other.native()), kind: fieldNative}
-	merged.mixed = f.mixed || other.mixed || (f.kind == fieldText) != (other.kind == fieldText)
-	if f.kind == fieldText && other.kind == fieldText {
+	switch {
+	case f.kind == fieldText && other.kind == fieldText:
 		merged.kind = fieldText
+	case f.textual() || other.textual():
+		merged.kind = fieldMixed
 	}
 	return merged
 }

@@ -141,11 +141,7 @@ func (t *telegraf) converter(b *block, n *node, notes *[]note) {
 	for _, f := range slices.Clone(b.fields) {
 		if tags.match(f.name) {
 			b.fields = slices.DeleteFunc(b.fields, func(o fieldOut) bool { return o.name == f.name })
-			path := f.path
-			if f.kind == fieldNumber {
-				path = f.number()
-			}
-			b.putTag(tagOut{name: f.name, value: present(path)})
+			b.putTag(tagOut{name: f.name, value: present(f.tag())})
 		}
 	}
 	for _, m := range n.pairs("fields") {
@@ -313,10 +309,14 @@ func (c change) set(x tagOut, dest, expression string, about origin) {
 
 // pipe puts the value of a tag through a jq expression that has a result for each text.
 func (c change) pipe(x tagOut, expression string, about origin) {
-	if c.known(x) && c.fits(x, x) {
-		x.value, x.origin = x.value+" | "+expression, x.with(about)
-		c.b.replaceTag(x)
+	if !c.known(x) || !c.fits(x, x) {
+		return
 	}
+	if !x.filled {
+		expression = "values | " + expression
+	}
+	x.value, x.origin = x.value+" | "+expression, x.with(about)
+	c.b.replaceTag(x)
 }
 
 // letterCase changes tags to lower or upper case. As in Telegraf, all rules for lower case come first. Rules that change anything else have

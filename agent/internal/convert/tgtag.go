@@ -6,7 +6,7 @@ import (
 )
 
 // tagOut is a tag of a block. Its value is a constant, or a jq expression within an item that gives a text. For an item without the tag, the
-// expression gives null or nothing, or it fails. As in Telegraf, a tag with an empty value is not a missing tag.
+// expression gives null or nothing. As in Telegraf, a tag with an empty value is not a missing tag.
 type tagOut struct {
 	name, value string
 	constant    bool
