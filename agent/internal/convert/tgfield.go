@@ -30,6 +30,9 @@ type fieldOut struct {
 	fallback string
 }
 
+// textNumber is a jq expression for the number in a text. Other values stay as they are.
+const textNumber = `if type == "string" then tonumber else . end`
+
 // number returns a jq expression for the value of a field as a number.
 func (f fieldOut) number() string {
 	switch f.kind {
@@ -50,7 +53,7 @@ func (f fieldOut) number() string {
 func (f fieldOut) native() string {
 	switch f.kind {
 	case fieldTyped, fieldBool:
-		return piped(f.number(), "tonumber")
+		return piped(f.number(), textNumber)
 	case fieldText, fieldMapped, fieldMixed:
 		return f.path
 	}
@@ -74,7 +77,7 @@ func (f fieldOut) converted(to string) fieldOut {
 		return c
 	}
 	if f.textual() {
-		c.path = "(" + piped(c.path, `if type == "string" then tonumber else . end`) + ")?"
+		c.path = "(" + piped(c.path, textNumber) + ")?"
 	}
 	return c
 }
