@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -12,20 +13,25 @@ import (
 // gjson translates a path of the gjson library to jq. Telegraf's parsers use this library. If the path goes through all
 // items of a list, items is the jq expression of the items, and rest is the path within an item. Otherwise items is "".
 func gjson(text string) (items, rest string, err error) {
+	g, err := readGJSON(text)
+	return g.items, jqOr(g.jq), err
+}
+
+func readGJSON(text string) (gjsonReader, error) {
 	text = strings.TrimSpace(text)
 	if len(text) > 4096 {
-		return "", "", fmt.Errorf("the path is longer than 4096 characters")
+		return gjsonReader{}, fmt.Errorf("the path is longer than 4096 characters")
 	}
-	if text == "" || text == "@this" {
-		return "", ".", nil
+	g := gjsonReader{exists: "true"}
+	if text != "@this" {
+		g.rest = strings.TrimPrefix(text, "@this.")
 	}
-	g := gjsonReader{rest: strings.TrimPrefix(text, "@this.")}
 	for g.rest != "" {
 		if err := g.part(); err != nil {
-			return "", "", err
+			return gjsonReader{}, err
 		}
 	}
-	return g.items, jqOr(g.jq), nil
+	return g, nil
 }
 
 func jqOr(s string) string {
@@ -39,6 +45,10 @@ type gjsonReader struct {
 	rest  string
 	items string // jq expression up to the last list
 	jq    string
+
+	// exists is a jq condition that is true if the path has a value, which can be null. It gives nothing or fails if an object or list on
+	// the way is missing. If it is "", the path has a value if its value is not null.
+	exists string
 }
 
 // add appends an access such as .name or [0] to the jq expression.
@@ -60,6 +70,8 @@ func (g *gjsonReader) part() error {
 		return g.query()
 	}
 	word, end := g.word()
+	parent := jqOr(g.jq)
+	g.exists = ""
 	switch {
 	case strings.HasPrefix(word, "@"):
 		name, _, _ := strings.Cut(word, ":")
@@ -67,8 +79,6 @@ func (g *gjsonReader) part() error {
 		case "@this":
 		case "@values":
 			g.wrap("[.[]]")
-		case "@keys":
-			g.wrap("keys_unsorted")
 		case "@reverse":
 			g.wrap(`if type == "array" then reverse else . end`)
 		case "@flatten":
@@ -77,7 +87,7 @@ func (g *gjsonReader) part() error {
 			return errors.New("cton has no equivalent of a modifier: write the jq expression by hand")
 		}
 	case word == "#" && end:
-		g.wrap("length")
+		g.wrap("arrays | length")
 	case word == "#":
 		g.items = jqOr(joined(g.items, g.jq)) + "[]"
 		g.jq = ""
@@ -85,7 +95,9 @@ func (g *gjsonReader) part() error {
 		return errors.New("cton has no equivalent of a pattern in a name: write the jq expression by hand")
 	default:
 		name := unescape(word)
+		g.exists = piped(parent, "objects | has("+quote(name)+")")
 		if n, err := strconv.Atoi(name); err == nil && n >= 0 {
+			g.exists = piped(parent, fmt.Sprintf("if type == \"array\" then length > %d else objects | has(%q) end", n, name))
 			g.wrap(fmt.Sprintf("if type == \"array\" then .[%d] else .%q end", n, name))
 			return nil
 		}
@@ -149,7 +161,7 @@ func (g *gjsonReader) query() error {
 		return err
 	}
 	if all {
-		g.items = jqOr(joined(g.items, g.jq)) + "[] | select(" + condition + ")"
+		g.items = jqOr(joined(g.items, g.jq)) + "[] | select((" + condition + ")?)"
 		g.jq = ""
 		if g.rest == "#" {
 			return errors.New("cton has no equivalent of the number of matches: write the jq expression by hand")
@@ -157,13 +169,35 @@ func (g *gjsonReader) query() error {
 		g.rest = strings.TrimPrefix(g.rest, "#.")
 		return nil
 	}
-	g.jq = "([" + jqOr(g.jq) + "[] | select(" + condition + ")][0])"
+	found := "[" + jqOr(g.jq) + "[] | select((" + condition + ")?)]"
+	g.jq, g.exists = "("+found+"[0])", found+" != []"
 	return nil
 }
 
+// operatorAt returns the index of the first operator that is neither in quotes nor in a query within this one, or -1.
+func operatorAt(condition, operator string) int {
+	depth := 0
+	for i, c := range unquoted(condition) {
+		switch {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case depth == 0 && strings.HasPrefix(condition[i:], operator):
+			return i
+		}
+	}
+	return -1
+}
+
+// gjsonCondition returns a jq condition for what is in the parentheses of a query. It gives nothing or fails for an item that has no value
+// at the path of the query.
 func gjsonCondition(inner string) (string, error) {
+	if strings.TrimSpace(inner) == "" {
+		return "", errors.New("a query without a condition finds nothing")
+	}
 	for _, op := range []string{"==", "!=", ">=", "<=", ">", "<", "=", "!%", "%"} {
-		i := outsideQuotes(inner, op)
+		i := operatorAt(inner, op)
 		if i < 0 {
 			continue
 		}
@@ -196,11 +230,11 @@ func gjsonCondition(inner string) (string, error) {
 		}
 		return gjsonComparison(l, op, right)
 	}
-	items, rest, err := gjson(inner)
-	if err != nil || items != "" {
+	g, err := readGJSON(inner)
+	if err != nil || g.items != "" {
 		return "", errors.New("cton has no equivalent of a query over several values: write the jq expression by hand")
 	}
-	return rest + " != null", nil
+	return cmp.Or(g.exists, jqOr(g.jq)+" != null"), nil
 }
 
 // gjsonComparison returns a jq condition that compares the value of the expression left with a text. As in gjson, the type of the value

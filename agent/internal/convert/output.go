@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/collectington/collectington/agent/setting"
 )
 
 // note is a sentence about a key in the old file.
@@ -86,6 +88,7 @@ type metricOut struct {
 	duplicate        string // value of the setting on_duplicate
 	mapped           map[string]float64
 	fallback         string // value of the setting default, used with mapped
+	computed         string // jq expression with the effect of mapped and fallback; "" = there is none
 	names            int    // number of label names, including those with empty values
 	nameFrom         string // jq expression of the name, if the data has it
 	labelsFrom       string // jq expression of an object with further labels
@@ -179,10 +182,27 @@ func flow(m map[string]string) *yaml.Node {
 	return n
 }
 
+// letters returns a value of a setting that stands for the same letters. cton would take some letters for a reference or a template.
+func letters(value string) string {
+	if setting.IsReference(value) || setting.FindLookalike(value) != nil || strings.Contains(value, "{{") {
+		return "{{ " + strconv.Quote(value) + " }}"
+	}
+	return value
+}
+
+// constants returns a mapping of constant labels.
+func constants(m map[string]string) *yaml.Node {
+	written := map[string]string{}
+	for name, value := range m {
+		written[name] = letters(value)
+	}
+	return flow(written)
+}
+
 // YAML returns the configuration as text.
 func (o *output) YAML() ([]byte, error) {
 	root := object()
-	put(root, "external_labels", flow(o.external))
+	put(root, "external_labels", constants(o.external))
 	sinks := object()
 	for _, s := range o.sinks {
 		put(sinks, s.name, object(s.kind, orEmpty(s.settings)))
@@ -256,7 +276,7 @@ func (j *job) yaml() *yaml.Node {
 }
 
 func (m *metricOut) yaml() *yaml.Node {
-	n := object("type", m.kind, "help", m.help, "items", m.items, "name_from", m.nameFrom, "labels_from", m.labelsFrom, "value", expression(m.value), "labels", flow(m.labels), "const_labels", flow(m.constant),
+	n := object("type", m.kind, "help", m.help, "items", m.items, "name_from", m.nameFrom, "labels_from", m.labelsFrom, "value", expression(m.value), "labels", flow(m.labels), "const_labels", constants(m.constant),
 		"time", m.time, "time_format", m.timeFormat, "time_zone", m.timeZone, "on_duplicate", m.duplicate)
 	if m.nameFrom != "" {
 		put(n, "max_names", plain("1000"))
@@ -290,6 +310,36 @@ func expression(value string) *yaml.Node {
 func (o *output) lose(to *[]note, line int, key, format string, args ...any) {
 	o.lost++
 	*to = append(*to, note{line, key, fmt.Sprintf(format, args...)})
+}
+
+// loseOnce is like lose, but does nothing if the list has the note already.
+func (o *output) loseOnce(to *[]note, line int, key, format string, args ...any) {
+	o.loseAll(to, []note{{line, key, fmt.Sprintf(format, args...)}})
+}
+
+// loseAll adds notes about what was not converted, except those that the list already has.
+func (o *output) loseAll(to *[]note, notes []note) {
+	for _, n := range notes {
+		if !slices.Contains(*to, n) {
+			o.lost++
+			*to = append(*to, n)
+		}
+	}
+}
+
+// allNotes returns the lists of notes.
+func (o *output) allNotes() [][]note {
+	all := [][]note{o.problems}
+	for _, s := range o.sinks {
+		all = append(all, s.notes)
+	}
+	for _, j := range o.jobs {
+		all = append(all, j.notes)
+		for _, m := range j.metrics {
+			all = append(all, m.notes)
+		}
+	}
+	return all
 }
 
 // say adds a note that the user should read. It is not about something that was lost.

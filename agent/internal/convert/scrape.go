@@ -52,7 +52,7 @@ func (p *prometheus) liveSettings(s scrapeJob, g *node, j *job, first bool) *yam
 	for _, l := range g.pairs("labels") {
 		labels[l.key], _ = publicValue(l.value.str())
 	}
-	put(set, "labels", flow(labels))
+	put(set, "labels", constants(labels))
 	if first {
 		var files []string
 		for _, sd := range s.node.list("file_sd_configs") {

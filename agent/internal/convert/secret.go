@@ -128,11 +128,14 @@ func splitQuery(u *url.URL, a *address, job string, line int) *yaml.Node {
 	return query
 }
 
+// publicNote is the text of a note about a label whose value is not copied as a whole.
+const publicNote = "the label has the address without the parts that can be secret"
+
 // publicLabel returns the value of a label without the parts of an address that can be secret. It adds a note if it leaves something out.
 func (o *output) publicLabel(notes *[]note, line int, name, value string) string {
 	public, changed := publicValue(value)
 	if changed {
-		o.lose(notes, line, name, "the label has the address without the parts that can be secret")
+		o.lose(notes, line, name, publicNote)
 	}
 	return public
 }

@@ -108,7 +108,7 @@ func (g probeGroup) setTargets(set *yaml.Node, job string) {
 		if labels["job"] == job {
 			delete(labels, "job")
 		}
-		one := object("url", at, "labels", flow(labels))
+		one := object("url", at, "labels", constants(labels))
 		one.Style = yaml.FlowStyle
 		list.Content = append(list.Content, one)
 	}

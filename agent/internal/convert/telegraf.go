@@ -28,34 +28,6 @@ type telegraf struct {
 	times      bool    // timestamps are exported
 }
 
-// fieldKind says how the values of a field are converted to numbers.
-type fieldKind uint8
-
-const (
-	fieldNumber fieldKind = iota // numbers only
-	fieldNative                  // numbers and booleans
-	fieldTyped                   // numbers, and texts that are numbers
-	fieldBool                    // numbers, booleans, and the texts true and false
-	fieldText                    // a text: it can be a label, but not a metric
-	fieldMapped                  // texts that a processor replaces by numbers
-)
-
-// fieldOut is a field of a measurement.
-type fieldOut struct {
-	name     string
-	path     string // jq expression within an item
-	kind     fieldKind
-	mapped   map[string]float64
-	fallback string
-}
-
-// tagOut is a tag. Its value is a constant, or a jq expression within an item that gives a text.
-type tagOut struct {
-	name, value string
-	constant    bool
-	filled      bool // the expression has a value for items without the tag
-}
-
 // block is a measurement of an input.
 type block struct {
 	measurement string
@@ -78,8 +50,8 @@ func compiles(text string) bool {
 	return err == nil
 }
 
-// present returns a jq expression for a label value: the value as text, or "" if it is null or missing.
-func present(path string) string { return "(" + path + ` | select(. != null) | tostring) // ""` }
+// present returns a jq expression for a tag: the value as text. It gives nothing if the value is null or missing.
+func present(path string) string { return piped(path, "values | tostring") }
 
 func (t *telegraf) convert(roots []*node) {
 	t.root = &node{kind: mapping}
@@ -92,12 +64,59 @@ func (t *telegraf) convert(roots []*node) {
 				t.input(kind.key, n)
 			}
 		}
+		t.variables()
+	}
+}
+
+// variables adds a note for each setting of an input, and for each name in a rule of a processor, that refers to a variable, unless there is
+// a note about its line. Tags are not among them, since labels have notes of their own.
+func (t *telegraf) variables() {
+	noted := map[int]bool{}
+	for _, notes := range t.out.allNotes() {
+		for _, n := range notes {
+			noted[n.line] = true
+		}
+	}
+	var walk func(n *node, key string, wanted func(key string) bool)
+	walk = func(n *node, key string, wanted func(key string) bool) {
+		if variableIn(n.text) != "" && !noted[n.line] && wanted(key) {
+			noted[n.line] = true
+			t.out.lose(&t.out.problems, n.line, key, "it refers to a variable, which stays as it is: write its value")
+		}
+		for _, item := range n.items {
+			walk(item, key, wanted)
+		}
+		for _, m := range n.members {
+			if m.read {
+				walk(m.value, m.key, wanted)
+			}
+		}
+	}
+	for _, kind := range t.root.pairs("inputs") {
+		for _, n := range kind.value.list() {
+			for _, m := range n.members {
+				if m.read && m.key != "tags" {
+					walk(m.value, m.key, func(string) bool { return true })
+				}
+			}
+		}
+	}
+	names := []string{
+		"tag", "tags", "field", "fields", "measurement", "dest", "key", "pattern", "result_key", "integer", "unsigned", "float", "boolean",
+		"name_override", "name_prefix", "name_suffix",
+	}
+	for _, p := range t.processors {
+		for _, m := range p.n.members {
+			if m.key != "tags" || p.name != "override" && p.name != "defaults" {
+				walk(m.value, m.key, func(key string) bool { return slices.Contains(names, key) })
+			}
+		}
 	}
 }
 
 // input adds the jobs of an input.
 func (t *telegraf) input(plugin string, n *node) {
-	base := job{schedule: every(t.interval(n)), jitter: t.jitter(n), name: cmp.Or(n.str("name_prefix")+cmp.Or(n.str("name_override"), plugin)+n.str("name_suffix"), plugin)}
+	base := job{schedule: t.interval(n), jitter: t.jitter(n), name: cmp.Or(n.str("name_prefix")+cmp.Or(n.str("name_override"), plugin)+n.str("name_suffix"), plugin)}
 	if !n.has("name_override") {
 		for _, b := range n.list("json_v2") {
 			if m := b.str("measurement_name"); m != "" {
@@ -121,13 +140,19 @@ func (t *telegraf) input(plugin string, n *node) {
 }
 
 func (t *telegraf) interval(n *node) string {
-	text := cmp.Or(n.str("interval"), t.root.str("agent", "interval"), "10s")
-	d, err := time.ParseDuration(text)
+	interval := n.get("interval")
+	if interval.empty() {
+		interval = t.root.get("agent", "interval")
+	}
+	if interval.empty() {
+		return every("10s")
+	}
+	d, err := time.ParseDuration(interval.str())
 	if err != nil || d <= 0 {
 		d = 10 * time.Second
-		t.out.lose(&t.out.problems, n.get("interval").at(n.line), "interval", "it is not a duration; 10s is assumed")
+		t.out.loseOnce(&t.out.problems, interval.line, "interval", "it is not a duration; 10s is assumed")
 	}
-	return short(d)
+	return every(short(d))
 }
 
 // jitter returns the maximum delay of a run, "" if there is none.
@@ -167,7 +192,7 @@ func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut) {
 	b.measurement = cmp.Or(b.measurement, plugin)
 	for _, x := range tags {
-		b.setTag(x.name, x.value, false)
+		b.addTag(x)
 	}
 	b.fields = unique(b.fields)
 	own := filter{n}
@@ -175,13 +200,15 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 		return
 	}
 	b.measurement = n.str("name_prefix") + cmp.Or(n.str("name_override"), b.measurement) + n.str("name_suffix")
-	t.tags(n, j, b, true, true)
+	t.tags(n, b, true, true)
 	if !own.trims(b) {
 		return
 	}
-	t.tags(n, j, b, n.is("always_include_local_tags"), n.is("always_include_global_tags"))
+	t.tags(n, b, n.is("always_include_local_tags"), n.is("always_include_global_tags"))
 	for _, p := range t.processors {
-		t.process(p, b, &j.notes)
+		if !t.process(p, b, &j.notes) {
+			return
+		}
 	}
 	for _, o := range t.outputs {
 		if !(filter{o}).apply(t, b, &j.notes) {
@@ -192,34 +219,29 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 }
 
 // tags adds tags that a block does not have yet: the tags of its input if local is true, and the tags of all inputs if global is true.
-func (t *telegraf) tags(n *node, j *job, b *block, local, global bool) {
+func (t *telegraf) tags(n *node, b *block, local, global bool) {
 	if local {
-		for _, m := range n.pairs("tags") {
-			b.setTag(m.key, t.out.publicLabel(&j.notes, m.line, m.key, m.value.str()), false)
-		}
+		b.addTags(n.pairs("tags"))
 	}
 	if !global {
 		return
 	}
-	if omit, host := t.root.is("agent", "omit_hostname"), t.root.str("agent", "hostname"); !omit && host != "" { // it wins over a global tag
-		b.setTag("host", host, false)
+	if agent := t.root.get("agent"); !agent.is("omit_hostname") { // the name of the machine wins over a global tag
+		host := machineTag()
+		if name := agent.get("hostname"); !name.empty() {
+			host = constantTag("host", name.str(), name.line, "hostname")
+		}
+		b.addTag(host)
 	}
-	for _, m := range append(t.root.pairs("global_tags"), t.root.pairs("tags")...) {
-		c := client{t.out, &j.notes, j.name}
-		c.variables(m.line, m.key, m.value.str())
-		b.setTag(m.key, t.out.publicLabel(&j.notes, m.line, m.key, m.value.str()), false)
-	}
+	b.addTags(t.root.pairs("global_tags"))
+	b.addTags(t.root.pairs("tags"))
 }
 
-// unique removes fields that have the same name as a later field.
-func unique(all []fieldOut) []fieldOut {
-	var kept []fieldOut
-	for i, f := range all {
-		if !slices.ContainsFunc(all[i+1:], func(o fieldOut) bool { return o.name == f.name }) {
-			kept = append(kept, f)
-		}
+// addTags adds tags of the configuration that a block does not have yet.
+func (b *block) addTags(all []member) {
+	for _, m := range all {
+		b.addTag(constantTag(m.key, m.value.str(), m.line, m.key))
 	}
-	return kept
 }
 
 // sanitize returns a name as Telegraf writes it in the format of Prometheus.
@@ -237,24 +259,13 @@ func sanitize(name string, colon bool) string {
 
 // metrics adds the metrics of a measurement.
 func (t *telegraf) metrics(j *job, b *block) {
-	labels, constant := map[string]string{}, map[string]string{}
-	for _, x := range b.tags {
-		name := sanitize(x.name, false)
-		switch {
-		case !labelName(name):
-			t.out.lose(&j.notes, b.line, "tags", "a tag cannot be a label")
-		case x.constant && x.value != "":
-			constant[name] = x.value
-		case !x.constant:
-			labels[name] = x.value
-		}
-	}
+	labels, constant := t.labels(j, b)
 	for _, f := range b.fields {
 		if f.kind != fieldText {
 			continue
 		}
 		name := sanitize(f.name, false)
-		if !t.strings || !labelName(name) || labels[name] != "" {
+		if !t.strings || !labelName(name) || labels[name] != "" || constant[name] != "" {
 			say(&j.notes, b.line, f.name, "a text is no metric")
 			continue
 		}
@@ -264,13 +275,17 @@ func (t *telegraf) metrics(j *job, b *block) {
 		if f.kind == fieldText {
 			continue
 		}
+		if f.kind == fieldMixed && t.strings {
+			t.out.lose(&j.notes, b.line, f.name, "Telegraf makes a label of it where it is a text; here it is no label")
+		}
 		name := sanitize(b.measurement+"_"+f.name, true)
 		if f.name == "value" && t.version == 1 {
 			name = sanitize(b.measurement, true)
 		}
 		m := &metricOut{name: name, kind: "gauge", help: "Telegraf collected metric", items: b.items, labels: maps.Clone(labels), constant: maps.Clone(constant)}
-		m.value = f.number()
-		m.mapped, m.fallback = f.mapped, f.fallback
+		if m.value = f.number(); f.kind == fieldMapped {
+			m.mapped, m.fallback, m.computed = f.mapped, f.fallback, piped(f.path, "numbers, booleans")
+		}
 		if b.many {
 			m.duplicate = "last"
 		}
@@ -292,11 +307,22 @@ func (t *telegraf) place(j *job, m *metricOut) {
 		j.metrics = append(j.metrics, m)
 		return
 	}
+	if old := j.metrics[i]; !maps.Equal(old.mapped, m.mapped) || old.fallback != m.fallback {
+		old.compute()
+		m.compute()
+	}
 	if old := j.metrics[i]; old.items == m.items && maps.Equal(old.labels, m.labels) && maps.Equal(old.constant, m.constant) {
-		old.value = "(" + old.value + ") // (" + m.value + ")"
+		old.value = firstOf(old.value, m.value)
 		return
 	}
 	j.metrics[i] = joinMetrics(j.metrics[i], m)
+}
+
+// compute makes the value of a metric an expression that needs no map.
+func (m *metricOut) compute() {
+	if m.computed != "" {
+		m.value, m.mapped, m.fallback, m.computed = m.computed, nil, "", ""
+	}
 }
 
 // joinMetrics combines two metrics with the same name into one.
@@ -308,26 +334,6 @@ func joinMetrics(a, b *metricOut) *metricOut {
 	}
 	m := x.merged(both)
 	m.value, m.duplicate = ".v", cmp.Or(a.duplicate, b.duplicate)
-	m.mapped, m.fallback = a.mapped, a.fallback
+	m.mapped, m.fallback, m.computed = a.mapped, a.fallback, ""
 	return m
-}
-
-// number returns a jq expression for the value of a field as a number.
-func (f fieldOut) number() string {
-	switch f.kind {
-	case fieldNumber:
-		return piped(f.path, "numbers")
-	case fieldNative:
-		return piped(f.path, "numbers, booleans")
-	case fieldBool:
-		return numberText(f.path)
-	}
-	return f.path
-}
-
-func piped(path, function string) string {
-	if path == "." {
-		return function
-	}
-	return path + " | " + function
 }

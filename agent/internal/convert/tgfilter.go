@@ -117,30 +117,55 @@ func (f filter) selects(t *telegraf, b *block, notes *[]note) bool {
 	if !f.measurement(b.measurement) {
 		return false
 	}
-	for _, pass := range []bool{true, false} {
-		key := map[bool]string{true: "tagpass", false: "tagdrop"}[pass]
-		var parts []string
-		for _, m := range f.n.pairs(key) {
-			part, ok := b.tagTest(m.key, globs(f.n.strs(key, m.key)))
-			if ok {
-				parts = append(parts, part)
-			}
-		}
-		switch {
-		case len(f.n.pairs(key)) == 0:
-		case len(parts) == 0 && pass:
-			return false
-		case len(parts) == 0:
-		case pass:
-			b.choose(strings.Join(parts, " or "))
-		default:
-			b.choose("(" + strings.Join(parts, " or ") + ") | not")
-		}
+	condition, some := f.condition(t, b, notes)
+	if condition != "" {
+		b.choose(condition)
 	}
+	return some
+}
+
+// condition returns a jq condition for the items that the settings tagpass and tagdrop keep, or "" if they keep all items. some is false if
+// they keep none.
+func (f filter) condition(t *telegraf, b *block, notes *[]note) (condition string, some bool) {
 	if f.n.has("metricpass") {
 		t.out.lose(notes, f.n.get("metricpass").line, "metricpass", "there is no counterpart")
 	}
-	return true
+	pass, passed := f.tagTests(t, b, "tagpass", notes)
+	drop, dropped := f.tagTests(t, b, "tagdrop", notes)
+	if len(f.n.pairs("tagpass")) == 0 {
+		passed = true
+	}
+	var parts []string
+	if !passed && len(pass) > 0 {
+		parts = append(parts, "("+strings.Join(pass, " or ")+")")
+	}
+	if len(drop) > 0 {
+		parts = append(parts, "("+strings.Join(drop, " or ")+" | not)")
+	}
+	return strings.Join(parts, " and "), !dropped && (passed || len(pass) > 0)
+}
+
+// tagTests returns the jq conditions of a setting, one of which must be true for an item to match. all is true if all items match. A tag
+// whose value is not known is treated as if the setting had no effect.
+func (f filter) tagTests(t *telegraf, b *block, key string, notes *[]note) (parts []string, all bool) {
+	for _, m := range f.n.pairs(key) {
+		g := globs(f.n.strs(key, m.key))
+		x, ok := b.find(m.key)
+		switch {
+		case len(g) == 0 || !ok:
+		case x.variable, x.machine:
+			x.constant = true
+			t.out.lose(notes, m.line, key, "the tag %s %s, so the condition is left out", word(x.name), x.unknown())
+			all = all || key == "tagpass"
+		case x.constant:
+			all = all || g.match(x.value)
+		case x.filled:
+			parts = append(parts, "("+x.text()+" | test("+quote(g.pattern())+"))")
+		default: // an item without the tag does not match
+			parts = append(parts, "("+x.text()+" | . != null and test("+quote(g.pattern())+"))")
+		}
+	}
+	return parts, all
 }
 
 // trims removes fields and tags of a block, and reports whether any fields are left.
@@ -148,25 +173,6 @@ func (f filter) trims(b *block) bool {
 	b.fields = slices.DeleteFunc(b.fields, func(x fieldOut) bool { return !f.field(x.name) })
 	b.tags = slices.DeleteFunc(b.tags, func(x tagOut) bool { return !f.tag(x.name) })
 	return len(b.fields) > 0
-}
-
-// tagTest returns a jq condition that is true if a tag matches globs. It returns false if no item can match: the block does not have the
-// tag, or there are no globs. An item without the tag, whose value is "" here, does not match.
-func (b *block) tagTest(name string, g globs) (string, bool) {
-	if len(g) == 0 {
-		return "", false
-	}
-	for _, x := range b.tags {
-		if x.name != name {
-			continue
-		}
-		if x.constant {
-			return map[bool]string{true: "true", false: "false"}[g.match(x.value)], true
-		}
-		present := map[bool]string{true: `. != "" and `}[g.match("")]
-		return "(" + x.value + " | tostring | " + present + "test(" + quote(g.pattern()) + "))", true
-	}
-	return "", false
 }
 
 // choose keeps only the items that meet a condition.

@@ -148,7 +148,7 @@ func (r *reading) grok() []*block {
 		group := fmt.Sprintf("g%d", n)
 		switch kind := m[3]; {
 		case kind == "tag":
-			b.tags = append(b.tags, tagOut{name: m[2], value: "." + group + ` // ""`})
+			b.tags = append(b.tags, tagOut{name: m[2], value: "." + group + ` | select(. != null and . != "")`}) // Telegraf drops an empty one
 		case kind == "int" || kind == "float":
 			b.fields = append(b.fields, fieldOut{name: m[2], path: "." + group, kind: fieldTyped})
 		case strings.HasPrefix(kind, "ts"):
@@ -199,7 +199,7 @@ func (r *reading) csv() []*block {
 		switch {
 		case c.skipped:
 		case tags.match(c.name):
-			b.tags = append(b.tags, tagOut{name: c.name, value: path + ` // ""`})
+			b.tags = append(b.tags, tagOut{name: c.name, value: path})
 		case r.n.has("csv_timestamp_column") && c.name == r.n.str("csv_timestamp_column"):
 			r.timeOf(b, path, r.n.str("csv_timestamp_format"), r.n.str("csv_timezone"), line)
 		case r.n.has("csv_measurement_column") && c.name == r.n.str("csv_measurement_column"):

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -31,14 +32,28 @@ func (t *telegraf) exposition(n *node, j *job) {
 		}
 	}
 	for _, m := range append(t.root.pairs("global_tags"), t.root.pairs("tags")...) {
+		if m.key == "host" && !t.root.is("agent", "omit_hostname") {
+			continue // Telegraf does not use it
+		}
 		t.out.lose(&j.notes, m.line, m.key, "there is no counterpart for metrics that are passed on: write metric_relabel_configs")
 	}
-	t.notProcessed(j)
+	if agent := t.root.get("agent"); !agent.is("omit_hostname") {
+		if name := agent.get("hostname"); name.empty() {
+			t.machineNote("host")
+		} else {
+			t.out.lose(&j.notes, name.line, "hostname", "there is no counterpart for metrics that are passed on: write metric_relabel_configs")
+		}
+	}
+	t.notProcessed(j, "")
 }
 
-// notProcessed adds a note for each processor: processors are not applied to metrics whose names come from the data.
-func (t *telegraf) notProcessed(j *job) {
+// notProcessed adds a note for each processor: processors are not applied to metrics whose names come from the data. name is the name of the
+// measurement, or "" if it comes from the data too.
+func (t *telegraf) notProcessed(j *job, name string) {
 	for _, p := range t.processors {
+		if name != "" && !(filter{p.n}).measurement(name) {
+			continue
+		}
 		t.out.lose(&j.notes, p.n.line, "processors."+p.name, "it is not applied to metrics whose names come out of data")
 	}
 }
@@ -65,13 +80,7 @@ func (t *telegraf) influx(plugin string, n *node, j *job, tags []tagOut) {
 			measurement += " + " + quote(fix)
 		}
 	}
-	b := &block{tags: tags}
-	t.tags(n, j, b, true, true)
-	var constant []string
-	for _, x := range b.tags {
-		constant = append(constant, quote(x.name)+": "+quote(x.value))
-	}
-	labels := "{" + strings.Join(constant, ", ") + "} + $t"
+	labels := t.constantTags(n, j, tags) + " + $t"
 	own := filter{n}
 	items, fields := ".[]"+own.test(".measurement", "namepass", "namedrop")+" | ("+measurement+") as $m | .tags as $t | .fields as $f", ""
 	for _, f := range append([]filter{own}, t.filters()...) {
@@ -106,8 +115,33 @@ func (t *telegraf) influx(plugin string, n *node, j *job, tags []tagOut) {
 	if t.times {
 		say(&j.notes, n.line, "timestamp", "the timestamps of the lines are not used: the samples have the time of the run")
 	}
-	t.notProcessed(j)
+	known := ""
+	if name := n.str("name_override"); name != "" {
+		known = n.str("name_prefix") + name + n.str("name_suffix")
+	}
+	t.notProcessed(j, known)
 	j.metrics = append(j.metrics, m)
+}
+
+// constantTags returns a jq object of the tags of an input that do not come out of the data: those of the plugin and of the configuration. It
+// adds notes about what the labels lose.
+func (t *telegraf) constantTags(n *node, j *job, tags []tagOut) string {
+	b := &block{tags: tags}
+	t.tags(n, b, true, true)
+	var members []string
+	for _, x := range b.tags {
+		if !x.machine {
+			members = append(members, quote(x.name)+": "+x.text())
+		}
+		if slices.ContainsFunc(append(t.filters(), filter{n}), func(f filter) bool { return !f.tag(x.name) }) {
+			continue
+		}
+		t.out.loseAll(&j.notes, x.notes)
+		if x.machine {
+			t.machineNote(sanitize(x.name, false))
+		}
+	}
+	return "{" + strings.Join(members, ", ") + "}"
 }
 
 // filters returns the filters of the outputs.

@@ -104,20 +104,21 @@ func leaves(items []any) []leaf {
 	return all
 }
 
-// flatItems is a jq expression that turns an item into an object of its scalars with flattened names.
-const flatItems = `[paths(type | . != "object" and . != "array") as $p | {key: ($p | map(tostring) | join("_")), value: getpath($p)}] | from_entries`
+// jsonKey is a jq expression for the part of a name that a key gives.
+const jsonKey = "tostring"
 
-// flatWithout returns flatItems without the scalars that have an excluded name, and without those in objects that have such a name.
-func flatWithout(excluded []string) string {
-	if len(excluded) == 0 {
-		return flatItems
+// flatItems returns a jq expression that turns an item into an object of its scalars with flattened names. key is a jq expression for the part
+// of a name that a key gives. The object lacks the scalars that have an excluded name, and those in objects that have such a name.
+func flatItems(key string, excluded []string) string {
+	name, kept := `map(`+key+`) | join("_")`, ""
+	if len(excluded) > 0 {
+		var parts []string
+		for _, e := range excluded {
+			parts = append(parts, ". != "+quote(e))
+		}
+		kept = "select(all(range($p | length) as $n | $p[:$n + 1] | " + name + "; " + strings.Join(parts, " and ") + ")) | "
 	}
-	var parts []string
-	for _, name := range excluded {
-		parts = append(parts, ". != "+quote(name))
-	}
-	kept := `select(all(range($p | length) as $n | $p[:$n + 1] | map(tostring) | join("_"); ` + strings.Join(parts, " and ") + "))"
-	return strings.Replace(flatItems, "as $p | ", "as $p | "+kept+" | ", 1)
+	return `[paths(type | . != "object" and . != "array") as $p | ` + kept + "{key: ($p | " + name + "), value: getpath($p)}] | from_entries"
 }
 
 // each is a jq expression for the items of a list, or for the value itself if it is not a list.
@@ -218,10 +219,7 @@ func (r *reading) jsonFields(b *block, all []leaf) {
 func (r *reading) jsonByNames(b *block, prefix string) {
 	included := filter{r.n}.included()
 	tags := globs(r.n.strs("tag_keys"))
-	b.items, b.many = prefix+" | "+each+" | "+flatItems, true
-	if prefix == "." {
-		b.items = each + " | " + flatItems
-	}
+	b.items, b.many = piped(prefix, each+" | "+flatItems(jsonKey, nil)), true
 	for _, name := range tags {
 		if (globs{name}).exact() {
 			b.tags = append(b.tags, tagOut{name: name, value: present(field(name))})

@@ -61,6 +61,7 @@ func (r *reading) v2Fields(n *node) []*block {
 	for _, f := range n.list("field") {
 		items, rest, err := gjson(f.str("path"))
 		if err != nil {
+			f.readAll()
 			r.lose(f.line, "path", "the field is left out: %v", err)
 			continue
 		}
@@ -77,7 +78,7 @@ func (r *reading) v2Fields(n *node) []*block {
 				kind = fieldText
 			}
 		}
-		all[i].fields = append(all[i].fields, fieldOut{name: v2Name(f), path: rest, kind: kind})
+		all[i].fields = append(all[i].fields, fieldOut{name: v2Name(f), path: v2Typed(rest, f.str("type")), kind: kind})
 	}
 	if unknown && r.t.strings {
 		say(&r.job.notes, n.line, "field", "Telegraf makes a label of a field without a type if its value is a text; add --answer or --ask, so that the value is known")
@@ -103,6 +104,14 @@ func v2Kind(name string) fieldKind {
 	return fieldNative
 }
 
+// v2Typed returns a jq expression for a value with a type of json_v2.
+func v2Typed(path, name string) string {
+	if name == "int" || name == "uint" {
+		return truncated(path)
+	}
+	return path
+}
+
 // v2Tags adds the tags of a section to a block. A tag that comes from another list than the fields is left out.
 func (r *reading) v2Tags(n *node, b *block) {
 	for _, t := range n.list("tag") {
@@ -112,12 +121,12 @@ func (r *reading) v2Tags(n *node, b *block) {
 		case err != nil:
 			r.lose(t.line, "path", "the tag is left out: %v", err)
 		case items == "" && b.items == "":
-			b.tags = append(b.tags, tagOut{name: name, value: present(rest)})
+			b.putTag(tagOut{name: name, value: present(rest)})
 		case items == "":
-			b.tags = append(b.tags, tagOut{name: name, value: b.whole("((" + present(rest) + `)? // "")`)})
+			b.putTag(tagOut{name: name, value: b.whole("((" + present(rest) + ")? // null)")})
 		case items == b.items, len(b.wholes) > 0 && items == b.bare:
 			r.lose(t.line, "path", "Telegraf combines each value of the tag %s with each value of the fields; here a series has the tag of its own item", word(name))
-			b.tags = append(b.tags, tagOut{name: name, value: b.inside(present(rest))})
+			b.putTag(tagOut{name: name, value: b.inside(present(rest))})
 		default:
 			r.lose(t.line, "path", "the tag %s is of another list than the fields; it is left out", word(name))
 		}
@@ -194,6 +203,7 @@ func within(path string) string {
 func (r *reading) v2Object(n, o *node) *block {
 	items, rest, err := gjson(o.str("path"))
 	if err != nil {
+		o.readAll()
 		r.lose(o.line, "path", "the object is left out: %v", err)
 		return nil
 	}
@@ -282,6 +292,9 @@ func (r *reading) v2Leaves(b *block, o *node, all []leaf) {
 	}
 }
 
+// v2Key is a jq expression for the part of a name that a key gives.
+const v2Key = `tostring | gsub(" "; "_")`
+
 // v2Names sets the fields and tags whose names are in the configuration. It is used if there is no answer.
 func (r *reading) v2Names(b *block, o *node) {
 	names := slices.Clone(o.strs("included_keys"))
@@ -301,7 +314,10 @@ func (r *reading) v2Names(b *block, o *node) {
 		}
 	}
 	if slices.ContainsFunc(names, func(k string) bool { return strings.Contains(k, "_") }) {
-		b.items += " | " + flatWithout(o.strs("excluded_keys"))
+		b.items += " | " + flatItems(v2Key, o.strs("excluded_keys"))
+		if o.is("disable_prepend_keys") {
+			r.lose(o.get("disable_prepend_keys").line, "disable_prepend_keys", "it has no effect here, since only the data shows which part of a name is the key: add --answer or --ask")
+		}
 	}
 	for _, k := range names {
 		r.v2Member(b, o, k, k, field(k), fieldNative)
@@ -322,7 +338,8 @@ func (r *reading) v2Member(b *block, o *node, name, last, path string, kind fiel
 			shown = m.value.str()
 		}
 	}
-	if typed := o.str("fields", name); typed != "" {
+	typed := o.str("fields", name)
+	if typed != "" {
 		kind = v2Kind(typed)
 	}
 	switch {
@@ -333,6 +350,7 @@ func (r *reading) v2Member(b *block, o *node, name, last, path string, kind fiel
 			b.tags = append(b.tags, tagOut{name: shown, value: present(path)})
 		}
 	default:
+		path = v2Typed(path, typed)
 		if i := slices.IndexFunc(b.fields, func(f fieldOut) bool { return f.name == shown && f.path == path }); i >= 0 {
 			return
 		}

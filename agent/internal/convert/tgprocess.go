@@ -18,10 +18,13 @@ type processor struct {
 	order int
 }
 
+// processors returns the processors of a configuration in the order in which they run. A setting of a processor that has nothing to do needs
+// no note, so all settings count as read.
 func processors(root *node) []processor {
 	var all []processor
 	for _, kind := range root.pairs("processors") {
 		for _, n := range kind.value.list() {
+			n.readAll()
 			order, _ := strconv.Atoi(n.str("order"))
 			all = append(all, processor{kind.key, n, order})
 		}
@@ -32,16 +35,25 @@ func processors(root *node) []processor {
 	return all
 }
 
-// process applies a processor to a block.
-func (t *telegraf) process(p processor, b *block, notes *[]note) {
+// process applies a processor to a block. It reports whether any fields are left.
+func (t *telegraf) process(p processor, b *block, notes *[]note) bool {
 	f := filter{p.n}
 	if !f.measurement(b.measurement) {
-		return
+		return true
 	}
-	for _, key := range []string{"tagpass", "tagdrop", "fieldpass", "fieldinclude", "fielddrop", "fieldexclude", "metricpass"} {
-		if p.n.has(key) {
-			t.out.lose(notes, p.n.get(key).line, key, "there is no counterpart for it in a processor")
+	condition, some := f.condition(t, b, notes)
+	if !some {
+		return true // as in Telegraf, what a processor does not select stays as it is
+	}
+	if condition != "" {
+		for _, key := range []string{"tagpass", "tagdrop"} {
+			if p.n.has(key) {
+				t.out.loseOnce(notes, p.n.get(key).line, key, "there is no counterpart for it in a processor")
+			}
 		}
+	}
+	if !f.trims(b) {
+		return false
 	}
 	switch p.name {
 	case "rename":
@@ -49,10 +61,7 @@ func (t *telegraf) process(p processor, b *block, notes *[]note) {
 			b.rename(r)
 		}
 	case "enum":
-		before := slices.Clone(b.tags) // as in Telegraf, no mapping reads the result of another mapping
-		for _, m := range p.n.list("mapping") {
-			t.enum(b, before, m, notes)
-		}
+		t.enum(b, p.n, notes)
 	case "converter":
 		t.converter(b, p.n, notes)
 	case "regex":
@@ -63,16 +72,25 @@ func (t *telegraf) process(p processor, b *block, notes *[]note) {
 		}
 	case "override", "defaults":
 		for _, m := range p.n.pairs("tags") {
-			b.setTag(m.key, t.out.publicLabel(notes, m.line, m.key, m.value.str()), p.name == "override")
+			x := constantTag(m.key, m.value.str(), m.line, m.key)
+			if p.name == "override" {
+				b.replaceTag(x)
+			} else {
+				b.addTag(x)
+			}
 		}
 		for _, key := range []string{"name_override", "name_prefix", "name_suffix"} {
 			b.named(key, p.n.str(key))
 		}
+		if fields := p.n.get("fields"); !fields.empty() {
+			t.out.loseOnce(notes, fields.line, "fields", "there is no counterpart")
+		}
 	case "strings":
 		t.letterCase(b, p.n, notes)
 	default:
-		t.out.lose(notes, p.n.line, "processors."+p.name, "there is no counterpart")
+		t.out.loseOnce(notes, p.n.line, "processors."+p.name, "there is no counterpart")
 	}
+	return true
 }
 
 func (b *block) named(key, value string) {
@@ -87,161 +105,96 @@ func (b *block) named(key, value string) {
 	}
 }
 
-// setTag sets a constant tag. If the block already has the tag, it is replaced only if replace is true.
-func (b *block) setTag(name, value string, replace bool) {
-	i := slices.IndexFunc(b.tags, func(x tagOut) bool { return x.name == name })
-	switch {
-	case i < 0:
-		b.tags = append(b.tags, tagOut{name: name, value: value, constant: true})
-	case replace:
-		b.tags[i] = tagOut{name: name, value: value, constant: true}
-	case !b.tags[i].constant && !b.tags[i].filled: // the data can have a value of its own
-		b.tags[i].value = "((" + b.tags[i].value + ` | select(. != "")) // ` + quote(value) + ")"
-		b.tags[i].filled = value != ""
-	}
-}
-
+// rename applies a rule of the processor rename. As in Telegraf, a rule changes only one of measurement, tag and field.
 func (b *block) rename(r *node) {
 	dest := r.str("dest")
-	if dest == "" {
-		return
-	}
-	if m := r.str("measurement"); m != "" && m == b.measurement {
-		b.measurement = dest
-	}
-	for i := range b.fields {
-		if r.has("field") && b.fields[i].name == r.str("field") {
-			b.fields[i].name = dest
+	switch {
+	case dest == "":
+	case r.str("measurement") != "":
+		if b.measurement == r.str("measurement") {
+			b.measurement = dest
 		}
-	}
-	for i := range b.tags {
-		if r.has("tag") && b.tags[i].name == r.str("tag") {
-			b.tags[i].name = dest
-		}
+	case r.str("tag") != "":
+		b.renameTag(r.str("tag"), dest)
+	case r.str("field") != "":
+		b.renameField(r.str("field"), dest)
 	}
 }
 
-// enum replaces the texts of a field or a tag by the values of a mapping. before has the tags as they were before the processor.
-func (t *telegraf) enum(b *block, before []tagOut, m *node, notes *[]note) {
-	names := globs(append(m.strs("field"), m.strs("fields")...))
-	tags := globs(append(m.strs("tag"), m.strs("tags")...))
-	dest := m.str("dest")
-	mapping := &node{kind: mapping}
-	if v := m.get("value_mappings"); v != nil {
-		mapping = v
-	}
-	var added []fieldOut
-	for i := range b.fields {
-		if !names.match(b.fields[i].name) {
-			continue
-		}
-		x := b.fields[i]
-		x.name = cmp.Or(dest, x.name)
-		x.kind, x.mapped, x.fallback = fieldMapped, map[string]float64{}, cmp.Or(m.str("default"), "drop")
-		for _, v := range mapping.pairs() {
-			f, err := strconv.ParseFloat(v.value.str(), 64)
-			if err != nil {
-				t.out.lose(notes, v.line, "value_mappings", "a value is no number; it is left out")
-				continue
-			}
-			x.mapped[v.key] = f
-		}
-		if dest != "" {
-			added = append(added, x)
-			continue
-		}
-		b.fields[i] = x
-	}
-	b.fields = append(b.fields, added...)
-	for _, x := range before {
-		if tags.match(x.name) {
-			change{t, b, m.line, "processors.enum", notes}.enumTag(x, m)
-		}
-	}
-}
-
-// enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value without a mapping and a default does
-// not change the tag named in dest.
-func (c change) enumTag(x tagOut, m *node) {
-	dest, values := cmp.Or(m.str("dest"), x.name), map[string]string{}
-	var parts []string
-	for _, v := range m.pairs("value_mappings") {
-		values[v.key] = c.t.out.publicLabel(c.notes, v.line, "value_mappings", v.value.str())
-		if v.key != "" {
-			parts = append(parts, quote(v.key)+": "+quote(values[v.key]))
-		}
-	}
-	fallback := ""
-	if d := m.get("default"); d != nil {
-		fallback = c.t.out.publicLabel(c.notes, d.line, "default", d.str())
-	}
-	if x.constant {
-		if !c.known(x) {
-			return
-		}
-		v, found := values[x.value]
-		if !found {
-			v, found = fallback, m.has("default")
-		}
-		if found {
-			c.b.setTag(dest, v, true)
-		}
-		return
-	}
-	mapped := "{" + strings.Join(parts, ", ") + "}[$v | tostring]"
-	if m.has("default") {
-		mapped += ` // (if $v == "" then null else ` + quote(fallback) + " end)"
-	}
-	c.set(x, dest, mapped)
-}
-
-// converter converts the types of fields and tags. It can make a tag from a field, and a field from a tag.
+// converter converts the types of fields and tags. It can make a tag from a field, and a field from a tag. As in Telegraf, tags come first.
 func (t *telegraf) converter(b *block, n *node, notes *[]note) {
-	tags := globs(n.strs("fields", "tag"))
-	b.fields = slices.DeleteFunc(b.fields, func(x fieldOut) bool {
-		if !tags.match(x.name) {
-			return false
-		}
-		b.tags = append(b.tags, tagOut{name: x.name, value: present(x.path)})
-		return true
-	})
-	for _, m := range n.pairs("fields") {
-		switch m.key {
-		case "tag":
-		case "integer", "unsigned", "float", "boolean":
-			g := globs(n.strs("fields", m.key))
-			for i := range b.fields {
-				if g.match(b.fields[i].name) {
-					b.fields[i].kind = fieldTyped
-				}
-			}
-		default:
-			t.out.lose(notes, m.line, m.key, "the conversion has no counterpart")
-		}
-	}
 	for _, m := range n.pairs("tags") {
-		g := globs(n.strs("tags", m.key))
-		if m.key == "measurement" || m.key == "string" {
-			t.out.lose(notes, m.line, m.key, "the conversion has no counterpart")
-			continue
-		}
-		b.tags = slices.DeleteFunc(b.tags, func(x tagOut) bool {
-			if !g.match(x.name) || x.constant {
-				return false
+		names := globs(n.strs("tags", m.key))
+		for _, x := range slices.Clone(b.tags) {
+			c := change{t, b, m.line, m.key, notes}
+			switch {
+			case !names.match(x.name):
+			case !slices.Contains([]string{"integer", "unsigned", "float", "boolean"}, m.key):
+				c.lose("the conversion has no counterpart")
+			case c.known(x):
+				b.removeTag(x.name)
+				b.putField(fieldOut{name: x.name, path: x.text(), kind: fieldText}.converted(m.key))
 			}
-			b.fields = append(b.fields, fieldOut{name: x.name, path: x.value, kind: fieldTyped})
-			return true
-		})
+		}
 	}
+	tags := globs(n.strs("fields", "tag"))
+	for _, f := range slices.Clone(b.fields) {
+		if tags.match(f.name) {
+			b.fields = slices.DeleteFunc(b.fields, func(o fieldOut) bool { return o.name == f.name })
+			b.putTag(tagOut{name: f.name, value: present(f.tag())})
+		}
+	}
+	for _, m := range n.pairs("fields") {
+		names := globs(n.strs("fields", m.key))
+		for i, f := range b.fields {
+			switch {
+			case !names.match(f.name):
+			case slices.Contains([]string{"integer", "unsigned", "float", "boolean"}, m.key):
+				b.fields[i] = f.converted(m.key)
+			default:
+				t.out.loseOnce(notes, m.line, m.key, "the conversion has no counterpart")
+			}
+		}
+	}
+}
+
+// regexTags returns the tags that a rule of the processor regex can change: those with the key of the rule, except constants that the pattern
+// does not match.
+func (b *block) regexTags(r *node) []tagOut {
+	keys := globs{r.str("key")}
+	re, err := regexp.Compile(r.str("pattern"))
+	return slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool {
+		return !keys.match(x.name) || x.constant && x.unknown() == "" && err == nil && !re.MatchString(x.value)
+	})
+}
+
+// regexApplies reports whether a rule of the processor regex can change anything in a block. where is the list that has the rule.
+func (b *block) regexApplies(where string, r *node) bool {
+	keys := globs{r.str("key")}
+	re, err := regexp.Compile(r.str("pattern"))
+	matches := func(name string) bool { return err != nil || re.MatchString(name) }
+	switch where {
+	case "tags":
+		return len(b.regexTags(r)) > 0
+	case "fields": // the processor changes texts only
+		return slices.ContainsFunc(b.fields, func(f fieldOut) bool { return f.kind != fieldNumber && keys.match(f.name) })
+	case "tag_rename":
+		return slices.ContainsFunc(b.tags, func(x tagOut) bool { return matches(x.name) })
+	case "field_rename":
+		return slices.ContainsFunc(b.fields, func(f fieldOut) bool { return matches(f.name) })
+	}
+	return matches(b.measurement)
 }
 
 // regex changes the values of tags, or makes other tags of them. Rules that change anything else have no counterpart.
 func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	c := change{t, b, r.line, "processors.regex", notes}
 	quoted, replacement, dest := quote(r.str("pattern")), r.str("replacement"), r.str("result_key")
-	keys, appends := globs{r.str("key")}, r.is("append")
+	if !b.regexApplies(where, r) {
+		return
+	}
 	re, err := regexp.Compile(r.str("pattern"))
-	if err != nil || where != "tags" || strings.Contains(replacement, "$") || appends || !compiles("test("+quoted+")") {
+	if err != nil || where != "tags" || strings.Contains(replacement, "$") || r.is("append") || !compiles("test("+quoted+")") {
 		c.lose("the rule has no counterpart: write it into the expression of the label")
 		return
 	}
@@ -249,32 +202,27 @@ func (t *telegraf) regex(b *block, where string, r *node, notes *[]note) {
 	if names := re.SubexpNames()[1:]; dest == "" && replacement == "" && !slices.Contains(names, "") {
 		groups = names // Telegraf makes a tag of each group
 	}
-	sources := slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool { return !keys.match(x.name) })
+	sources := b.regexTags(r)
 	if len(sources) > 1 && (dest != "" || len(groups) > 0) {
 		c.lose("the rule makes the same tag of several tags: write the expression of the label by hand")
 		return
 	}
-	if len(sources) > 0 {
-		replacement = t.out.publicLabel(notes, r.line, "replacement", replacement)
-	}
+	replacement, about := configured(r.line, "replacement", replacement)
 	for _, x := range sources {
 		switch {
 		case len(groups) > 0:
 			for _, g := range groups {
-				c.set(x, g, "$v | capture("+quoted+")["+quote(g)+`] | select(. != null and . != "")`)
+				c.set(x, g, "capture("+quoted+")["+quote(g)+`] | select(. != null and . != "")`, origin{})
 			}
 		case dest == "" && x.constant:
 			if c.known(x) {
-				b.setTag(x.name, re.ReplaceAllString(x.value, replacement), true)
+				x.value, x.origin = re.ReplaceAllString(x.value, replacement), x.with(about)
+				b.replaceTag(x)
 			}
+		case dest == "":
+			c.pipe(x, substitution(r.str("pattern"), replacement), about)
 		default:
-			present := map[bool]string{true: `. != "" and `}[re.MatchString("")] // a missing tag is "" here, and nothing in Telegraf
-			test, replaced := present+"test("+quoted+")", substitution(r.str("pattern"), replacement)
-			if dest != "" || present != "" {
-				c.set(x, cmp.Or(dest, x.name), "$v | select("+test+") | "+replaced)
-			} else if c.fits(x, x.name) {
-				b.derive(x.name, x.text()+" | "+replaced)
-			}
+			c.set(x, dest, "select(test("+quoted+")) | "+substitution(r.str("pattern"), replacement), about)
 		}
 	}
 }
@@ -307,66 +255,68 @@ type change struct {
 }
 
 func (c change) lose(format string, args ...any) {
-	c.t.out.lose(c.notes, c.line, c.key, format, args...)
+	c.t.out.loseOnce(c.notes, c.line, c.key, format, args...)
 }
 
 // maxExpressions limits the length of the expressions in bytes that a rule puts together. Without a limit, each rule could double it.
 const maxExpressions = 8 << 10
 
-// known reports whether the value of a tag is free of variables, which stay as they are in a label. If it is not, known adds a note.
+// known reports whether the value of a tag is known. If it is not, known adds a note.
 func (c change) known(x tagOut) bool {
-	if x.constant && strings.Contains(x.value, "$") {
-		c.lose("the tag %s has a variable, so the rule is left out: write the values that the rule gives into the labels", word(x.name))
-		return false
+	why := x.unknown()
+	if why != "" {
+		c.lose("the tag %s %s, so the rule is left out: write the values that the rule gives into the labels", word(x.name), why)
 	}
-	return true
+	return why == ""
 }
 
 // fits reports whether the expression of the tag dest can include that of the tag x. If not, it adds a note.
-func (c change) fits(x tagOut, dest string) bool {
-	if len(x.value)+len(c.b.tag(dest).value) > maxExpressions {
-		c.lose("the expression of the tag %s would be too long, so the tag stays as it is: write the expression of the label by hand", word(dest))
+func (c change) fits(x tagOut, dest tagOut) bool {
+	if len(x.value)+len(dest.value) > maxExpressions {
+		c.lose("the expression of the tag %s would be too long, so the tag stays as it is: write the expression of the label by hand", word(dest.name))
 		return false
 	}
 	return true
 }
 
-// set sets the tag dest to a jq expression of $v, the value of the tag x. If the expression gives nothing, the tag dest keeps its value.
-func (c change) set(x tagOut, dest, expression string) {
-	old := c.b.tag(dest)
-	if !c.known(x) || !c.known(old) || !c.fits(x, dest) {
+// set sets the tag dest to a jq expression within the value of the tag x. If an item does not have the tag x, or the expression gives
+// nothing, the tag dest keeps its value.
+func (c change) set(x tagOut, dest, expression string, about origin) {
+	old, _ := c.b.find(dest)
+	if old.constant && old.machine {
+		old.value, old.constant = "null", false
+	}
+	if !c.known(x) || !c.known(old) || !c.fits(x, old) {
 		return
 	}
-	keep := old.text()
-	if old == x {
+	if x.machine {
+		about.notes = append(slices.Clone(about.notes), note{c.line, c.key, "for an item without the tag " + word(x.name) + ", Telegraf applies the rule to the name of its machine; here the rule is not applied"})
+	}
+	keep, inside := old.text(), "$v | "
+	if !x.constant && !x.filled {
+		inside += "values | "
+	}
+	if old.name == x.name && old.value == x.value && old.constant == x.constant {
 		keep = "$v"
+	} else {
+		about = x.with(about)
 	}
-	c.b.derive(dest, x.text()+" as $v | ("+expression+") // "+keep)
+	c.b.replaceTag(tagOut{
+		name: dest, value: x.text() + " as $v | (" + inside + expression + ") // " + keep,
+		filled: old.constant || old.filled, machine: old.machine, origin: old.with(about),
+	})
 }
 
-// tag returns the tag with a name. If the block does not have the tag, its value is empty.
-func (b *block) tag(name string) tagOut {
-	for _, x := range b.tags {
-		if x.name == name {
-			return x
-		}
+// pipe puts the value of a tag through a jq expression that has a result for each text.
+func (c change) pipe(x tagOut, expression string, about origin) {
+	if !c.known(x) || !c.fits(x, x) {
+		return
 	}
-	return tagOut{name: name, constant: true}
-}
-
-// derive sets the value of a tag to a jq expression within an item. It adds the tag if the block does not have it.
-func (b *block) derive(name, expression string) {
-	b.setTag(name, "", true)
-	i := slices.IndexFunc(b.tags, func(x tagOut) bool { return x.name == name })
-	b.tags[i] = tagOut{name: name, value: "(" + expression + ")"}
-}
-
-// text returns a jq expression for the value of a tag.
-func (x tagOut) text() string {
-	if x.constant {
-		return quote(x.value)
+	if !x.filled {
+		expression = "values | " + expression
 	}
-	return "(" + x.value + ")"
+	x.value, x.origin = x.value+" | "+expression, x.with(about)
+	c.b.replaceTag(x)
 }
 
 // letterCase changes tags to lower or upper case. As in Telegraf, all rules for lower case come first. Rules that change anything else have
@@ -378,39 +328,44 @@ func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
 			if r.kind != mapping { // a name of namepass or namedrop
 				continue
 			}
-			dest, tag := r.str("dest"), r.str("tag")
-			if jq == "" || tag == "" || r.has("field") || r.has("measurement") {
-				t.out.lose(notes, r.line, "processors.strings", "the rule has no counterpart: write it into the expression of the label")
+			c := change{t, b, r.line, "processors.strings", notes}
+			tags := slices.DeleteFunc(slices.Clone(b.tags), func(x tagOut) bool { return !isFor(r, "tag", x.name) })
+			texts := slices.ContainsFunc(b.fields, func(f fieldOut) bool { return f.kind != fieldNumber && isFor(r, "field", f.name) })
+			if texts || isFor(r, "measurement", b.measurement) || jq == "" && len(tags) > 0 {
+				c.lose("the rule has no counterpart: write it into the expression of the label")
 				continue
 			}
-			if tag == "*" {
+			dest := r.str("dest")
+			if r.str("tag") == "*" {
 				dest = "" // as in Telegraf
 			}
-			for _, x := range slices.Clone(b.tags) {
-				if x.name != tag && tag != "*" {
-					continue
-				}
+			for _, x := range tags {
 				if !x.constant {
 					say(notes, r.line, m.key, "Telegraf changes all letters of the tag %s; here only A to Z are changed", word(x.name))
 				}
-				change{t, b, r.line, "processors.strings", notes}.letterCase(x, cmp.Or(dest, x.name), jq)
+				c.letterCase(x, cmp.Or(dest, x.name), jq)
 			}
 		}
 	}
+}
+
+// isFor reports whether a rule of the processor strings is for a name. key says for what kind of name.
+func isFor(r *node, key, name string) bool {
+	wanted := r.str(key)
+	return wanted != "" && (wanted == "*" || wanted == name)
 }
 
 // letterCase sets the tag named dest to the value of a tag in another case. jq is the function of jq for it. A tag that is missing changes
 // nothing.
 func (c change) letterCase(x tagOut, dest, jq string) {
 	switch {
-	case !c.known(x):
-	case x.constant && jq == "ascii_downcase":
-		c.b.setTag(dest, strings.ToLower(x.value), true)
-	case x.constant:
-		c.b.setTag(dest, strings.ToUpper(x.value), true)
-	case dest != x.name:
-		c.set(x, dest, `$v | select(. != "") | `+jq)
-	case c.fits(x, dest):
-		c.b.derive(dest, x.text()+" | "+jq)
+	case !x.constant && dest == x.name:
+		c.pipe(x, jq, origin{})
+	case !x.constant:
+		c.set(x, dest, jq, origin{})
+	case c.known(x):
+		x.name = dest
+		x.value = map[bool]func(string) string{true: strings.ToLower, false: strings.ToUpper}[jq == "ascii_downcase"](x.value)
+		c.b.replaceTag(x)
 	}
 }

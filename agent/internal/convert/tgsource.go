@@ -33,7 +33,7 @@ func (t *telegraf) http(plugin string, n *node, base job) {
 	}
 	for _, u := range urls {
 		j := base
-		j.kind, j.timeout, j.notes = "http", t.timeout(n, &base), nil
+		j.kind, j.timeout = "http", t.timeout(n, &j)
 		set, tag := t.request(n, u, &j)
 		j.settings = set
 		t.finish(plugin, n, j, tag)
@@ -68,7 +68,7 @@ func (t *telegraf) request(n, u *node, j *job) (*yaml.Node, []tagOut) {
 	if !ok || a.url != u.str() {
 		return set, nil // the tag would show the parts of the address that were not copied
 	}
-	return set, []tagOut{{name: "url", value: a.url, constant: true}}
+	return set, []tagOut{{name: "url", value: a.url, constant: true, origin: origin{variable: variableIn(a.url) != ""}}}
 }
 
 // credentials adds the settings for authentication, TLS and proxy.
@@ -111,7 +111,7 @@ func (t *telegraf) exec(n *node, base job) {
 	}
 	for _, c := range commands {
 		j := base
-		j.kind, j.timeout = "exec", t.timeout(n, &base)
+		j.kind, j.timeout = "exec", t.timeout(n, &j)
 		set := object()
 		words, err := shellWords(c.str())
 		if err != nil {
@@ -204,11 +204,11 @@ func (t *telegraf) oneFile(n *node, base job, name string) {
 	j.settings = object("path", name)
 	var tags []tagOut
 	if tag := n.str("file_tag"); tag != "" {
-		tags = append(tags, tagOut{name: tag, value: filepath.Base(name), constant: true})
+		tags = append(tags, tagOut{name: tag, value: filepath.Base(name), constant: true, origin: origin{variable: variableIn(name) != ""}})
 	}
 	if tag := n.str("file_path_tag"); tag != "" {
 		if abs, err := filepath.Abs(name); err == nil {
-			tags = append(tags, tagOut{name: tag, value: abs, constant: true})
+			tags = append(tags, tagOut{name: tag, value: abs, constant: true, origin: origin{variable: variableIn(name) != ""}})
 		}
 	}
 	t.finish("file", n, j, tags)

@@ -29,7 +29,7 @@ func (t *telegraf) sql(n *node, base job) {
 	}
 	for _, q := range n.list("query") {
 		j := base
-		j.kind, j.timeout = "sql", t.timeout(n, &base)
+		j.kind, j.timeout = "sql", t.timeout(n, &j)
 		if m := q.str("measurement"); m != "" && !n.has("name_override") {
 			j.name = m
 		}
@@ -140,13 +140,13 @@ func (t *telegraf) columns(q *node, j *job) *block {
 	for _, c := range columns {
 		tag := tags.match(c.name) && !noTags.match(c.name)
 		if tag && !slices.Contains(tags, c.name) {
-			b.tags = append(b.tags, tagOut{name: c.name, value: present(field(c.name))})
+			b.putTag(columnTag(c.name))
 		}
 		t.column(b, q, j, c, tag)
 	}
 	for _, c := range tags {
 		if (globs{c}).exact() && !noTags.match(c) {
-			b.tags = append(b.tags, tagOut{name: c, value: present(field(c))})
+			b.putTag(columnTag(c))
 		}
 	}
 	if c := q.str("time_column"); c != "" {
@@ -165,6 +165,11 @@ func (t *telegraf) columns(q *node, j *job) *block {
 	return b
 }
 
+// columnTag returns the tag for a column. As in Telegraf, it has no spaces around the value, and a row whose value is empty does not have it.
+func columnTag(name string) tagOut {
+	return tagOut{name: name, value: present(field(name)) + ` | trim | select(. != "")`}
+}
+
 // column adds a column as a field. As in Telegraf, a column can be both a tag and a field.
 func (t *telegraf) column(b *block, q *node, j *job, c sqlColumn, tag bool) {
 	typed := slices.ContainsFunc(typedColumns(), func(key string) bool { return globs(q.strs(key)).match(c.name) })
@@ -174,6 +179,9 @@ func (t *telegraf) column(b *block, q *node, j *job, c sqlColumn, tag bool) {
 		return
 	}
 	f := fieldOut{name: c.name, path: field(c.name), kind: fieldTyped}
+	if globs(slices.Concat(q.strs("field_columns_int"), q.strs("field_columns_uint"))).match(c.name) {
+		f.path = truncated(f.path)
+	}
 	text, isText := c.value.(string)
 	switch {
 	case typed:

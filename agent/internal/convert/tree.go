@@ -112,6 +112,16 @@ func (n *node) pairs(path ...string) []member {
 	return n.members
 }
 
+// readAll marks all members of the tree as read.
+func (n *node) readAll() {
+	for _, item := range n.items {
+		item.readAll()
+	}
+	for _, m := range n.pairs() {
+		m.value.readAll()
+	}
+}
+
 // empty reports whether the value is missing, null or empty.
 func (n *node) empty() bool {
 	return n == nil || n.kind == null || n.kind == list && len(n.items) == 0 || n.kind == mapping && len(n.members) == 0 || n.kind == scalarString && n.text == ""

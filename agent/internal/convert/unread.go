@@ -42,15 +42,8 @@ const maxUnread = 200
 // unread adds a note for each setting of a file that the conversion has not read, so that nothing is lost silently.
 func (o *output) unread(tool string, root *node) {
 	u := &unreadKeys{out: o, noted: map[place]bool{}, needless: needlessKeys(tool)}
-	u.addNotes(o.problems)
-	for _, s := range o.sinks {
-		u.addNotes(s.notes)
-	}
-	for _, j := range o.jobs {
-		u.addNotes(j.notes)
-		for _, m := range j.metrics {
-			u.addNotes(m.notes)
-		}
+	for _, notes := range o.allNotes() {
+		u.addNotes(notes)
 	}
 	u.walk(root, nil)
 	for all := range slices.Chunk(u.fine, 8) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,8 +103,10 @@ func (x *xpathExpr) step(name, predicate string, deep bool) error {
 	if index != "" {
 		x.jq += "[" + index + "]"
 	} else if predicate != "" {
-		x.dot("[]")
-		x.jq = strings.Replace(x.jq, "[][]", "[]", 1) + predicate
+		if name != "*" {
+			x.dot("[]")
+		}
+		x.jq += predicate
 	}
 	return nil
 }
@@ -136,20 +139,28 @@ func (r *reading) xpath(n *node) []*block {
 			r.lose(n.get("metric_selection").line, "metric_selection", "%v", err)
 			return nil
 		}
-		b.many = true
-		b.items = ". as $root | " + x.jq + " | {root: $root, item: .}"
-		prefix = xpathPrefix{".item", ".root"}
+		b.items, b.many = x.jq, true
+		if fromRoot(n) {
+			b.items, prefix = ". as $root | "+x.jq+" | {root: $root, item: .}", xpathPrefix{".item", ".root"}
+		}
 	}
-	uses := r.xpathMembers(b, n, prefix)
+	r.xpathMembers(b, n, prefix)
 	for _, key := range []string{"timestamp", "field_selection", "tag_selection", "fields_bytes_as_hex", "fields_bytes_as_base64"} {
 		if n.has(key) {
 			r.lose(n.get(key).line, key, "there is no counterpart")
 		}
 	}
-	if !uses && b.items != "" {
-		r.plainItems(b)
-	}
 	return []*block{b}
+}
+
+// fromRoot reports whether the path of a tag or field starts at the root of the answer.
+func fromRoot(n *node) bool {
+	return slices.ContainsFunc([]string{"tags", "fields", "fields_int"}, func(key string) bool {
+		return slices.ContainsFunc(n.pairs(key), func(m member) bool {
+			x, err := parseXPath(m.value.str())
+			return err == nil && x.absolute
+		})
+	})
 }
 
 // xpathPrefix has the jq expressions that relative and absolute paths begin with.
@@ -160,24 +171,27 @@ func (p xpathPrefix) jq(x xpathExpr) string {
 	if x.absolute {
 		to = p.absolute
 	}
-	if x.jq == "." && to != "" {
+	switch {
+	case to == "":
+		return x.jq
+	case x.jq == ".":
 		return to
+	case strings.HasPrefix(x.jq, ".."):
+		return to + " | " + x.jq
 	}
 	return to + x.jq
 }
 
-// xpathMembers adds the tags and fields of a section. It reports whether a path starts at the root of the answer.
-func (r *reading) xpathMembers(b *block, n *node, prefix xpathPrefix) bool {
-	uses := false
+// xpathMembers adds the tags and fields of a section.
+func (r *reading) xpathMembers(b *block, n *node, prefix xpathPrefix) {
 	for _, m := range n.pairs("tags") {
 		x, err := parseXPath(m.value.str())
 		switch {
 		case err != nil:
 			r.lose(m.line, m.key, "the tag is left out: %v", err)
 		case x.constant:
-			b.tags = append(b.tags, tagOut{name: m.key, value: x.jq, constant: true})
+			b.tags = append(b.tags, constantTag(m.key, x.jq, m.line, m.key))
 		default:
-			uses = uses || x.absolute
 			b.tags = append(b.tags, tagOut{name: m.key, value: present(prefix.jq(x))})
 		}
 	}
@@ -188,31 +202,16 @@ func (r *reading) xpathMembers(b *block, n *node, prefix xpathPrefix) bool {
 				r.lose(m.line, m.key, "the field is left out: its XPath has no counterpart")
 				continue
 			}
-			uses = uses || x.absolute
-			kind := fieldText
+			kind, path := fieldText, prefix.jq(x)
 			switch {
-			case x.number || key == "fields_int":
+			case key == "fields_int":
+				kind, path = fieldTyped, truncated(path)
+			case x.number:
 				kind = fieldTyped
 			case r.n.is("xpath_native_types") && !x.text:
 				kind = fieldNative
 			}
-			b.fields = append(b.fields, fieldOut{name: m.key, path: prefix.jq(x), kind: kind})
-		}
-	}
-	return uses
-}
-
-// plainItems simplifies items that are wrapped in objects with the members root and item. It is used if no path starts
-// at the root.
-func (r *reading) plainItems(b *block) {
-	b.items = strings.TrimSuffix(strings.TrimPrefix(b.items, ". as $root | "), " | {root: $root, item: .}")
-	cut := func(s string) string { return jqOr(strings.Replace(s, ".item", "", 1)) }
-	for i := range b.fields {
-		b.fields[i].path = cut(b.fields[i].path)
-	}
-	for i := range b.tags {
-		if !b.tags[i].constant {
-			b.tags[i].value = present(cut(strings.TrimSuffix(strings.TrimPrefix(b.tags[i].value, "("), ` | select(. != null) | tostring) // ""`)))
+			b.fields = append(b.fields, fieldOut{name: m.key, path: path, kind: kind})
 		}
 	}
 }
