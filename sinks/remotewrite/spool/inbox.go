@@ -67,7 +67,7 @@ func guestName(m *Meta, word string) string {
 func parseGuestName(name string) (m Meta, ok bool) {
 	id, rest, _ := strings.Cut(name, ".")
 	_, rest, _ = strings.Cut(rest, ".")
-	return parseName(id + "." + rest)
+	return parseName([]byte(id + "." + rest))
 }
 
 // isHeld reports whether err says that another process owns the directory, so that this process is a guest. It sets held to the result.
