@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,6 +81,41 @@ func TestReadDir(t *testing.T) {
 	}
 	if names, err := d.ReadDir("."); strings.Join(names, " ") != "a b" || err != nil {
 		t.Errorf("got %q, %v", names, err)
+	}
+}
+
+// TestManyNames reads a directory that is larger than one reading of the system, with names of each length.
+func TestManyNames(t *testing.T) {
+	dir := t.TempDir()
+	var want []string
+	for i := range 2000 {
+		name := fmt.Sprint(i, strings.Repeat("x", i%240))
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, name)
+	}
+	slices.Sort(want)
+	names, err := durable.NewDir(dir).ReadDir(".")
+	if !slices.Equal(names, want) || err != nil {
+		t.Errorf("got %d names, %v", len(names), err)
+	}
+}
+
+func TestEachNameNowhere(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]error{"none": fs.ErrNotExist, "file": syscall.ENOTDIR} {
+		path := ""
+		err := durable.NewDir(dir).EachName(name, func([]byte) { t.Error("a name") })
+		if failed, ok := errors.AsType[*fs.PathError](err); ok {
+			path = failed.Path
+		}
+		if !errors.Is(err, want) || path != filepath.Join(dir, name) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -277,6 +277,15 @@ func (d *Disk) ReadDir(dir string) (names []string, err error) {
 	return names, err
 }
 
+// EachName calls each with the name of each file in a directory, in reverse order. It counts as the same operation as ReadDir.
+func (d *Disk) EachName(dir string, each func(name []byte)) error {
+	names, err := d.ReadDir(dir)
+	for _, name := range slices.Backward(names) {
+		each([]byte(name))
+	}
+	return err
+}
+
 // ReadFile returns the first limit bytes of a file.
 func (d *Disk) ReadFile(name string, limit int64) (data []byte, err error) {
 	err = d.do("read", name, func() error {

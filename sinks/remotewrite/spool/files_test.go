@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/durable/disktest"
@@ -136,9 +138,26 @@ func TestStrangeFiles(t *testing.T) {
 	b.want("half written", left, []string{})
 }
 
+// TestSameID checks that of records with the same ID the first by name counts, in whatever order the disk shows them.
+func TestSameID(t *testing.T) {
+	d := disktest.New(1)
+	var names []string
+	for _, shard := range []int{2, 1, 3} {
+		r := Record{Meta: Meta{ID: 7, Shard: shard, Samples: shard, Taken: time.Now().UnixMilli()}}
+		names = append(names, r.name())
+		d.Put(r.name(), r.encode())
+	}
+	b := openOn(t, d, func(o *Options) { o.Shards = 4 })
+	b.want("pending", fmt.Sprint(b.Pending().Records, b.Pending().Samples), "1 1")
+	b.want("sent", fmt.Sprint(b.nextIDs(1, OldestFirst), b.nextIDs(2, OldestFirst), b.nextIDs(3, OldestFirst)), "[7] [] []")
+	b.want("lost", b.lost, []string{"damaged 7", "damaged 7"})
+	b.want("files", d.Names(), []string{names[1], "bad/" + names[0], "bad/" + names[2]})
+}
+
 func TestGoneFile(t *testing.T) {
-	b, dir := spoiled(t, func(string, string) {})
-	os.Remove(filepath.Join(dir, b.index.shards[0][1].name()))
+	gone := ""
+	b, _ := spoiled(t, func(_, second string) { gone = second })
+	os.Remove(gone)
 	b.want("sent", b.nextIDs(0, OldestFirst), []int{1, 3})
 	b.want("lost", b.lost, []string{"damaged 2"})
 	if !strings.Contains(b.log.String(), "something else has removed it") {
@@ -212,6 +231,50 @@ func TestListNowhere(t *testing.T) {
 	}
 }
 
+// TestNames reads names of records at the limits, and others that are close to names of records.
+func TestNames(t *testing.T) {
+	for _, m := range []Meta{
+		{ID: 1},
+		{
+			ID: maxID - 1, Shard: maxPayload, Protocol: maxPayload, Taken: math.MaxInt64, Oldest: math.MinInt64, Newest: -1,
+			Samples: maxPayload, Histograms: maxPayload, Exemplars: maxPayload, Bytes: maxPayload,
+		},
+		{ID: 10, Taken: math.MinInt64 + 1, Oldest: 1234567890123456789, Newest: -10, Samples: 9, Histograms: 10, Bytes: 99},
+	} {
+		if got, ok := parseName([]byte(m.name())); got != m || !ok {
+			t.Errorf("%s is read as %+v", m.name(), got)
+		}
+		p := pack(&m)
+		if p.meta() != m || p.name() != m.name() {
+			t.Errorf("packed: %+v of %+v", p.meta(), m)
+		}
+		if r := (Record{Meta: m}); len(r.encode())+m.Bytes != m.size() {
+			t.Errorf("%s: the size is %d, and not %d", m.name(), m.size(), len(r.encode())+m.Bytes)
+		}
+	}
+	good := "0000000000000001.s0.p0.t0.o0.n0.v0.h0.e0.b0.rec"
+	for part, others := range map[string][]string{
+		"0001.": {"0000.", "001.", "00001.", "000x.", "-001.", "0001", "0001.."},
+		"s0":    {"s-0", "s-1", "s01"},
+		"t0":    {"t-0", "t-01", "t-", "t9223372036854775808", "t-9223372036854775809", "t99999999999999999999"},
+		"e0":    {"f0", "E0"},
+		"e0.b0": {"e0"},
+		"b0":    {"b", "b-1", "b00", "b+0", "b0.c0", "b0x", "b1073741825"},
+		".rec":  {"", ".recc", ".rec.tmp", "..rec"},
+		good:    {"", ".rec", "0000000000000001.rec", "0000000000000001.s.rec", "1" + good},
+	} {
+		for _, other := range others {
+			name := strings.Replace(good, part, other, 1)
+			if m, ok := parseName([]byte(name)); ok || m != (Meta{}) {
+				t.Errorf("%s is read as %+v", name, m)
+			}
+		}
+	}
+	if _, ok := parseName([]byte(good)); !ok {
+		t.Errorf("%s is no name", good)
+	}
+}
+
 func FuzzRecord(f *testing.F) {
 	r := recordOf(20)
 	r.ID, r.Bytes = 3, 20
@@ -220,7 +283,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add("1.s-1.p.rec", []byte("cton-spool 2 "))
 	f.Add("99999999999999999.s0.p0.t0.o0.n0.v0.h0.e0.b0.rec", []byte{})
 	f.Fuzz(func(t *testing.T, name string, file []byte) {
-		m, ok := parseName(name)
+		m, ok := parseName([]byte(name))
 		if !ok {
 			if m != (Meta{}) {
 				t.Errorf("%q is no name, and is read as %+v", name, m)

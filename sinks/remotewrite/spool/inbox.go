@@ -67,7 +67,7 @@ func guestName(m *Meta, word string) string {
 func parseGuestName(name string) (m Meta, ok bool) {
 	id, rest, _ := strings.Cut(name, ".")
 	_, rest, _ = strings.Cut(rest, ".")
-	return parseName(id + "." + rest)
+	return parseName([]byte(id + "." + rest))
 }
 
 // isHeld reports whether err says that another process owns the directory, so that this process is a guest. It sets held to the result.
@@ -115,12 +115,7 @@ func (q *Queue) give() (all bool) {
 			_, err := w.Write(r.encode())
 			return err
 		})
-		q.mu.Lock()
-		for i := range done.Named {
-			q.index.remove(todo[i])
-			q.guest.given = append(q.guest.given, batch[i])
-		}
-		q.mu.Unlock()
+		q.handOver(todo[:done.Named], batch)
 		if err != nil {
 			q.fails(err)
 			return false
@@ -129,6 +124,27 @@ func (q *Queue) give() (all bool) {
 		todo, batch = todo[n:], batch[n:]
 	}
 	return true
+}
+
+// handOver removes records from the index, because they are in the inbox under the names in batch. If a record was acknowledged or dropped
+// meanwhile, it removes the file.
+func (q *Queue) handOver(done []*entry, batch []given) {
+	var gone []string
+	q.mu.Lock()
+	for i, e := range done {
+		if e.gone {
+			gone = append(gone, batch[i].name)
+			continue
+		}
+		q.index.remove(e)
+		q.guest.given = append(q.guest.given, batch[i])
+	}
+	q.mu.Unlock()
+	for _, name := range gone {
+		if err := q.guest.inbox.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			q.fails(err)
+		}
+	}
 }
 
 // AwaitTurn waits until this process owns the queue, until the owner has delivered all records of this process, or until ctx ends. It

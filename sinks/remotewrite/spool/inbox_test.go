@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/collectington/collectington/agent/durable"
+	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
 // openShared returns a queue in dir for a receiver.
@@ -204,4 +206,28 @@ func TestGuestsNowhere(t *testing.T) {
 	if !a.AwaitTurn(t.Context()) || sent(t, a, 1) != "a1" {
 		t.Error("not sent")
 	}
+}
+
+// TestGivenWhileSent checks a record that is acknowledged while it is written to the inbox. It was taken before another process owned the
+// directory. It must not be sent again, and the records behind it must all be in the inbox.
+func TestGivenWhileSent(t *testing.T) {
+	d, inbox := disktest.New(1), disktest.New(1)
+	d.Fail = failing("lock", syscall.EIO)
+	b := startOn(t, d, nil)
+	b.Put(b.recordIn(0), b.recordIn(0), b.recordIn(0))
+	r, _ := b.Next(t.Context(), 0, OldestFirst)
+	d.Fail = failing("lock", &durable.HeldError{})
+	b.guest.inbox, b.tryAgain = inbox, time.Time{}
+	inbox.Fail = func(op disktest.Op) error {
+		if op.Kind == "rename" {
+			b.Ack(r.ID)
+		}
+		return nil
+	}
+	b.want("durable", b.Put(b.recordIn(0)), true)
+	b.want("given", b.Given(), 3)
+	b.want("in memory", b.index.records, 0)
+	b.want("pending", b.Pending().Records, 3)
+	b.want("files", len(recordFiles(inbox)), 3)
+	b.want("lost", b.lost, []string{})
 }

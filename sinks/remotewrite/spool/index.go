@@ -34,7 +34,7 @@ func (m *Meta) inMemory() int64 { return int64(m.Bytes) + overhead }
 
 // index holds what the queue knows about its records without reading their files.
 type index struct {
-	shards  [][]*entry // the records of each shard, in the order of their IDs
+	shards  []line
 	records int
 	samples int64
 	disk    int64 // size of the saved records in bytes
@@ -48,27 +48,42 @@ type index struct {
 	unread int // number of records whose files could not be read
 }
 
-func newIndex(shards int) index { return index{shards: make([][]*entry, max(1, shards))} }
+func newIndex(shards int) index { return index{shards: make([]line, max(1, shards))} }
 
-func (x *index) shard(n int) *[]*entry { return &x.shards[n%len(x.shards)] }
+func (x *index) shard(n int) *line { return &x.shards[n%len(x.shards)] }
+
+// inherit sets the records of earlier processes. The index must be empty. now is the time in Unix milliseconds.
+func (x *index) inherit(earlier *listing, now int64) {
+	sizes := make([]int, len(x.shards))
+	for shard, n := range earlier.shards {
+		sizes[shard%len(sizes)] += n
+	}
+	for i, n := range sizes {
+		x.shards[i].backlog = make([]packed, 0, n)
+	}
+	for _, f := range earlier.records {
+		f.put = min(f.put, now)
+		m := f.meta()
+		x.records++
+		x.samples += int64(m.Samples + m.Histograms)
+		x.disk += m.onDisk()
+		line := x.shard(m.Shard)
+		line.backlog = append(line.backlog, *f.packed)
+		x.lastInherited = m.ID
+	}
+	x.inherited = x.records
+}
 
 // add adds a record after all others of its shard.
 func (x *index) add(e *entry) {
 	line := x.shard(e.Shard)
-	*line = append(*line, e)
+	line.back = append(line.back, e)
 	x.count(e, 1)
 }
 
 // remove removes a record.
 func (x *index) remove(e *entry) {
-	line := x.shard(e.Shard)
-	i, _ := slices.BinarySearchFunc(*line, e.ID, byID)
-	if i == 0 {
-		(*line)[0] = nil
-		*line = (*line)[1:]
-	} else {
-		*line = slices.Delete(*line, i, i+1)
-	}
+	x.shard(e.Shard).remove(e)
 	e.gone = true
 	x.count(e, -1)
 	if e.ID <= x.lastInherited && e.again.IsZero() {
@@ -95,7 +110,7 @@ func (x *index) passOver(e *entry, until time.Time) {
 
 // nextRead returns when to read a file of the shard again that could not be read, or zero if there is none.
 func (x *index) nextRead(shard int) (first time.Time) {
-	for _, e := range *x.shard(shard) {
+	for e := range x.shard(shard).unpacked() {
 		if !e.out && !e.again.IsZero() && (first.IsZero() || e.again.Before(first)) {
 			first = e.again
 		}
@@ -122,29 +137,27 @@ func (x *index) saved(e *entry) {
 
 // find returns the record with the ID, or nil.
 func (x *index) find(id uint64) *entry {
-	for _, line := range x.shards {
-		if i, ok := slices.BinarySearchFunc(line, id, byID); ok {
-			return line[i]
+	for i := range x.shards {
+		if part, at := x.shards[i].find(id); part != nil {
+			return (*part)[at]
 		}
 	}
 	return nil
 }
 
-func byID(e *entry, id uint64) int { return cmp.Compare(e.ID, id) }
-
 // next returns the record that Queue.Next is to return, or nil. With OldestFirst, the records of earlier processes in all shards
 // come first.
 func (x *index) next(shard int, order Order, now time.Time) *entry {
-	line := *x.shard(shard)
+	line := x.shard(shard)
 	if order == NewestFirst {
-		for _, e := range slices.Backward(line) {
+		for e := range line.backward() {
 			if !e.out && !e.again.After(now) {
 				return e
 			}
 		}
 		return nil
 	}
-	for _, e := range line {
+	for e := range line.forward() {
 		switch {
 		case e.out || e.again.After(now):
 		case x.inherited > 0 && e.ID > x.lastInherited:
@@ -157,8 +170,8 @@ func (x *index) next(shard int, order Order, now time.Time) *entry {
 }
 
 // waiting returns the oldest record of a shard that Next has not returned, or nil.
-func waiting(line []*entry) *entry {
-	for _, e := range line {
+func waiting(l *line) *entry {
+	for e := range l.forward() {
 		if !e.out {
 			return e
 		}
@@ -169,8 +182,8 @@ func waiting(line []*entry) *entry {
 // oldest returns the oldest record on disk that Next has not returned, or nil. All records on disk are older than the records in
 // memory.
 func (x *index) oldest() (first *entry) {
-	for _, line := range x.shards {
-		if e := waiting(line); e != nil && e.saved && (first == nil || e.ID < first.ID) {
+	for i := range x.shards {
+		if e := waiting(&x.shards[i]); e != nil && e.saved && (first == nil || e.ID < first.ID) {
 			first = e
 		}
 	}
@@ -179,8 +192,8 @@ func (x *index) oldest() (first *entry) {
 
 // unsaved returns the records that are only in memory, oldest first.
 func (x *index) unsaved() (all []*entry) {
-	for _, line := range x.shards {
-		for _, e := range slices.Backward(line) {
+	for i := range x.shards {
+		for _, e := range slices.Backward(x.shards[i].back) { // the others are saved
 			if e.saved {
 				break
 			}
@@ -193,8 +206,12 @@ func (x *index) unsaved() (all []*entry) {
 
 // expired returns the records that were put before a time (Unix milliseconds) and that Next has not returned.
 func (x *index) expired(before int64) (all []*entry) {
-	for _, line := range x.shards {
-		for _, e := range line {
+	for i := range x.shards {
+		line := &x.shards[i]
+		if put, ok := line.first(); !ok || put >= before {
+			continue // without unpacking a record
+		}
+		for e := range line.forward() {
 			if e.put >= before {
 				break
 			}
@@ -210,10 +227,16 @@ func (x *index) expired(before int64) (all []*entry) {
 // it is negative, the times of records of earlier processes stay unchanged: the jump may have corrected a clock that was ahead, so
 // that these records seemed too old.
 func (x *index) move(by int64) {
-	for _, line := range x.shards {
-		for _, e := range line {
+	for i := range x.shards {
+		line := &x.shards[i]
+		for e := range line.unpacked() {
 			if by > 0 || e.ID > x.lastInherited {
 				e.put += by
+			}
+		}
+		if by > 0 {
+			for i := range line.backlog {
+				line.backlog[i].put += by
 			}
 		}
 	}
@@ -221,9 +244,9 @@ func (x *index) move(by int64) {
 
 func (x *index) pending() Pending {
 	p := Pending{Records: x.records, Samples: x.samples, Bytes: x.disk + x.memory}
-	for _, line := range x.shards {
-		if len(line) > 0 {
-			if t := time.UnixMilli(line[0].put); p.Oldest.IsZero() || t.Before(p.Oldest) {
+	for i := range x.shards {
+		if put, ok := x.shards[i].first(); ok {
+			if t := time.UnixMilli(put); p.Oldest.IsZero() || t.Before(p.Oldest) {
 				p.Oldest = t
 			}
 		}

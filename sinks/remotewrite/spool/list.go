@@ -48,7 +48,7 @@ func list(fsys durable.FS) (all []Listed, err error) {
 		return nil, err
 	}
 	for _, name := range records(names) {
-		m, ok := parseName(name)
+		m, ok := parseName([]byte(name))
 		if later := laterVersion(fsys, name); later != nil {
 			m.ID = idOf(name)
 			all = append(all, Listed{m, name, Later, later})
@@ -57,7 +57,7 @@ func list(fsys durable.FS) (all []Listed, err error) {
 		}
 	}
 	for _, name := range records(aside) {
-		if m, ok := parseName(name); ok {
+		if m, ok := parseName([]byte(name)); ok {
 			file := path.Join(badDir, name)
 			data, err := fsys.ReadFile(file, int64(m.size())+1)
 			if err == nil {

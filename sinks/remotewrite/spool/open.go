@@ -104,7 +104,7 @@ func (q *Queue) load() error {
 	if err := lock(q.fsys); err != nil {
 		return err
 	}
-	names, err := q.fsys.ReadDir(".")
+	there, err := readNames(q.fsys)
 	var bad []string
 	if err == nil {
 		if bad, err = q.fsys.ReadDir(badDir); errors.Is(err, fs.ErrNotExist) {
@@ -121,31 +121,21 @@ func (q *Queue) load() error {
 			q.bad = append(q.bad, file)
 		}
 	}
-	for _, name := range names {
-		if strings.HasSuffix(name, durable.TempName(suffix)) {
-			q.remove(name) // the file is incomplete: Put has not returned
-		}
-	}
-	names = records(names)
-	found := make([]Meta, 0, len(names))
-	for _, name := range names {
-		m, ok := parseName(name)
-		switch {
-		case !ok:
+	q.remove(there.incomplete...) // Put has not returned
+	for _, name := range there.strange {
+		if m, ok := parseName([]byte(name)); !ok {
 			last = max(last, q.strange(name, errors.New("does not have the name of a record")))
-		case len(found) > 0 && m.ID == found[len(found)-1].ID:
-			if q.strange(m.name(), errors.New("has the number of another record")) == 0 {
-				q.options.Dropped(Damaged, m)
-			}
-		default:
-			found = append(found, m)
+		} else if q.strange(name, errors.New("has the number of another record")) == 0 {
+			q.options.Dropped(Damaged, m)
 		}
 	}
-	if n := len(found); n > 0 {
-		last = max(last, found[n-1].ID)
+	if n := len(there.records); n > 0 {
+		last = max(last, there.records[n-1].id)
 	}
-	found = append(found, q.takeIn(q.inboxNames(), &last)...)
-	q.inherit(found, last)
+	for _, m := range q.takeIn(q.inboxNames(), &last) {
+		there.add(&m)
+	}
+	q.inherit(&there, last)
 	return nil
 }
 
@@ -165,18 +155,14 @@ func (q *Queue) strange(name string, why error) (id uint64) {
 	return idOf(name)
 }
 
-// inherit puts the records of earlier processes, sorted by ID, into the index, before the records that were put since the start.
-// last is the largest ID of other files.
-func (q *Queue) inherit(found []Meta, last uint64) {
+// inherit puts the records of earlier processes into the index, before the records that were put since the start. last is the largest ID
+// of other files.
+func (q *Queue) inherit(earlier *listing, last uint64) {
 	q.mu.Lock()
 	now := q.now().UnixMilli()
 	since := q.index.unsaved()
 	q.index = newIndex(q.options.Shards)
-	for _, m := range found {
-		q.index.add(&entry{Meta: m, put: min(m.Taken, now), saved: true, file: true})
-		q.index.lastInherited = m.ID
-	}
-	q.index.inherited = q.index.records
+	q.index.inherit(earlier, now)
 	q.lastID = max(last, q.index.lastInherited)
 	p := q.index.pending()
 	for _, e := range since {

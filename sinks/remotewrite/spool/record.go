@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/collectington/collectington/agent/durable"
@@ -107,13 +107,17 @@ func versionOf(file []byte) int {
 // maxName is the size of a buffer that is large enough for most names of files, and for most first lines of files.
 const maxName = 160
 
-// appendLabel appends all fields of m except the ID, each as a letter and a number.
-func (m *Meta) appendLabel(text []byte) []byte {
-	fields := [...]int64{
+// fields returns the numbers of the label, in the order of letters.
+func (m *Meta) fields() [len(letters)]int64 {
+	return [...]int64{
 		int64(m.Shard), int64(m.Protocol), m.Taken, m.Oldest, m.Newest,
 		int64(m.Samples), int64(m.Histograms), int64(m.Exemplars), int64(m.Bytes),
 	}
-	for i, n := range fields {
+}
+
+// appendLabel appends all fields of m except the ID, each as a letter and a number.
+func (m *Meta) appendLabel(text []byte) []byte {
+	for i, n := range m.fields() {
 		if i > 0 {
 			text = append(text, '.')
 		}
@@ -134,26 +138,63 @@ func (m *Meta) appendName(text []byte) []byte {
 }
 
 // parseName parses the name of a file. It reports whether name is a valid record name, which means that m.name returns it.
-func parseName(name string) (m Meta, ok bool) {
-	first, rest, _ := strings.Cut(name, ".")
-	m.ID, _ = strconv.ParseUint(first, 10, 64) // the comparison at the end detects errors
+func parseName(name []byte) (m Meta, ok bool) {
+	label, ok := bytes.CutSuffix(name, []byte(suffix))
+	if !ok || len(label) <= len(zeros) || label[len(zeros)] != '.' {
+		return Meta{}, false
+	}
+	for _, c := range label[:len(zeros)] {
+		if c < '0' || c > '9' {
+			return Meta{}, false
+		}
+		m.ID = m.ID*10 + uint64(c-'0')
+	}
+	label = label[len(zeros):]
 	var fields [len(letters)]int64
 	for i := range fields {
-		first, rest, _ = strings.Cut(rest, ".")
-		fields[i], _ = strconv.ParseInt(strings.TrimPrefix(first, letters[i:i+1]), 10, 64)
+		if len(label) < 2 || label[0] != '.' || label[1] != letters[i] {
+			return Meta{}, false
+		}
+		var size int
+		if fields[i], size = parseNumber(label[2:]); size == 0 {
+			return Meta{}, false
+		}
+		label = label[2+size:]
 	}
-	for _, i := range []int{0, 1, 5, 6, 7, 8} { // all fields except the times
+	for _, i := range [...]int{0, 1, 5, 6, 7, 8} { // all fields except the times
 		if fields[i] < 0 || fields[i] > maxPayload {
 			return Meta{}, false
 		}
 	}
+	if len(label) > 0 || m.ID == 0 {
+		return Meta{}, false
+	}
 	m.Shard, m.Protocol = int(fields[0]), int(fields[1])
 	m.Taken, m.Oldest, m.Newest = fields[2], fields[3], fields[4]
 	m.Samples, m.Histograms, m.Exemplars, m.Bytes = int(fields[5]), int(fields[6]), int(fields[7]), int(fields[8])
-	if m.ID == 0 || m.ID >= maxID || string(m.appendName(make([]byte, 0, maxName))) != name {
-		return Meta{}, false
-	}
 	return m, true
+}
+
+// parseNumber parses the number at the beginning of text. size is the length of the number, or 0 if there is none, or none as
+// strconv.AppendInt writes it.
+func parseNumber(text []byte) (n int64, size int) {
+	sign, limit := int64(1), uint64(math.MaxInt64)
+	if len(text) > 0 && text[0] == '-' {
+		sign, limit, size = -1, limit+1, 1
+	}
+	first, sum := size, uint64(0)
+	for size < len(text) && text[size] >= '0' && text[size] <= '9' {
+		digit := uint64(text[size] - '0')
+		if sum > (limit-digit)/10 {
+			return 0, 0
+		}
+		sum = sum*10 + digit
+		size++
+	}
+	if size == first || text[first] == '0' && (size > first+1 || sign < 0) {
+		return 0, 0
+	}
+	return sign * int64(sum), size
 }
 
 // header returns the first line of the record's file.
@@ -167,7 +208,23 @@ func (m *Meta) appendHeader(text []byte) []byte {
 
 // size returns the length of the record's file, in bytes.
 func (m *Meta) size() int {
-	return len(m.appendHeader(make([]byte, 0, maxName))) + m.Bytes + crc32.Size
+	size := len(magic) + numberSize(version) + len(" ")
+	for _, n := range m.fields() {
+		size += len("s") + numberSize(n) + len(".") // or the end of the line in place of the dot
+	}
+	return size + m.Bytes + crc32.Size
+}
+
+// numberSize returns the length of a number as strconv.AppendInt writes it.
+func numberSize(n int64) int {
+	size, rest := 1, uint64(n)
+	if n < 0 {
+		size, rest = 2, -rest
+	}
+	for limit := uint64(10); rest >= limit; limit *= 10 { // ends before limit overflows, since rest is at most 1<<63
+		size++
+	}
+	return size
 }
 
 // encode returns the content of the record's file.

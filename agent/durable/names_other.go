@@ -1,0 +1,27 @@
+//go:build !linux
+
+package durable
+
+import (
+	"errors"
+	"io"
+	"os"
+)
+
+// eachName calls each with the name of each regular file in an open directory.
+func eachName(dir *os.File, each func(name []byte)) error {
+	for {
+		entries, err := dir.ReadDir(1024)
+		for _, e := range entries {
+			if e.Type().IsRegular() {
+				each([]byte(e.Name()))
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
