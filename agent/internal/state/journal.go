@@ -108,6 +108,7 @@ func (f *File) flush() {
 			f.mu.Unlock()
 			break
 		}
+		f.began = time.Now()
 		f.mu.Unlock()
 		err := f.writeAll(batch)
 		f.settle(batch, err)
@@ -132,6 +133,7 @@ func (f *File) flush() {
 func (f *File) settle(batch []*Write, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.began = time.Time{}
 	if err != nil {
 		f.status.Failed++
 		f.status.Error = fmt.Sprintf("write the journal of the state file %s: %v", f.path, cause(err))
@@ -197,7 +199,7 @@ func (f *File) callWaiting(all bool) {
 	}
 }
 
-// Flush starts to write all waiting records and waits until they are written, or until one try has failed.
+// Flush starts to write all waiting records and waits until they are written, or until one try has failed. WaitUntil limits the time.
 func (f *File) Flush() {
 	f.mu.Lock()
 	if len(f.waiting) == 0 || f.closed {
@@ -219,7 +221,7 @@ func (f *File) Flush() {
 		case <-last.done:
 			return
 		case <-time.After(10 * time.Millisecond):
-			if f.Status().Failed > failed {
+			if f.Status().Failed > failed || f.isStuck() {
 				return
 			}
 		}
