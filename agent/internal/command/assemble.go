@@ -65,6 +65,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	closeState = func() {}
 	if file != nil {
 		closeState = func() { file.Close() }
+		run.ForgetServers(file)
 	}
 	options := run.Options{Log: b.log, State: file, Clock: b.clock}
 	others := selfmetrics.Others{Shard: plan.Shard}

@@ -195,8 +195,8 @@ type LoginMemory struct {
 	File     func() *state.File              // returns nil if there is no state file, or if it is not open
 	Saved    func() map[string]state.Section // reads a state file that is not open; nil = there is no state file
 
-	ofServers map[string][]byte // records of single servers, by name, as read by the first call of At; a record that At has used is removed
-	isServer  bool              // the memory is for one server; no lock is needed, since another process can log in there too
+	ofServers map[string]state.Record // records of single servers, by name, as read by the first call of At; a record that At has used is removed
+	isServer  bool                    // the memory is for one server; no lock is needed, since another process can log in there too
 }
 
 // At implements httpclient.TokenMemory. The records of all servers are read once.
@@ -212,12 +212,36 @@ func (m *LoginMemory) At(server string) httpclient.TokenMemory {
 		m.ofServers = state.NewestOf(m.Saved(), m.name()+"/")
 	}
 	at := &LoginMemory{Login: m.Login + "/" + server, Settings: m.Settings, File: m.File, Saved: m.Saved, isServer: true, loaded: true}
-	if data, same := bytes.CutPrefix(m.ofServers[at.name()], at.mark()); same {
+	record := m.ofServers[at.name()]
+	if data, same := bytes.CutPrefix(record.Data, at.mark()); same {
 		at.data = data
+	}
+	if file := m.File(); file != nil && len(at.data) > 0 && time.Since(record.Saved) > serverRenewed {
+		file.AppendLazily(at.name(), record.Data)
 	}
 	delete(m.ofServers, at.name())
 	return at
 }
+
+// A token of a login at one of several servers is written again if it is used after serverRenewed, and forgotten after serverKept without a
+// write. Otherwise the state file would for ever keep the tokens of servers that have left a list while no process was running.
+const (
+	serverRenewed = 30 * 24 * time.Hour
+	serverKept    = 90 * 24 * time.Hour
+)
+
+// ForgetServers removes the tokens of servers that no process has used for a long time from a state file that was just opened. It leaves
+// the tokens of logins that have one server: such a token can be a refresh token, which only a user can replace.
+func ForgetServers(file *state.File) {
+	for name, record := range file.NewestRead(loginPrefix) {
+		if isServer := strings.Contains(name, "://"); isServer && time.Since(record.Saved) > serverKept && !isForgotten(record.Data) {
+			file.AppendLazily(name, []byte("\n"))
+		}
+	}
+}
+
+// isForgotten reports whether the record of a login has only the mark.
+func isForgotten(record []byte) bool { return bytes.IndexByte(record, '\n') == len(record)-1 }
 
 // storeTimeout is how long Store waits for the disk.
 const storeTimeout = 5 * time.Second
@@ -379,8 +403,8 @@ func Outdate(file *state.File, may func() bool, of shard.Shard) (had []string, e
 func FoldSaved(name string, records [][]byte) ([]byte, error) {
 	if !IsJob(name) {
 		last := records[len(records)-1]
-		if strings.HasPrefix(name, loginPrefix) && bytes.IndexByte(last, '\n') == len(last)-1 {
-			return nil, nil // only the mark: the token was forgotten
+		if strings.HasPrefix(name, loginPrefix) && isForgotten(last) {
+			return nil, nil
 		}
 		if strings.HasPrefix(name, ownPrefix) && len(last) == 0 {
 			return nil, nil // cton run has begun other counters
