@@ -186,6 +186,7 @@ var (
 // if the file does not become usable before ctx ends. Nothing is written after the end of the term.
 func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Plan, t *lease.Term) error {
 	var had []string
+	when := state.Condition{May: t.Begin, TakeBack: t.TakeBack}
 	for file != nil {
 		err := file.Reread()
 		var last string
@@ -193,10 +194,10 @@ func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Pl
 			last, err = run.LoadTerm(file, s.lease.Server.Name)
 		}
 		if err == nil && last != t.Follows {
-			had, err = run.Outdate(file, t.Begin, plan.Shard)
+			had, err = run.Outdate(file, when, plan.Shard)
 		}
 		if err == nil {
-			err = awaitRecord(ctx, file, run.StoreTerm(file, t.Begin, s.lease.Server.Name, t.Number))
+			err = awaitRecord(ctx, file, run.StoreTerm(file, when, s.lease.Server.Name, t.Number))
 		}
 		if err == nil {
 			break

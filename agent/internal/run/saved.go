@@ -348,10 +348,9 @@ func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	return shard.Parse(string(records[len(records)-1]), "")
 }
 
-// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. It calls may just before it writes. If
-// may returns false, nothing is written.
-func StoreTerm(file *state.File, may func() bool, lease, term string) *state.Write {
-	return file.AppendIf(may, leasePrefix+lease, []byte(term))
+// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. It writes on a condition.
+func StoreTerm(file *state.File, when state.Condition, lease, term string) *state.Write {
+	return file.AppendIf(when, leasePrefix+lease, []byte(term))
 }
 
 // StoreTrial writes a record without a meaning, to see whether the state file can be written.
@@ -367,9 +366,8 @@ func LoadTerm(file *state.File, lease string) (string, error) {
 }
 
 // Outdate marks the saved state of all jobs of a shard as continued elsewhere, also of jobs that the configuration does not have now: when
-// they run here again, they start without state. It returns the names of the jobs that had state. It calls may just before it writes. If
-// may returns false, nothing is written.
-func Outdate(file *state.File, may func() bool, of shard.Shard) (had []string, err error) {
+// they run here again, they start without state. It returns the names of the jobs that had state. It writes on a condition.
+func Outdate(file *state.File, when state.Condition, of shard.Shard) (had []string, err error) {
 	names, err := file.Names()
 	if err != nil {
 		return nil, err
@@ -393,7 +391,7 @@ func Outdate(file *state.File, may func() bool, of shard.Shard) (had []string, e
 		if err != nil {
 			continue // no process can use this state
 		}
-		file.AppendIf(may, job, here)
+		file.AppendIf(when, job, here)
 		had = append(had, job)
 	}
 	return had, nil

@@ -491,11 +491,11 @@ func TestOutdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	outdated := func(may bool, of shard.Shard) (had, marked []string) {
-		had, err := Outdate(file, func() bool { return may }, of)
+		had, err := Outdate(file, state.Condition{May: func() bool { return may }}, of)
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-StoreTerm(file, func() bool { return may }, "lease", "uid/1").Done()
+		<-StoreTerm(file, state.Condition{May: func() bool { return may }}, "lease", "uid/1").Done()
 		if err := file.Reread(); err != nil {
 			t.Fatal(err)
 		}
