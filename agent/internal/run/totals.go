@@ -136,7 +136,7 @@ func (t *totals) start(families []metric.Family, now time.Time) (begun []metric.
 		var known []metric.Series
 		for k := range families[i].Series {
 			s := &families[i].Series[k]
-			labels := labelsOf(s.Labels)
+			labels := s.Labels.Map()
 			if one, ok := t.before[labels[JobLabel]][key(families[i].Desc.Name, labels)]; ok {
 				s.Start = min(one.Start, now.UnixMilli()-1)
 				known = append(known, *s)
@@ -160,7 +160,7 @@ func (t *totals) records(families []metric.Family, now time.Time) (records map[s
 			continue
 		}
 		for k := range f.Series {
-			labels := labelsOf(f.Series[k].Labels)
+			labels := f.Series[k].Labels.Map()
 			if job := labels[JobLabel]; job != "" {
 				one, series := &total{f.Desc.Name, labels, f.Series[k].Value, f.Series[k].Start, now.Unix()}, key(f.Desc.Name, labels)
 				if before, ok := t.before[job][series]; ok && before.Value == one.Value {
@@ -185,15 +185,6 @@ func (t *totals) records(families []metric.Family, now time.Time) (records map[s
 		records[job], _ = json.Marshal(list) // cannot fail: no value is NaN or infinite
 	}
 	return records, dropped
-}
-
-// labelsOf returns the labels of a series as a map.
-func labelsOf(set *metric.LabelSet) map[string]string {
-	labels := map[string]string{}
-	for l := range set.All() {
-		labels[l.Name] = l.Value
-	}
-	return labels
 }
 
 // keepTotals writes the own counters in families to the state file. It reports whether they are on disk: a counter that was delivered

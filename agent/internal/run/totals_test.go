@@ -115,7 +115,7 @@ func mostTotals(t *testing.T) {
 		families := []metric.Family{{Desc: requests}, {Desc: runs, Series: []metric.Series{{Labels: runs.LabelSet([]string{"a"}), Value: 1}}}}
 		for _, n := range rand.Perm(2000) {
 			labels := requests.LabelSet([]string{"a", strconv.Itoa(n)})
-			before, known := own.before["a"][key(requests.Name, labelsOf(labels))]
+			before, known := own.before["a"][key(requests.Name, labels.Map())]
 			if asked := n >= first && n < last; asked || known {
 				s := metric.Series{Labels: labels, Value: before.Value}
 				if asked {
