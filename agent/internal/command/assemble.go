@@ -31,6 +31,7 @@ type assembly struct {
 	*App
 	observe  func(httpclient.Exchange)                 // is called with each HTTP exchange of a job
 	fetcher  func(sources.Fetcher) sources.Fetcher     // wraps each job's fetcher
+	stage    *stage                                    // wraps the fetchers of targets in place of the field fetcher; nil = the latter does
 	show     func(section, line string)                // is called with what sources show of their work
 	answer   http.RoundTripper                         // if not nil, responds to all requests in place of the network
 	tap      func(http.RoundTripper) http.RoundTripper // wraps the transport of the jobs' requests, see httpclient.Host.Tap
