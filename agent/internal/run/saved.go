@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,6 +149,7 @@ const (
 	loginPrefix = "\x00logins/"
 	shardPrefix = "\x00shards/"
 	leasePrefix = "\x00leases/"
+	jobsPrefix  = "\x00lease-jobs/" // the shard whose jobs run under a lease
 	trialName   = "\x00trial"
 	ownPrefix   = "\x00own/"
 )
@@ -348,8 +350,10 @@ func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	return shard.Parse(string(records[len(records)-1]), "")
 }
 
-// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. It writes on a condition.
-func StoreTerm(file *state.File, when state.Condition, lease, term string) *state.Write {
+// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. They are the jobs of a shard, or all jobs.
+// It writes on a condition.
+func StoreTerm(file *state.File, when state.Condition, lease, term string, of shard.Shard) *state.Write {
+	file.AppendIf(when, jobsPrefix+lease, []byte(of.String()))
 	return file.AppendIf(when, leasePrefix+lease, []byte(term))
 }
 
@@ -363,6 +367,24 @@ func LoadTerm(file *state.File, lease string) (string, error) {
 		return "", err
 	}
 	return string(records[len(records)-1]), nil
+}
+
+// OtherLeases returns the names of other leases under which jobs of the same shard have used a state file since the last term of this lease.
+// Two leases must not share a state file: each would take the jobs of the other for its own, whose state it marks as old (see Outdate). It
+// returns nothing after state.File.Loaded.
+func OtherLeases(file *state.File, lease string, of shard.Shard) (others []string) {
+	terms, shards := file.NewestRead(leasePrefix), file.NewestRead(jobsPrefix)
+	own := terms[leasePrefix+lease].Saved
+	for name, term := range terms {
+		other := strings.TrimPrefix(name, leasePrefix)
+		theirs, known := shards[jobsPrefix+other]
+		apart := of.Count > 0 && (!known || len(theirs.Data) > 0 && string(theirs.Data) != of.String())
+		if other != lease && term.Saved.After(own) && !apart {
+			others = append(others, other)
+		}
+	}
+	slices.Sort(others)
+	return others
 }
 
 // Outdate marks the saved state of all jobs of a shard as continued elsewhere, also of jobs that the configuration does not have now: when
