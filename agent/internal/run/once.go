@@ -164,11 +164,13 @@ func (o *once) end() Outcome {
 	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // other jobs run in another process
 	o.Agent.mu.Unlock()
 	deadline := time.Now().Add(o.drain)
-	o.waitForDisk(time.Now())
-	o.own.deliver(true)
-	if !o.gaveUp.Load() {
-		o.waitForDisk(deadline)
+	disk := deadline
+	if o.gaveUp.Load() { // a job has waited for the disk for as long as that
+		disk = time.Now()
 	}
+	o.waitForDisk(disk.Add(-time.Until(disk) / 2)) // the sinks still need time for the own metrics
+	o.own.deliver(true)
+	o.waitForDisk(disk)
 	for _, s := range o.sinks {
 		s.drain = max(time.Until(deadline), 0)
 	}

@@ -477,11 +477,16 @@ func TestOtherLeases(t *testing.T) {
 			of     shard.Shard
 			others []string
 		}{
-			{"a-0", first, nil}, {"a-1", second, nil}, {"a-0", first, nil}, // a lease for each shard
-			{"b-0", first, []string{"a-0"}}, {"a-1", second, nil},
+			{"a-0", first, nil},
+			{"a-1", second, nil},
+			{"a-0", first, nil}, // a lease for each shard
+			{"b-0", first, []string{"a-0"}},
+			{"a-1", second, nil},
 			{"b-0", first, nil}, // a-0 is not used any more
-			{"all", none, []string{"a-0", "a-1", "b-0"}}, {"all", none, nil},
-			{"a-0", first, []string{"all", "b-0"}}, {"all", none, []string{"a-0"}},
+			{"all", none, []string{"a-0", "a-1", "b-0"}},
+			{"all", none, nil},
+			{"a-0", first, []string{"all", "b-0"}},
+			{"all", none, []string{"a-0"}},
 		} {
 			time.Sleep(time.Minute)
 			if err := file.Reread(); err != nil {
