@@ -130,24 +130,12 @@ func mostTotals(t *testing.T) {
 		if saved, err = file.Latest(ownPrefix + "a"); err != nil {
 			t.Fatal(err)
 		}
-		var kept []total
-		if err := json.Unmarshal(saved[len(saved)-1], &kept); err != nil {
-			t.Fatal(err)
-		}
-		for _, one := range kept {
-			if n, err := strconv.Atoi(one.Labels[hostLabel]); err == nil {
-				hosts = append(hosts, n)
-			} else if one.Metric != runs.Name {
-				t.Errorf("kept: %v", one)
-			}
-		}
-		slices.Sort(hosts)
-		return hosts, len(kept)
+		return hostsOf(t, saved[len(saved)-1])
 	}
 	process(0, 800)
 	time.Sleep(time.Minute)
 	hosts, counters := process(700, 1000)
-	if counters != maxTotals || hosts[len(hosts)-300] != 700 {
+	if counters != maxTotals || len(hosts) != maxTotals-1 || hosts[len(hosts)-300] != 700 {
 		t.Errorf("%d counters and these hosts are kept, want %d, and the last 300 hosts: %v", counters, maxTotals, hosts)
 	}
 	time.Sleep(time.Minute)
@@ -160,6 +148,22 @@ func mostTotals(t *testing.T) {
 			t.Errorf("dropped=%d is logged %d times:\n%s", dropped, n, log.String())
 		}
 	}
+}
+
+// hostsOf returns the numbers of the hosts in a record of counters, sorted, and the number of all its counters.
+func hostsOf(t *testing.T, record []byte) (hosts []int, counters int) {
+	t.Helper()
+	var kept []total
+	if err := json.Unmarshal(record, &kept); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range kept {
+		if n, err := strconv.Atoi(one.Labels[hostLabel]); err == nil {
+			hosts = append(hosts, n)
+		}
+	}
+	slices.Sort(hosts)
+	return hosts, len(kept)
 }
 
 // TestTotalsAfterRun checks that a single run does not continue counters from before a cton run, which has delivered the same series from
