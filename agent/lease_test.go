@@ -31,6 +31,7 @@ type pair struct {
 	*cluster
 	kube    *leasetest.API
 	account string // directory of the service account
+	lease   string // name of the lease of agents that are started
 }
 
 // leader is an agent of a pair.
@@ -42,7 +43,7 @@ type leader struct {
 
 // newPair returns a pair without agents. The API server answers only requests with the current token of the service account.
 func newPair(t *testing.T, jobs []string, shared bool) *pair {
-	p := &pair{cluster: newCluster(t, jobs), kube: leasetest.New("token-1"), account: t.TempDir()}
+	p := &pair{cluster: newCluster(t, jobs), kube: leasetest.New("token-1"), account: t.TempDir(), lease: "cton"}
 	p.shared = shared
 	certificates := httptest.NewUnstartedServer(nil) // only for its certificate, which is valid for example.com
 	certificates.StartTLS()
@@ -77,6 +78,7 @@ func (p *pair) lead(host string) *leader {
 		p.write(host+".yaml", strings.Replace(string(text), "state_file: state", "state_file: state-"+host, 1))
 		file = filepath.Join(p.dir, host+".yaml")
 	}
+	lease := p.lease
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &leader{pod: pod{c: p.cluster, end: cancel, done: make(chan struct{}), logs: &lockedText{}}}
 	var mu sync.Mutex
@@ -103,7 +105,7 @@ func (p *pair) lead(host string) *leader {
 	}
 	go func() {
 		defer close(l.done)
-		if code := app.Main(ctx, []string{"run", "-c", file, "--lease", "cton"}); code != 0 {
+		if code := app.Main(ctx, []string{"run", "-c", file, "--lease", lease}); code != 0 {
 			p.Errorf("%s: exit code %d:\n%s", host, code, l.logs)
 		}
 	}()
@@ -180,6 +182,32 @@ func TestLease(t *testing.T) {
 		if rate := p.storage.Value(t, time.Now(), `count(count by (instance, job) ({job=~"job-.*"}))`); rate != 5 {
 			t.Errorf("%v pairs of instance and job, want one for each job", rate)
 		}
+	})
+}
+
+// TestTwoLeases checks that an agent says that another lease uses its state file: the second one at its first term, and the first one at its
+// next term.
+func TestTwoLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, namesOf(1), true)
+		first := p.lead("cton-0")
+		time.Sleep(time.Minute)
+		p.lease = "other"
+		second := p.lead("cton-1")
+		time.Sleep(time.Minute)
+		const said = `level=ERROR msg="jobs of another lease use this state file too, so that totals can start from zero: give each lease its own state_file, unless the other one is not used any more" lease=`
+		if log := second.logs.String(); strings.Count(log, said+"other others=cton\n") != 1 || strings.Contains(first.logs.String(), said) {
+			t.Errorf("the log of the second:\n%s\nof the first:\n%s", log, first.logs)
+		}
+		first.stop()
+		p.lease = "cton"
+		first = p.lead("cton-0")
+		time.Sleep(time.Minute)
+		if log := first.logs.String(); strings.Count(log, said+"cton others=other\n") != 1 {
+			t.Errorf("the log of the first:\n%s", log)
+		}
+		first.stop()
+		second.stop()
 	})
 }
 

@@ -258,7 +258,7 @@ func (f Formula) Compute(values any, vault *setting.SecretStore, now time.Time) 
 	keep := func(result string, of ...string) string {
 		for _, text := range of {
 			if result != "" && vault.Scrub(text) != text {
-				vault.Remember(result)
+				vault.RememberResult(result)
 				break
 			}
 		}

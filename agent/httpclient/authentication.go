@@ -87,8 +87,16 @@ func (h *Host) SameServers(set *Settings) (*Client, error) {
 // Server returns the server of a request that the host's [Authenticator] signs: its origin, or its unix socket. Equal servers have equal
 // texts.
 func (h *Host) Server(u *url.URL) string {
-	if h.signs != nil && h.signs.socket != "" {
-		return SocketScheme + h.signs.socket
+	if h.signs == nil {
+		return originOf(u)
+	}
+	return serverOf(h.signs.socket, u)
+}
+
+// serverOf returns a unix socket, or the origin of a URL if the socket is "".
+func serverOf(socket string, u *url.URL) string {
+	if socket != "" {
+		return SocketScheme + socket
 	}
 	return originOf(u)
 }

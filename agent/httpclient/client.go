@@ -16,6 +16,7 @@ import (
 type Client struct {
 	http   *http.Client
 	auth   *authTransport // nil = requests are not signed, or by digest_auth
+	socket string         // see Host.socket
 	redact redactor
 }
 
@@ -43,6 +44,7 @@ func (h *Host) Client(s *Settings) (*Client, error) {
 			CheckRedirect: redirectPolicy{redact}.check,
 		},
 		auth:   auth,
+		socket: h.socket,
 		redact: redact,
 	}, nil
 }
@@ -102,6 +104,10 @@ func (c *Client) RefuseChanges() {
 func (c *Client) ReturnRedirects() {
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 }
+
+// Server returns the server of requests to a URL: its origin, or the client's unix socket. Equal servers have equal texts, however the URL
+// writes the scheme, the host and the port.
+func (c *Client) Server(u *url.URL) string { return serverOf(c.socket, u) }
 
 // Leave ends the session that the client's auth has at the server of a URL, and forgets its token. It does nothing if auth has no session
 // for each server. Other clients of the same auth get a new session with their next request to the server.

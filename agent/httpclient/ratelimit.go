@@ -54,6 +54,14 @@ func (h *Host) AlsoAt(job string, server *url.URL) *Host {
 	return h
 }
 
+// NoLongerAt removes the rate limit that AlsoAt has set for a server. If the job gets the server back soon, its earlier requests still
+// count.
+func (h *Host) NoLongerAt(job string, server *url.URL) {
+	if h.Shared != nil {
+		h.Shared.throttle.removeLimit(job, originOf(server))
+	}
+}
+
 // originLimit holds the rate limits of one origin, and when requests were sent to it.
 type originLimit struct {
 	byJob map[string]RateLimit

@@ -59,11 +59,12 @@ func otherOrigin(from, to *url.URL) string {
 	return ""
 }
 
-// originOf returns a URL's origin (RFC 6454 section 6.2).
+// originOf returns a URL's origin (RFC 6454 section 6.2), normalized as in RFC 3986: the scheme and the host in lower case (section
+// 6.2.2.1), and with the default port of the scheme if the URL has none (section 6.2.3).
 func originOf(u *url.URL) string {
-	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port(u)
+	return strings.ToLower(u.Scheme) + "://" + strings.ToLower(u.Hostname()) + ":" + port(u)
 }
 
 func port(u *url.URL) string {
-	return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)])
 }

@@ -253,6 +253,16 @@ func (t *throttle) addLimit(job, origin string, r *RateLimit) {
 	t.put(job, origin, r)
 }
 
+// removeLimit removes a job's limit for an origin.
+func (t *throttle) removeLimit(job, origin string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.limits[origin]; l != nil {
+		delete(l.byJob, job)
+		t.forgetUnused()
+	}
+}
+
 // put stores a job's limit for an origin, unless it is nil. The caller holds mu.
 func (t *throttle) put(job, origin string, r *RateLimit) {
 	if r == nil {

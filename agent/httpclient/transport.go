@@ -108,6 +108,22 @@ func checkProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp 
 	return fmt.Errorf("the proxy %s refuses the connection with %s: %s", proxy.Host, statusText(resp.StatusCode), do)
 }
 
+// observerKey is the context key of an observer.
+type observerKey struct{}
+
+// WithObserver returns a context for requests whose exchanges go to the function observe, in place of Host.Observe.
+func WithObserver(ctx context.Context, observe func(Exchange)) context.Context {
+	return context.WithValue(ctx, observerKey{}, observe)
+}
+
+// observerOf returns the observer of requests with a context.
+func observerOf(ctx context.Context, h *Host) func(Exchange) {
+	if observe, ok := ctx.Value(observerKey{}).(func(Exchange)); ok {
+		return observe
+	}
+	return h.Observe
+}
+
 // exchangeTransport sets the User-Agent, decompresses gzip and calls Host.Observe. It may change the request, which is a copy.
 type exchangeTransport struct {
 	next   http.RoundTripper
@@ -122,7 +138,7 @@ func (e *exchangeTransport) RoundTrip(req *http.Request) (*http.Response, error)
 	if req.Header.Get("Accept-Encoding") == "" && req.Method != http.MethodHead {
 		req.Header.Set("Accept-Encoding", "gzip")
 	}
-	o := &observation{observe: e.host.Observe, redact: e.redact, ctx: req.Context(), begin: time.Now()}
+	o := &observation{observe: observerOf(req.Context(), e.host), redact: e.redact, ctx: req.Context(), begin: time.Now()}
 	if o.observe != nil {
 		o.exchange = Exchange{
 			Method: req.Method,

@@ -107,6 +107,18 @@ func (s *LabelSet) Append(dst []Label) []Label {
 	return dst
 }
 
+// Map returns the labels as a map, nil for the empty set.
+func (s *LabelSet) Map() map[string]string {
+	var labels map[string]string
+	for l := range s.All() {
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[l.Name] = l.Value
+	}
+	return labels
+}
+
 // Get returns the value of the label called name, or "" if the set does not have the label.
 func (s *LabelSet) Get(name string) string {
 	for l := range s.All() {

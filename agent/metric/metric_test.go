@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -30,6 +31,18 @@ func TestLabelSet(t *testing.T) {
 	}
 	if got := (&Desc{}).LabelSet(nil); len(got.Append(nil)) != 0 || got.String() != "" {
 		t.Errorf("a series without labels has %v", got)
+	}
+}
+
+// TestLabelSetMap checks that a set as a map has its labels, and that the empty set has none.
+func TestLabelSetMap(t *testing.T) {
+	set := NewLabelSet(Labels{{"a", "1"}, {"b", "x=y"}})
+	if got, want := set.Map(), map[string]string{"a": "1", "b": "x=y"}; !maps.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var none *LabelSet
+	if got := none.Map(); got != nil {
+		t.Errorf("the empty set is %q, want nil", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // minSecret is the minimum length of a secret that is removed from texts. If shorter ones were removed, ordinary words and numbers
@@ -15,42 +16,62 @@ const minSecret = 4
 // minCut is the minimum length of the beginning or end of a secret that is removed if the whole secret is not in the text.
 const minCut = 8
 
-// maxKnown is the maximum number of values in each generation of known.
-const maxKnown = 512
+// Bounds of a generation of values. See generations.
+const (
+	maxKnown  = 512              // number of values up to which a generation stays young, however old it is
+	maxRecent = 8192             // the same for values that are younger than recent
+	recent    = 10 * time.Minute // how long a value is known at least after it was used, as long as there are no more than maxRecent others
+)
 
 // blank replaces a secret.
 const blank = "<secret>"
 
-// known holds the values to remove. It consists of two generations, which limits its size, since tokens may change every few
-// minutes. When the young generation is full, it becomes the old one, and the old one is forgotten. A value that is used again is
-// put into the young generation.
+// known holds the values to remove: secrets, and results that were computed from secrets. A job can compute thousands of results, such as
+// a signature for each request. These must not make it forget the secrets.
 type known struct {
-	mu         sync.RWMutex
+	mu               sync.RWMutex
+	secrets, results generations
+}
+
+// generations are two generations of values, which limits their number, since tokens may change every few minutes. When the young generation
+// is full, it becomes the old one, and the old one is forgotten. A value that is used again is put into the young generation.
+type generations struct {
 	young, old generation
+	began      time.Time // when the young generation began
+}
+
+// remember adds a value. most is the maximum number of values in a generation.
+func (k *known) remember(value string, in *generations, most int) {
+	k.mu.RLock()
+	known := in.young.values[value]
+	k.mu.RUnlock()
+	if known {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	in.add(value, most)
+}
+
+func (g *generations) add(value string, most int) {
+	n := len(g.young.values)
+	if g.young.values == nil || n >= most || n >= maxKnown && time.Since(g.began) >= recent {
+		g.old, g.young, g.began = g.young, generation{map[string]bool{}, newIndex()}, time.Now()
+	}
+	if g.young.values[value] {
+		return
+	}
+	if len(g.young.values) == maxKnown {
+		g.young.index.grow()
+	}
+	g.young.values[value] = true
+	g.young.index.add(value)
 }
 
 // generation is a set of values with an index, which finds the forms of the values in a text.
 type generation struct {
 	values map[string]bool
 	index  index
-}
-
-func (k *known) has(value string) bool {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	return k.young.values[value]
-}
-
-func (k *known) add(value string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.young.values == nil || len(k.young.values) >= maxKnown {
-		k.old, k.young = k.young, generation{map[string]bool{}, newIndex()}
-	}
-	if !k.young.values[value] {
-		k.young.values[value] = true
-		k.young.index.add(value)
-	}
 }
 
 // A long text is searched in pieces, to limit the memory that is needed. The pieces overlap by more than the length of a token, so
@@ -64,7 +85,7 @@ const (
 func (k *known) scrub(text string) string {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	if len(k.young.values)+len(k.old.values) == 0 {
+	if len(k.secrets.young.values)+len(k.results.young.values) == 0 {
 		return text
 	}
 	var found []span
@@ -95,7 +116,7 @@ func (k *known) scrub(text string) string {
 func (k *known) find(text string) []span {
 	var found []span
 	for v, level := newView(text), 0; v != nil && level <= maxNested; v, level = v.decoded(), level+1 {
-		for _, g := range []*generation{&k.young, &k.old} {
+		for _, g := range []*generation{&k.secrets.young, &k.secrets.old, &k.results.young, &k.results.old} {
 			if g.values != nil {
 				found = append(found, g.index.find(v, text)...)
 			}
@@ -116,13 +137,34 @@ type index struct {
 	filter []bool            // true for the hashes of the first 4 bytes of all keys
 }
 
-const filterBits = 14
+// Sizes of the filter. It should be much larger than the number of keys: there are some for each value.
+const (
+	filterBits = 14 // for up to maxKnown values
+	moreBits   = 18 // for more values
+)
 
 func newIndex() index {
 	return index{map[uint64][]form{}, map[uint64][]form{}, map[uint32][]form{}, make([]bool, 1<<filterBits)}
 }
 
-func hash(four uint32) uint32 { return four * 2654435761 >> (32 - filterBits) }
+// hash returns the place of a key in the filter.
+func (x *index) hash(four uint32) uint32 {
+	if len(x.filter) == 1<<filterBits {
+		return four * 2654435761 >> (32 - filterBits)
+	}
+	return four * 2654435761 >> (32 - moreBits)
+}
+
+// grow makes the filter larger.
+func (x *index) grow() {
+	x.filter = make([]bool, 1<<moreBits)
+	for four := range x.four {
+		x.filter[x.hash(four)] = true
+	}
+	for eight := range x.ends {
+		x.filter[x.hash(uint32(eight))] = true // the first four bytes
+	}
+}
 
 func (x *index) add(value string) {
 	var seen []string
@@ -135,14 +177,14 @@ func (x *index) add(value string) {
 		seen = append(seen, text)
 		four := binary.LittleEndian.Uint32([]byte(text))
 		x.four[four] = append(x.four[four], f)
-		x.filter[hash(four)] = true
+		x.filter[x.hash(four)] = true
 		if len(text) < minCut {
 			continue
 		}
 		begin, end := []byte(text[:minCut]), []byte(text[len(text)-minCut:])
 		x.begins[binary.LittleEndian.Uint64(begin)] = append(x.begins[binary.LittleEndian.Uint64(begin)], f)
 		x.ends[binary.LittleEndian.Uint64(end)] = append(x.ends[binary.LittleEndian.Uint64(end)], f)
-		x.filter[hash(binary.LittleEndian.Uint32(end))] = true
+		x.filter[x.hash(binary.LittleEndian.Uint32(end))] = true
 	}
 }
 
@@ -166,7 +208,7 @@ func (x *index) find(v *view, text string) []span {
 	b := v.folded
 	for i := 0; i+minSecret <= len(b); i++ {
 		four := binary.LittleEndian.Uint32(b[i:])
-		if !x.filter[hash(four)] {
+		if !x.filter[x.hash(four)] {
 			continue
 		}
 		x.short(v, i, four, add)

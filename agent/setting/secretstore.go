@@ -206,12 +206,20 @@ func (s *SecretStore) Keys(path string) ([]string, error) {
 // Remember makes Scrub remove a value that the store has not read itself, such as the token of a login. Scrub also finds the value
 // when it is encoded: with percent-encoding, with escapes of JSON or HTML, in hexadecimal, or in base64, even inside other base64.
 // It also finds the beginning of a value: eight or more characters, or four or more before an ellipsis.
+//
+// A value is known for at least ten minutes, unless more than 8,192 others are used meanwhile, and 512 values are known without a limit of
+// time. So call Remember at each use of a value.
 func (s *SecretStore) Remember(value string) {
-	if s == nil || len(value) < minSecret {
-		return
+	if s != nil && len(value) >= minSecret {
+		s.known.remember(value, &s.known.secrets, maxRecent)
 	}
-	if !s.known.has(value) {
-		s.known.add(value)
+}
+
+// RememberResult is like Remember, for a value that was computed from secrets and is used only now, such as the signature of a request. The
+// last 512 results are known.
+func (s *SecretStore) RememberResult(value string) {
+	if s != nil && len(value) >= minSecret {
+		s.known.remember(value, &s.known.results, maxKnown)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func write(t *testing.T, path, content string) {
@@ -201,20 +203,53 @@ func TestNilSecretStore(t *testing.T) {
 	}
 }
 
-// TestSecretStoreIsBounded checks that many short-lived tokens do not fill the memory, and do not displace a secret that is in use.
+// TestSecretStoreIsBounded checks that short-lived tokens do not fill the memory, and do not displace a secret that is in use, whether they
+// come slowly or quickly.
 func TestSecretStoreIsBounded(t *testing.T) {
-	var v SecretStore
-	for i := range 3 * maxKnown {
-		v.Remember(fmt.Sprintf("token-%d", i))
-		v.Remember("in-daily-use")
+	for _, c := range []struct {
+		tokens, most int
+		pause        time.Duration
+	}{{4 * maxKnown, 2 * maxKnown, 2 * time.Second}, {3 * maxRecent, 2 * maxRecent, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			var v SecretStore
+			for i := range c.tokens {
+				time.Sleep(c.pause)
+				v.Remember(fmt.Sprintf("token-%d", i))
+				v.Remember("in-daily-use")
+			}
+			if n := len(v.known.secrets.young.values) + len(v.known.secrets.old.values); n > c.most {
+				t.Errorf("%d values are remembered, want at most %d", n, c.most)
+			}
+			newest := fmt.Sprintf("token-%d", c.tokens-1)
+			if got := v.Scrub("in-daily-use " + newest); got != "<secret> <secret>" {
+				t.Errorf("got %q", got)
+			}
+		})
 	}
-	if n := len(v.known.young.values) + len(v.known.old.values); n > 2*maxKnown {
-		t.Errorf("%d values are remembered", n)
-	}
-	newest := fmt.Sprintf("token-%d", 3*maxKnown-1)
-	if got := v.Scrub("in-daily-use " + newest); got != "<secret> <secret>" {
-		t.Errorf("got %q", got)
-	}
+}
+
+// TestSecretStoreRemembersWhatIsInUse checks that a secret is still removed from a message ten minutes after its use, although a job with
+// many targets has used thousands of others since, and the jobs have computed thousands of results.
+func TestSecretStoreRemembersWhatIsInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var v SecretStore
+		v.Remember("token of the first target")
+		for i := range 5000 {
+			v.Remember(fmt.Sprintf("token-%d", i))
+		}
+		for i := range 3 * maxRecent {
+			v.RememberResult(fmt.Sprintf("signature-%d", i))
+		}
+		time.Sleep(recent - time.Second)
+		v.Remember("one more")
+		text := fmt.Sprintf("token of the first target, token-4999, signature-%d", 3*maxRecent-1)
+		if got := v.Scrub(text); got != "<secret>, <secret>, <secret>" {
+			t.Errorf("got %q", got)
+		}
+		if n := len(v.known.results.young.values) + len(v.known.results.old.values); n > 2*maxKnown {
+			t.Errorf("%d results are remembered", n)
+		}
+	})
 }
 
 func TestSecretStoreIsSafeForConcurrentUse(t *testing.T) {

@@ -21,25 +21,20 @@ const leaveTimeout = 5 * time.Second
 
 var errLeave = errors.New("no answer within " + leaveTimeout.String())
 
-// Leave ends the sessions at the servers that are in gone and not in stay. It returns at once and does that in the background, since a
+// Leave ends the sessions at the servers that are in gone and not in stay. All clients have the same settings. It returns at once and does that in the background, since a
 // server that is no target any more often does not answer. It logs errors.
 func Leave(log *slog.Logger, gone, stay []Server) {
 	if len(gone) == 0 {
 		return
 	}
-	type key struct {
-		client       *httpclient.Client
-		scheme, host string
-	}
-	keyOf := func(s Server) key { return key{s.Client, s.URL.Scheme, s.URL.Host} }
-	known := map[key]bool{}
+	known := map[string]bool{}
 	for _, s := range stay {
-		known[keyOf(s)] = true
+		known[s.Client.Server(s.URL)] = true
 	}
 	var left []Server
 	for _, s := range gone {
-		if k := keyOf(s); !known[k] {
-			known[k] = true
+		if server := s.Client.Server(s.URL); !known[server] {
+			known[server] = true
 			left = append(left, s)
 		}
 	}

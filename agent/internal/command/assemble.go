@@ -31,6 +31,7 @@ type assembly struct {
 	*App
 	observe  func(httpclient.Exchange)                 // is called with each HTTP exchange of a job
 	fetcher  func(sources.Fetcher) sources.Fetcher     // wraps each job's fetcher
+	stage    *stage                                    // wraps the fetchers of targets in place of the field fetcher; nil = the latter does
 	show     func(section, line string)                // is called with what sources show of their work
 	answer   http.RoundTripper                         // if not nil, responds to all requests in place of the network
 	tap      func(http.RoundTripper) http.RoundTripper // wraps the transport of the jobs' requests, see httpclient.Host.Tap
@@ -65,6 +66,7 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	closeState = func() {}
 	if file != nil {
 		closeState = func() { file.Close() }
+		run.ForgetServers(file)
 	}
 	options := run.Options{Log: b.log, State: file, Clock: b.clock}
 	others := selfmetrics.Others{Shard: plan.Shard}

@@ -45,6 +45,13 @@ func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, e
 		return j.SourceConfig.New(env)
 	}
 	over := func(fetch sources.Fetcher) (sources.Source, error) {
+		if a, ok := fetch.(*actor); ok {
+			with := env
+			with.Fetch, with.Show = a, a.show
+			var err error
+			a.source, err = j.SourceConfig.New(with)
+			return a, err
+		}
 		if b.fetcher != nil {
 			fetch = b.fetcher(fetch)
 		}
@@ -61,7 +68,10 @@ func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, e
 			return nil, err
 		}
 		workers := targets.MaxWorkers
-		if b.fetcher != nil {
+		switch {
+		case b.stage != nil:
+			all = stagedTargets{all, b.stage}
+		case b.fetcher != nil:
 			workers = 1 // one target at a time, so that their output is not mixed
 		}
 		return targets.New(all, workers, env.Log, over)
@@ -84,6 +94,9 @@ func (b *assembly) versioned(j *config.Job, source sources.Source) string {
 	}
 	if t, ok := source.(*targets.Source); ok {
 		source = t.First()
+	}
+	if a, ok := source.(*actor); ok {
+		source = a.source
 	}
 	if b.versions == nil {
 		b.versions = map[string]string{}

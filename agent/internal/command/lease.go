@@ -185,18 +185,20 @@ var (
 // totals are old: receivers would see the totals decrease, and count them twice. So the jobs start from zero. The function returns an error
 // if the file does not become usable before ctx ends. Nothing is written after the end of the term.
 func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Plan, t *lease.Term) error {
-	var had []string
+	var had, others []string
+	when := state.Condition{May: t.Begin, TakeBack: t.TakeBack}
 	for file != nil {
 		err := file.Reread()
 		var last string
 		if err == nil {
 			last, err = run.LoadTerm(file, s.lease.Server.Name)
 		}
+		others = run.OtherLeases(file, s.lease.Server.Name, plan.Shard)
 		if err == nil && last != t.Follows {
-			had, err = run.Outdate(file, t.Begin, plan.Shard)
+			had, err = run.Outdate(file, when, plan.Shard)
 		}
 		if err == nil {
-			err = awaitRecord(ctx, file, run.StoreTerm(file, t.Begin, s.lease.Server.Name, t.Number))
+			err = awaitRecord(ctx, file, run.StoreTerm(file, when, s.lease.Server.Name, t.Number, plan.Shard))
 		}
 		if err == nil {
 			break
@@ -209,6 +211,10 @@ func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Pl
 	}
 	if !t.Begin() {
 		return errTermOver
+	}
+	if len(others) > 0 {
+		s.log.Error("jobs of another lease use this state file too, so that totals can start from zero: give each lease its own state_file, unless the other one is not used any more",
+			"lease", s.lease.Server.Name, "others", named(others))
 	}
 	if len(had) > 0 {
 		s.log.Warn("another process has run the jobs since this state file was written: totals start from zero; they continue if all processes have one state file",

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 type onceCmd struct {
 	shardFlag
 	Jobs     []string      `arg:"" optional:"" name:"job" help:"The jobs to run; default all."`
-	Deadline time.Duration `default:"60s" help:"How long delivery may take, including retries."`
+	Deadline time.Duration `default:"60s" help:"How long delivery may take, including retries and writing the state file."`
 }
 
 // Run runs each job once and delivers.
@@ -82,6 +83,8 @@ func verdict(out run.Outcome) error {
 	switch {
 	case len(out.Busy) > 0:
 		return &exitError{exitDelivery, fmt.Errorf("not run: %s", strings.Join(out.Busy, "; "))}
+	case len(out.Unsaved) > 0:
+		return &exitError{exitDelivery, fmt.Errorf("not on disk by the deadline: the state of %s: %s", strings.Join(out.Unsaved, ", "), cmp.Or(out.File.Error, "the disk is slow"))}
 	case len(failed) > 0 && len(failed) == len(out.Jobs):
 		return &exitError{exitFetch, fmt.Errorf("not measured: %s", strings.Join(failed, ", "))}
 	case len(out.Undelivered) > 0:

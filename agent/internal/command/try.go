@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -50,8 +51,11 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 		return errors.New("-H, --data and --auth can be used only with a URL: for a job, set them in the configuration")
 	}
 	now := time.Now()
-	t := &try{App: a, whole: c.Document, only: c.Expression}
+	t := &try{App: a, out: a.Out, whole: c.Document, only: c.Expression}
 	b := &assembly{App: a, observe: t.exchange, show: t.show, fetcher: t.wrap}
+	if c.Save == "" && c.Replay == "" { // what is saved and replayed depends on the order of the requests
+		b.stage = &stage{try: t}
+	}
 	if t.only != "" {
 		b.observe, b.show = nil, nil
 	}
@@ -78,7 +82,7 @@ func (c *tryCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if c.Replay == "" {
 		saved = a.savedState(plan, c.Job)
 	}
-	t.plan = plan
+	t.plan, t.stage = plan, b.stage
 	err = t.run(ctx, job, saved, now)
 	a.logout(ctx)
 	if c.Save == "" {
@@ -112,6 +116,8 @@ func namesOfJobs(plan *config.Plan) []string {
 // try shows one run of a job.
 type try struct {
 	*App
+	out   io.Writer
+	stage *stage           // nil = one target is asked at a time, and what is shown of it is written at once
 	mu    sync.Mutex       // guards the output of concurrent requests
 	whole bool             // show the whole document
 	only  string           // expression; if it is not "", only its results are shown
@@ -141,10 +147,12 @@ func (t *try) run(ctx context.Context, job *run.Worker, saved *run.Saved, now ti
 	var readings metric.Readings
 	result, err := job.Tick(ctx, tick, run.Steps{Collected: func(r metric.Readings) {
 		readings = r
+		t.stage.end()
 		t.readings(r)
 		t.section("ledger before")
-		job.Ledger.Dump(scrubber{t.Out, t.vault})
+		job.Ledger.Dump(scrubber{t.out, t.vault})
 	}})
+	t.stage.end()
 	if err != nil {
 		t.problems(run.Unmeasured(readings))
 		t.section("error")
@@ -152,9 +160,9 @@ func (t *try) run(ctx context.Context, job *run.Worker, saved *run.Saved, now ti
 		return &exitError{code: exitFetch}
 	}
 	t.section("ledger after")
-	job.Ledger.Dump(scrubber{t.Out, t.vault})
+	job.Ledger.Dump(scrubber{t.out, t.vault})
 	t.section("metrics")
-	if err := metric.WriteText(scrubber{t.Out, t.vault}, result.Families); err != nil {
+	if err := metric.WriteText(scrubber{t.out, t.vault}, result.Families); err != nil {
 		return err
 	}
 	t.problems(run.Problems(result))
@@ -177,10 +185,10 @@ func (t *try) window(w *schedule.Windows, tick sources.Tick, read time.Time, ski
 	}
 }
 
-func (t *try) section(name string) { fmt.Fprintf(t.Out, "== %s\n", name) }
+func (t *try) section(name string) { fmt.Fprintf(t.out, "== %s\n", name) }
 
 func (t *try) line(format string, args ...any) {
-	fmt.Fprintln(t.Out, t.vault.Scrub(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(t.out, t.vault.Scrub(fmt.Sprintf(format, args...)))
 }
 
 // exchange shows a request and its response.
@@ -248,6 +256,7 @@ func (t *try) document(doc *sources.Document) {
 // expression runs the job and shows the results of the expression for each document of the run.
 func (t *try) expression(ctx context.Context, job *run.Worker, tick sources.Tick) error {
 	_, err := job.Tick(ctx, tick, run.Steps{})
+	t.stage.end()
 	if len(t.docs) == 0 {
 		if err == nil {
 			err = errors.New("-e works only on jobs that fetch a document, such as with http, exec, file or sql")

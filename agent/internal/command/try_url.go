@@ -28,7 +28,7 @@ func (c *tryCmd) runURL(ctx context.Context, a *App, g *globals) error {
 		return err
 	}
 	defer i.close()
-	t := &try{App: a, whole: c.Document}
+	t := &try{App: a, out: a.Out, whole: c.Document}
 	if c.Expression == "" {
 		i.observe = t.exchange
 	}

@@ -134,7 +134,7 @@ func (l *loader) path(path string) error {
 	found := false
 	for _, e := range entries {
 		name := e.Name()
-		if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" || strings.HasPrefix(name, ".") {
+		if !isYAML(name) || strings.HasPrefix(name, ".") {
 			continue
 		}
 		file := filepath.Join(path, name)
@@ -227,7 +227,7 @@ func (l *loader) include(f *File, path string) error {
 		switch {
 		case err != nil:
 			bad("%v", err)
-		case len(found) == 0:
+		case len(found) == 0 && !isEmptyDropIn(full):
 			l.idle = append(l.idle, at("matches no file"))
 		}
 		for _, file := range found {
@@ -259,6 +259,32 @@ func included(pattern, full string) ([]string, error) {
 		return nil, fmt.Errorf("there is no folder %s", folder)
 	}
 	return nil, nil
+}
+
+// isEmptyDropIn reports whether a pattern that matches no file is one of a folder for files that come later, and not mistyped: the folder
+// exists, has nothing that a slightly different pattern would match, and the pattern can match a YAML file.
+func isEmptyDropIn(pattern string) bool {
+	folder, deep := filepath.Dir(pattern), false
+	for strings.ContainsAny(folder, `*?[`) {
+		folder, deep = filepath.Dir(folder), true
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		hidden := strings.HasPrefix(e.Name(), ".")
+		if !hidden && (isYAML(e.Name()) || deep && isDir(filepath.Join(folder, e.Name()))) {
+			return false
+		}
+	}
+	return isYAML(pattern) || strings.ContainsAny(filepath.Ext(pattern), `*?[`) || filepath.Ext(pattern) == ""
+}
+
+// isYAML reports whether the name of a file is one of a YAML file.
+func isYAML(name string) bool {
+	ext := filepath.Ext(name)
+	return ext == ".yaml" || ext == ".yml"
 }
 
 // merge merges the files into one File.

@@ -64,7 +64,7 @@ func (l *loader) unread(dir string) (all []Warning) {
 
 // isUnread reports whether a file looks like a configuration and is not read.
 func (l *loader) isUnread(path string) bool {
-	if ext := filepath.Ext(path); ext != ".yaml" && ext != ".yml" || !l.isRegular(path) {
+	if !isYAML(path) || !l.isRegular(path) {
 		return false
 	}
 	if real, err := filepath.EvalSymlinks(path); err != nil || l.seen[absolute(real)] {

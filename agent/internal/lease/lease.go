@@ -160,7 +160,7 @@ type Term struct {
 	mu      sync.Mutex
 	renewed time.Duration // when the last renewal that succeeded was sent, as elapsed time
 	lost    string        // why the term has ended; "" = it was not renewed in time
-	begun   bool          // jobs have run in this term
+	begun   int           // how many times jobs may have begun to run in this term, see Begin
 }
 
 // Context returns a context that ends when the jobs must stop at once.
@@ -187,15 +187,22 @@ func (t *Term) Begin() bool {
 	if t.lost != "" {
 		return false
 	}
-	t.begun = true
+	t.begun++
 	return true
+}
+
+// TakeBack takes back one call of Begin that has returned true: nothing has happened in the term that another process could find.
+func (t *Term) TakeBack() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begun--
 }
 
 // last returns the last term in which jobs have run, as far as this term knows.
 func (t *Term) last() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.begun {
+	if t.begun > 0 {
 		return t.Number
 	}
 	return t.Follows
@@ -424,7 +431,9 @@ func (l *Lease) take(ctx context.Context) error {
 	t := &Term{Number: r.term(), Follows: l.follows, clock: l.Clock, renewed: now.Elapsed}
 	if l.term != nil && l.term.Number == t.Number { // this process had lost the lease, but no other process has run the jobs
 		t.Follows = l.term.last()
-		t.begun = t.Follows == t.Number
+		if t.Follows == t.Number {
+			t.begun = 1
+		}
 	}
 	t.ctx, t.end = context.WithCancel(context.Background())
 	l.term, l.standing = t, ""

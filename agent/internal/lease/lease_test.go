@@ -52,6 +52,7 @@ type process struct {
 	back  atomic.Int64 // how long a response takes in addition
 	lag   atomic.Int64 // how long a job continues after it should stop
 	blind atomic.Bool  // the process cannot read its state
+	full  atomic.Bool  // the process that cannot read its state has tried to write to it
 	stop  func()       // stops the process in an orderly way, and waits for it
 	kill  func()       // ends the process at once
 
@@ -132,6 +133,9 @@ func (p *process) loses() {
 // work runs the jobs of a term until the term ends, and then for the time in the field lag.
 func (p *process) work(running, killed context.Context, t *Term, working *atomic.Bool) {
 	if p.blind.Load() {
+		if p.full.Load() && t.Begin() {
+			t.TakeBack()
+		}
 		select {
 		case <-t.Context().Done():
 		case <-running.Done():
@@ -621,35 +625,40 @@ func history(t *testing.T, seed uint64) {
 // TestGivenBack checks that a process which cannot run the jobs gives the lease back. The process that takes it follows the previous term,
 // since no job has run in between. The first process competes again when it can run the jobs.
 func TestGivenBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, a, b := newPair(t)
-		time.Sleep(5 * time.Second)
-		b.blind.Store(true)
-		a.stop()
-		time.Sleep(10 * time.Second)
-		if status := b.Status(); !status.Active || status.Away != "" {
-			t.Errorf("b: %+v", status)
-		}
-		a = c.start("a", 0)
-		c.until("a", 10*time.Second)
-		time.Sleep(pauseOK)
-		if want := (Status{Name: "cton", Holder: "a", Away: "it cannot read its state"}); b.Status() != want {
-			t.Errorf("b: %+v, want %+v", b.Status(), want)
-		}
-		a.kill()
-		time.Sleep(time.Minute)
-		if c.now() != "" || b.Status().Active {
-			t.Errorf("%q is active, b: %+v", c.now(), b.Status())
-		}
-		b.blind.Store(false)
-		b.Resume()
-		c.until("b", 5*time.Second)
-		b.stop()
-		c.end()
-		if got, want := fmt.Sprint(a.terms, b.terms), "[[uid-1/2 uid-1/1]] [[uid-1/2 uid-1/1] [uid-1/3 uid-1/2]]"; got != want {
-			t.Errorf("the terms are %s, want %s", got, want)
-		}
-	})
+	for _, full := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) { givenBack(t, full) })
+	}
+}
+
+func givenBack(t *testing.T, full bool) {
+	c, a, b := newPair(t)
+	time.Sleep(5 * time.Second)
+	b.full.Store(full)
+	b.blind.Store(true)
+	a.stop()
+	time.Sleep(10 * time.Second)
+	if status := b.Status(); !status.Active || status.Away != "" {
+		t.Errorf("b: %+v", status)
+	}
+	a = c.start("a", 0)
+	c.until("a", 10*time.Second)
+	time.Sleep(pauseOK)
+	if want := (Status{Name: "cton", Holder: "a", Away: "it cannot read its state"}); b.Status() != want {
+		t.Errorf("b: %+v, want %+v", b.Status(), want)
+	}
+	a.kill()
+	time.Sleep(time.Minute)
+	if c.now() != "" || b.Status().Active {
+		t.Errorf("%q is active, b: %+v", c.now(), b.Status())
+	}
+	b.blind.Store(false)
+	b.Resume()
+	c.until("b", 5*time.Second)
+	b.stop()
+	c.end()
+	if got, want := fmt.Sprint(a.terms, b.terms), "[[uid-1/2 uid-1/1]] [[uid-1/2 uid-1/1] [uid-1/3 uid-1/2]]"; got != want {
+		t.Errorf("full: %t: the terms are %s, want %s", full, got, want)
+	}
 }
 
 // TestGivenBackUsed checks that a term in which jobs have run counts, even if this process has lost the lease, has it again, and then

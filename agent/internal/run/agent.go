@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/collectington/collectington/agent/clock"
@@ -26,6 +27,10 @@ type Agent struct {
 	state  *state.File         // nil if no state is kept
 	lease  func() lease.Status // nil if there is no lease
 	single bool                // Once was called
+
+	// atMost is how long a tick waits for its state to be on disk, 0 = as long as it takes. gaveUp is set if one has waited in vain.
+	atMost time.Duration
+	gaveUp atomic.Bool
 
 	leaving sync.WaitGroup // waits for leave
 	drained chan struct{}  // closed when all sinks have stopped at the end
@@ -397,7 +402,7 @@ func (a *Agent) saveFinal(jobs []*job) {
 
 // hasDelivered reports whether the sinks of a job have taken everything. Samples that wait on disk count as taken.
 func (a *Agent) hasDelivered(j *job) bool {
-	return !slices.ContainsFunc(a.sinks, func(s *sink) bool {
+	return !j.withheld && !slices.ContainsFunc(a.sinks, func(s *sink) bool {
 		return j.GoesTo(s.Name) && (s.hasLost() || s.Stats.Dropped()[sinks.Shutdown] > 0)
 	})
 }

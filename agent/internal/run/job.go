@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type job struct {
 	loaded   bool      // the state file was read for the job, which then may run
 	restored *Saved    // the state of an earlier process, until its last batch was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
+	withheld bool      // the batch of the last tick was not delivered, since its state was not on disk in time
 	savedAt  time.Time // when a record of the state was last given to the state file
 
 	held    Held            // nil = the job may run until it is stopped
@@ -301,12 +303,22 @@ func (j *job) commit(*ledger.Result) error {
 	j.release()
 	held := time.NewTicker(time.Second)
 	defer held.Stop()
+	var late <-chan time.Time
+	if j.agent.atMost > 0 {
+		late = time.After(j.agent.atMost)
+	}
 	for {
 		select {
+		case <-late:
+			j.withheld = true
+			j.agent.gaveUp.Store(true)
+			why := cmp.Or(j.agent.state.Status().Error, "the disk of the state file does not answer")
+			return fmt.Errorf("not delivered: the state of the run is not on disk after %s (--deadline): %s", j.agent.atMost, why)
 		case <-written:
 			j.report.recovered(stateFile)
 			return nil
 		case <-j.life.Done():
+			j.withheld = true
 			return errStopped
 		case <-held.C:
 		}

@@ -205,6 +205,66 @@ func TestRefusedTokenIsNotAnothers(t *testing.T) {
 	})
 }
 
+// TestTokensOfUnusedServers checks that the tokens of servers which no process has used for 90 days are removed from the state file, that
+// those in use stay however old they are, and that the token of a login with one server stays too.
+func TestTokensOfUnusedServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "state")
+		process := func(servers ...string) (had []string) {
+			file, problems, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
+			if err != nil || len(problems) > 0 {
+				t.Fatal(problems, err)
+			}
+			defer file.Close()
+			ForgetServers(file)
+			all := &LoginMemory{Login: "plug/token", Settings: "x", File: func() *state.File { return file }}
+			for _, server := range servers {
+				at := all.At(server)
+				if len(at.Load()) > 0 {
+					had = append(had, server)
+				} else if kept, err := at.Store([]byte("token")); !kept || err != nil {
+					t.Error(kept, err)
+				}
+			}
+			return had
+		}
+		a, b := "http://a:80", "unix:///run/b.sock"
+		process(a, b)
+		file, _, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := &LoginMemory{Login: "cloud/token", Settings: "x", File: func() *state.File { return file }}
+		if kept, err := one.Store([]byte("refresh")); !kept || err != nil {
+			t.Error(kept, err)
+		}
+		file.Close()
+		for range 4 {
+			time.Sleep(31 * 24 * time.Hour)
+			if had := process(a); !slices.Equal(had, []string{a}) {
+				t.Errorf("a process has the tokens of %q, want that of %s", had, a)
+			}
+		}
+		sections, _, err := state.Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		for name, section := range sections {
+			if folded, err := FoldSaved(name, section.Records); folded != nil && err == nil {
+				left = append(left, strings.TrimPrefix(name, loginPrefix))
+			}
+		}
+		slices.Sort(left)
+		if want := []string{"cloud/token", "plug/token/" + a}; !slices.Equal(left, want) {
+			t.Errorf("the state file keeps %q, want %q", left, want)
+		}
+		if had := process(a, b); !slices.Equal(had, []string{a}) {
+			t.Errorf("a process has the tokens of %q, want that of %s", had, a)
+		}
+	})
+}
+
 // TestTokensOfServers checks that each server of a login has a record of its own in the state file, that a new process reads them, and that
 // the record of a server that was forgotten is gone when the file is folded.
 func TestTokensOfServers(t *testing.T) {

@@ -15,6 +15,7 @@ type Outcome struct {
 	State
 	Undelivered []string // sinks that could not deliver everything
 	Busy        []string // for each job that did not run because another process ran it: its name and the reason
+	Unsaved     []string // jobs whose state was not on disk in time
 }
 
 // once is a single run of each job. Other processes can use the same state file and sinks at the same time. A job that
@@ -29,12 +30,12 @@ type once struct {
 }
 
 // Once runs every job once, or for a job with windows once for each window not read yet. It delivers the batches and returns
-// when the sinks have drained. Each sink may take as long as drain to do so.
+// when the sinks have drained. Each sink may take as long as drain to do so, and so may the disk of the state file.
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a.slots, a.ownMetrics, a.shard, a.allJobs = make(chan struct{}, plan.Concurrency), plan.Own, plan.Shard, plan.AllJobs
-	a.single, a.own.partBy = true, JobLabel
+	a.single, a.own.partBy, a.atMost = true, JobLabel, drain
 	o := &once{Agent: a, drain: drain, held: map[*job]bool{}}
 	if err := o.prepare(plan); err != nil {
 		return Outcome{}, err
@@ -162,7 +163,17 @@ func (o *once) end() Outcome {
 	o.Agent.mu.Lock()
 	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // other jobs run in another process
 	o.Agent.mu.Unlock()
+	deadline := time.Now().Add(o.drain)
+	disk := deadline
+	if o.gaveUp.Load() { // a job has waited for the disk for as long as that
+		disk = time.Now()
+	}
+	o.waitForDisk(disk.Add(-time.Until(disk) / 2)) // the sinks still need time for the own metrics
 	o.own.deliver(true)
+	o.waitForDisk(disk)
+	for _, s := range o.sinks {
+		s.drain = max(time.Until(deadline), 0)
+	}
 	defer time.AfterFunc(patience, o.sayWaiting).Stop()
 	stopped := make(chan struct{})
 	go func() {
@@ -174,13 +185,30 @@ func (o *once) end() Outcome {
 	}
 	o.release()
 	<-stopped
-	out := Outcome{State: o.State(), Busy: o.busy}
+	out := Outcome{State: o.State(), Busy: o.busy, Unsaved: o.unsaved()}
 	for i, s := range o.sinks {
 		if s.hasLost() || out.Sinks[i].lostAny() {
 			out.Undelivered = append(out.Undelivered, s.Name)
 		}
 	}
 	return out
+}
+
+// waitForDisk limits how long the process still waits for the disk of the state file.
+func (o *once) waitForDisk(until time.Time) {
+	if o.state != nil {
+		o.state.WaitUntil(until)
+	}
+}
+
+// unsaved returns the jobs of this process whose state was not on disk in time, or is not known to be on disk now.
+func (o *once) unsaved() (names []string) {
+	for _, j := range o.jobs {
+		if o.state != nil && (j.withheld && o.gaveUp.Load() || o.state.Written(j.Name) != nil) {
+			names = append(names, j.Name)
+		}
+	}
+	return names
 }
 
 // patience is how long end waits for sinks before it says so.

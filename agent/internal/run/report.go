@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/collectington/collectington/agent/clock"
@@ -19,13 +20,13 @@ type report struct {
 	log     *slog.Logger
 	failing map[string]*failure        // the errors that are not over yet; the key is what fails, and in a sink's report the name of the job
 	lasting map[string]*clock.Reminder // by the text of each error that is not over yet
-	metrics map[string]noted           // problems of single metrics in the last tick, by metric and reason
+	metrics map[string][]noted         // problems of single metrics in the last tick, by metric and kind of problem
 }
 
 // noted is a problem of a single metric.
 type noted struct {
 	metric, reason string
-	same           string // the reason without what changes from tick to tick
+	same           string // what the problem has in common from tick to tick, and not with other problems of its kind
 }
 
 // failure is an error that is not over yet.
@@ -102,7 +103,7 @@ func (r *report) succeeded(result *ledger.Result) {
 	for _, name := range result.Restarted {
 		r.log.Warn("the metric starts from zero: its declaration has changed", "metric", name)
 	}
-	now := make(map[string]noted, len(result.Problems)+len(result.Drops))
+	now := make(map[string][]noted, len(result.Problems)+len(result.Drops))
 	for _, p := range result.Problems {
 		r.note(now, p.Metric, noted{p.Metric, p.Err.Error(), constant(p.Err)}, "metric not measured")
 	}
@@ -113,12 +114,14 @@ func (r *report) succeeded(result *ledger.Result) {
 		if explained(result.Problems, &d) {
 			continue
 		}
-		name := d.Metric
+		name, reason := d.Metric, string(d.Reason)
+		same := reason
 		if d.Reason == metric.Skipped {
 			name = "*" // the drop concerns all metrics, so it is logged once
+		} else { // the source and the ledger can both drop readings for one reason; their counts and texts change from tick to tick
+			same += strconv.Itoa(len(now[name+" "+reason]))
 		}
-		reason := string(d.Reason)
-		r.note(now, name+" "+reason, noted{name, reason, reason}, "readings dropped", "first", d.First, "count", d.Count, "of", d.Of)
+		r.note(now, name+" "+reason, noted{name, reason, same}, "readings dropped", "first", d.First, "count", d.Count, "of", d.Of)
 	}
 	for _, w := range result.Warnings {
 		if w.Limit {
@@ -128,25 +131,35 @@ func (r *report) succeeded(result *ledger.Result) {
 		r.note(now, w.Metric+" "+w.Text, noted{w.Metric, w.Text, w.Text}, "metric is probably wrong")
 	}
 	for key, was := range r.metrics {
-		switch _, lasts := now[key]; {
-		case lasts:
-		case key == nearLimit:
-			r.log.Info("no longer close to max_series")
-		default:
-			r.log.Info("metric recovered", "metric", was.metric, "reason", was.reason)
+		if len(now[key]) == 0 {
+			r.metricRecovered(key, was)
 		}
 	}
 	r.metrics = now
+}
+
+// metricRecovered logs that the problems with this key are over.
+func (r *report) metricRecovered(key string, was []noted) {
+	if key == nearLimit {
+		r.log.Info("no longer close to max_series")
+		return
+	}
+	for _, n := range slices.CompactFunc(was, func(a, b noted) bool { return a.reason == b.reason }) {
+		r.log.Info("metric recovered", "metric", n.metric, "reason", n.reason)
+	}
 }
 
 // nearLimit is the key of the warning that the job is close to its maximum of series, whichever metric it names.
 const nearLimit = " near"
 
 // note logs a problem, unless the last tick had the same problem or it was already logged for this tick.
-func (r *report) note(now map[string]noted, key string, n noted, message string, more ...any) {
-	logged := now[key].same == n.same || r.metrics[key].same == n.same
-	now[key] = n
-	if logged {
+func (r *report) note(now map[string][]noted, key string, n noted, message string, more ...any) {
+	known := func(k noted) bool { return k.same == n.same }
+	if slices.ContainsFunc(now[key], known) {
+		return
+	}
+	now[key] = append(now[key], n)
+	if slices.ContainsFunc(r.metrics[key], known) {
 		return
 	}
 	args := append([]any{"metric", n.metric, "reason", n.reason}, more...)

@@ -100,6 +100,37 @@ func TestReportMetrics(t *testing.T) {
 	}
 }
 
+// TestReportProblemsOfOneMetric checks that each of several problems of one metric is logged when it begins, not again while it
+// lasts, and when the metric has recovered.
+func TestReportProblemsOfOneMetric(t *testing.T) {
+	r, log := newReport()
+	drop := func(reason metric.Reason, n int, first string) ledger.Drop {
+		return ledger.Drop{Metric: "y", Of: 38, Drop: metric.Drop{Reason: reason, Count: n, First: first}}
+	}
+	problem := func(text string) ledger.Problem { return ledger.Problem{Metric: "x", Err: errors.New(text)} }
+	for tick := range 3 {
+		r.succeeded(&ledger.Result{
+			Problems: []ledger.Problem{problem("field a is missing"), problem("x was measured twice")},
+			Drops:    []ledger.Drop{drop(metric.Invalid, tick+1, "-1 for y"), drop(metric.Invalid, tick+2, "+Inf for y")},
+		})
+	}
+	r.succeeded(&ledger.Result{Problems: []ledger.Problem{problem("x was measured twice")}})
+	r.succeeded(&ledger.Result{Problems: []ledger.Problem{problem("x was measured twice"), problem("field a is missing")}})
+	r.succeeded(&ledger.Result{})
+	want := `level=WARN msg="metric not measured" metric=x reason="field a is missing"
+level=WARN msg="metric not measured" metric=x reason="x was measured twice"
+level=WARN msg="readings dropped" metric=y reason=invalid first="-1 for y" count=1 of=38
+level=WARN msg="readings dropped" metric=y reason=invalid first="+Inf for y" count=2 of=38
+level=INFO msg="metric recovered" metric=y reason=invalid
+level=WARN msg="metric not measured" metric=x reason="field a is missing"
+level=INFO msg="metric recovered" metric=x reason="x was measured twice"
+level=INFO msg="metric recovered" metric=x reason="field a is missing"
+`
+	if log.String() != want {
+		t.Errorf("logged\n%swant\n%s", log, want)
+	}
+}
+
 // TestReportMaxSeries checks that what goes beyond max_series, or is close to it, is logged once, however the counts and the metric
 // named change, and so is its end.
 func TestReportMaxSeries(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,6 +149,7 @@ const (
 	loginPrefix = "\x00logins/"
 	shardPrefix = "\x00shards/"
 	leasePrefix = "\x00leases/"
+	jobsPrefix  = "\x00lease-jobs/" // the shard whose jobs run under a lease
 	trialName   = "\x00trial"
 	ownPrefix   = "\x00own/"
 )
@@ -195,8 +197,8 @@ type LoginMemory struct {
 	File     func() *state.File              // returns nil if there is no state file, or if it is not open
 	Saved    func() map[string]state.Section // reads a state file that is not open; nil = there is no state file
 
-	ofServers map[string][]byte // records of single servers, by name, as read by the first call of At; a record that At has used is removed
-	isServer  bool              // the memory is for one server; no lock is needed, since another process can log in there too
+	ofServers map[string]state.Record // records of single servers, by name, as read by the first call of At; a record that At has used is removed
+	isServer  bool                    // the memory is for one server; no lock is needed, since another process can log in there too
 }
 
 // At implements httpclient.TokenMemory. The records of all servers are read once.
@@ -212,12 +214,36 @@ func (m *LoginMemory) At(server string) httpclient.TokenMemory {
 		m.ofServers = state.NewestOf(m.Saved(), m.name()+"/")
 	}
 	at := &LoginMemory{Login: m.Login + "/" + server, Settings: m.Settings, File: m.File, Saved: m.Saved, isServer: true, loaded: true}
-	if data, same := bytes.CutPrefix(m.ofServers[at.name()], at.mark()); same {
+	record := m.ofServers[at.name()]
+	if data, same := bytes.CutPrefix(record.Data, at.mark()); same {
 		at.data = data
+	}
+	if file := m.File(); file != nil && len(at.data) > 0 && time.Since(record.Saved) > serverRenewed {
+		file.AppendLazily(at.name(), record.Data)
 	}
 	delete(m.ofServers, at.name())
 	return at
 }
+
+// A token of a login at one of several servers is written again if it is used after serverRenewed, and forgotten after serverKept without a
+// write. Otherwise the state file would for ever keep the tokens of servers that have left a list while no process was running.
+const (
+	serverRenewed = 30 * 24 * time.Hour
+	serverKept    = 90 * 24 * time.Hour
+)
+
+// ForgetServers removes the tokens of servers that no process has used for a long time from a state file that was just opened. It leaves
+// the tokens of logins that have one server: such a token can be a refresh token, which only a user can replace.
+func ForgetServers(file *state.File) {
+	for name, record := range file.NewestRead(loginPrefix) {
+		if isServer := strings.Contains(name, "://"); isServer && time.Since(record.Saved) > serverKept && !isForgotten(record.Data) {
+			file.AppendLazily(name, []byte("\n"))
+		}
+	}
+}
+
+// isForgotten reports whether the record of a login has only the mark.
+func isForgotten(record []byte) bool { return bytes.IndexByte(record, '\n') == len(record)-1 }
 
 // storeTimeout is how long Store waits for the disk.
 const storeTimeout = 5 * time.Second
@@ -324,10 +350,11 @@ func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	return shard.Parse(string(records[len(records)-1]), "")
 }
 
-// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. It calls may just before it writes. If
-// may returns false, nothing is written.
-func StoreTerm(file *state.File, may func() bool, lease, term string) *state.Write {
-	return file.AppendIf(may, leasePrefix+lease, []byte(term))
+// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. They are the jobs of a shard, or all jobs.
+// It writes on a condition.
+func StoreTerm(file *state.File, when state.Condition, lease, term string, of shard.Shard) *state.Write {
+	file.AppendIf(when, jobsPrefix+lease, []byte(of.String()))
+	return file.AppendIf(when, leasePrefix+lease, []byte(term))
 }
 
 // StoreTrial writes a record without a meaning, to see whether the state file can be written.
@@ -342,10 +369,27 @@ func LoadTerm(file *state.File, lease string) (string, error) {
 	return string(records[len(records)-1]), nil
 }
 
+// OtherLeases returns the names of other leases under which jobs of the same shard have used a state file since the last term of this lease.
+// Two leases must not share a state file: each would take the jobs of the other for its own, whose state it marks as old (see Outdate). It
+// returns nothing after state.File.Loaded.
+func OtherLeases(file *state.File, lease string, of shard.Shard) (others []string) {
+	terms, shards := file.NewestRead(leasePrefix), file.NewestRead(jobsPrefix)
+	own := terms[leasePrefix+lease].Saved
+	for name, term := range terms {
+		other := strings.TrimPrefix(name, leasePrefix)
+		theirs, known := shards[jobsPrefix+other]
+		apart := of.Count > 0 && (!known || len(theirs.Data) > 0 && string(theirs.Data) != of.String())
+		if other != lease && term.Saved.After(own) && !apart {
+			others = append(others, other)
+		}
+	}
+	slices.Sort(others)
+	return others
+}
+
 // Outdate marks the saved state of all jobs of a shard as continued elsewhere, also of jobs that the configuration does not have now: when
-// they run here again, they start without state. It returns the names of the jobs that had state. It calls may just before it writes. If
-// may returns false, nothing is written.
-func Outdate(file *state.File, may func() bool, of shard.Shard) (had []string, err error) {
+// they run here again, they start without state. It returns the names of the jobs that had state. It writes on a condition.
+func Outdate(file *state.File, when state.Condition, of shard.Shard) (had []string, err error) {
 	names, err := file.Names()
 	if err != nil {
 		return nil, err
@@ -369,7 +413,7 @@ func Outdate(file *state.File, may func() bool, of shard.Shard) (had []string, e
 		if err != nil {
 			continue // no process can use this state
 		}
-		file.AppendIf(may, job, here)
+		file.AppendIf(when, job, here)
 		had = append(had, job)
 	}
 	return had, nil
@@ -379,8 +423,8 @@ func Outdate(file *state.File, may func() bool, of shard.Shard) (had []string, e
 func FoldSaved(name string, records [][]byte) ([]byte, error) {
 	if !IsJob(name) {
 		last := records[len(records)-1]
-		if strings.HasPrefix(name, loginPrefix) && bytes.IndexByte(last, '\n') == len(last)-1 {
-			return nil, nil // only the mark: the token was forgotten
+		if strings.HasPrefix(name, loginPrefix) && isForgotten(last) {
+			return nil, nil
 		}
 		if strings.HasPrefix(name, ownPrefix) && len(last) == 0 {
 			return nil, nil // cton run has begun other counters

@@ -465,6 +465,41 @@ func TestRepeatedFirst(t *testing.T) {
 	}
 }
 
+// TestOtherLeases checks that a lease which shares its state file with another one is told so, as long as the other one is in use, and not
+// if the leases are of different shards.
+func TestOtherLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file, _ := openFaulty(t, filepath.Join(t.TempDir(), "state"), slog.New(slog.DiscardHandler))
+		defer file.Close()
+		none, first, second := shard.Shard{}, shard.Shard{Index: 0, Count: 2}, shard.Shard{Index: 1, Count: 2}
+		for i, step := range []struct {
+			lease  string
+			of     shard.Shard
+			others []string
+		}{
+			{"a-0", first, nil},
+			{"a-1", second, nil},
+			{"a-0", first, nil}, // a lease for each shard
+			{"b-0", first, []string{"a-0"}},
+			{"a-1", second, nil},
+			{"b-0", first, nil}, // a-0 is not used any more
+			{"all", none, []string{"a-0", "a-1", "b-0"}},
+			{"all", none, nil},
+			{"a-0", first, []string{"all", "b-0"}},
+			{"all", none, []string{"a-0"}},
+		} {
+			time.Sleep(time.Minute)
+			if err := file.Reread(); err != nil {
+				t.Fatal(err)
+			}
+			if got := OtherLeases(file, step.lease, step.of); !slices.Equal(got, step.others) {
+				t.Errorf("step %d, lease %s: others are %q, want %q", i, step.lease, got, step.others)
+			}
+			<-StoreTerm(file, state.Condition{}, step.lease, "uid/1", step.of).Done()
+		}
+	})
+}
+
 // TestOutdate checks that the state of each job of a shard is marked as continued elsewhere, also if the configuration does not have the
 // job any more, and that nothing else is marked. Nothing is written when the term is over.
 func TestOutdate(t *testing.T) {
@@ -491,11 +526,11 @@ func TestOutdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	outdated := func(may bool, of shard.Shard) (had, marked []string) {
-		had, err := Outdate(file, func() bool { return may }, of)
+		had, err := Outdate(file, state.Condition{May: func() bool { return may }}, of)
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-StoreTerm(file, func() bool { return may }, "lease", "uid/1").Done()
+		<-StoreTerm(file, state.Condition{May: func() bool { return may }}, "lease", "uid/1", of).Done()
 		if err := file.Reread(); err != nil {
 			t.Fatal(err)
 		}

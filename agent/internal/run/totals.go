@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -17,10 +18,21 @@ type total struct {
 	Labels map[string]string `json:"labels"`
 	Value  float64           `json:"value"`
 	Start  int64             `json:"start"` // when the counter was zero, in Unix milliseconds
+	Used   int64             `json:"used"`  // when its value changed last, in Unix seconds; 0 = unknown
 }
 
-// maxTotals is how many counters of a job are kept. There is one for each host that the job asks, so that their number can grow.
+// maxTotals is how many counters of a job are kept. There are several for each host that the job asks, so that their number can grow.
 const maxTotals = 1000
+
+// hostLabel is the label of counters about a host that a job asks.
+const hostLabel = "host"
+
+// compareUse orders counters by what is lost without them: first those that are not about a host, since they are few and tell how the job
+// does, then those that were used last. The order of equal ones does not change from one process to the next.
+func compareUse(a, b *total) int {
+	ofHost := func(t *total) int { return min(len(t.Labels[hostLabel]), 1) }
+	return cmp.Or(cmp.Compare(ofHost(a), ofHost(b)), cmp.Compare(b.Used, a.Used), cmp.Compare(key(a.Metric, a.Labels), key(b.Metric, b.Labels)))
+}
 
 // totals adds the values of earlier processes to the agent's own counters. With cton once, each run of a job is a new process, whose
 // counters begin at zero. The state file keeps the values.
@@ -124,7 +136,7 @@ func (t *totals) start(families []metric.Family, now time.Time) (begun []metric.
 		var known []metric.Series
 		for k := range families[i].Series {
 			s := &families[i].Series[k]
-			labels := labelsOf(s.Labels)
+			labels := s.Labels.Map()
 			if one, ok := t.before[labels[JobLabel]][key(families[i].Desc.Name, labels)]; ok {
 				s.Start = min(one.Start, now.UnixMilli()-1)
 				known = append(known, *s)
@@ -138,54 +150,54 @@ func (t *totals) start(families []metric.Family, now time.Time) (begun []metric.
 }
 
 // records returns a record for the state file for each job that has counters. The record also keeps counters of the job that this process
-// does not deliver, such as those of other shards.
-func (t *totals) records(families []metric.Family) map[string][]byte {
-	all, kept := map[string][]total{}, map[string]bool{}
-	keep := func(job string, one total) {
-		if len(all[job]) < maxTotals {
-			all[job] = append(all[job], one)
-		}
-	}
+// does not deliver, such as those of other shards. If there are more than maxTotals, some are left out, see compareUse: dropped is the
+// number of these by job.
+func (t *totals) records(families []metric.Family, now time.Time) (records map[string][]byte, dropped map[string]int) {
+	all, kept := map[string][]*total{}, map[string]bool{}
 	for i := range families {
 		f := &families[i]
 		if f.Desc.Type != metric.Counter {
 			continue
 		}
 		for k := range f.Series {
-			labels := labelsOf(f.Series[k].Labels)
+			labels := f.Series[k].Labels.Map()
 			if job := labels[JobLabel]; job != "" {
-				keep(job, total{f.Desc.Name, labels, f.Series[k].Value, f.Series[k].Start})
-				kept[key(f.Desc.Name, labels)] = true
+				one, series := &total{f.Desc.Name, labels, f.Series[k].Value, f.Series[k].Start, now.Unix()}, key(f.Desc.Name, labels)
+				if before, ok := t.before[job][series]; ok && before.Value == one.Value {
+					one.Used = before.Used
+				}
+				all[job] = append(all[job], one)
+				kept[series] = true
 			}
 		}
 	}
-	records := map[string][]byte{}
-	for job := range all {
-		for _, series := range slices.Sorted(maps.Keys(t.before[job])) {
+	records, dropped = map[string][]byte{}, map[string]int{}
+	for job, list := range all {
+		for series, one := range t.before[job] {
 			if !kept[series] {
-				keep(job, t.before[job][series])
+				list = append(list, &one)
 			}
 		}
-		records[job], _ = json.Marshal(all[job]) // cannot fail: no value is NaN or infinite
+		slices.SortFunc(list, compareUse)
+		if n := len(list) - maxTotals; n > 0 {
+			dropped[job], list = n, list[:maxTotals]
+		}
+		records[job], _ = json.Marshal(list) // cannot fail: no value is NaN or infinite
 	}
-	return records
-}
-
-// labelsOf returns the labels of a series as a map.
-func labelsOf(set *metric.LabelSet) map[string]string {
-	labels := map[string]string{}
-	for l := range set.All() {
-		labels[l.Name] = l.Value
-	}
-	return labels
+	return records, dropped
 }
 
 // keepTotals writes the own counters in families to the state file. It reports whether they are on disk: a counter that was delivered
 // and is not kept would step back with the next process.
 func (a *Agent) keepTotals(t *totals, families []metric.Family) bool {
 	var last *state.Write
-	for job, record := range t.records(families) {
+	records, dropped := t.records(families, a.clock.Now())
+	for job, record := range records {
 		last = a.state.Append(ownPrefix+job, record)
+	}
+	for _, job := range slices.Sorted(maps.Keys(dropped)) {
+		a.log.Warn("some totals about the hosts of a job are not kept, and begin at zero in the next run: a job keeps those that were used last",
+			"job", job, "kept", maxTotals, "dropped", dropped[job])
 	}
 	if last == nil {
 		return true

@@ -1,8 +1,14 @@
 package run
 
 import (
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,8 +26,8 @@ func TestTotals(t *testing.T) {
 	set := func(result, shard string) *metric.LabelSet { return runs.LabelSet([]string{"a", result, shard}) }
 
 	before := totals{agent: map[string]string{"shard": "0"}}
-	records := before.records(family(
-		metric.Series{Labels: set("success", "0"), Value: 7, Start: 1000}, metric.Series{Labels: set("error", "0"), Value: 2, Start: 2000}))
+	records, _ := before.records(family(
+		metric.Series{Labels: set("success", "0"), Value: 7, Start: 1000}, metric.Series{Labels: set("error", "0"), Value: 2, Start: 2000}), time.UnixMilli(3000))
 
 	after := totals{agent: map[string]string{"shard": "0"}}
 	if err := after.load("a", [][]byte{[]byte("old"), records["a"]}); err != nil {
@@ -68,7 +74,8 @@ func TestTotals(t *testing.T) {
 		t.Errorf("after the job has moved to another shard: %v, want one row of 1", rows)
 	}
 	back := totals{agent: map[string]string{"shard": "0"}}
-	if err := back.load("a", [][]byte{other.records(family(metric.Series{Labels: set("success", "1"), Value: 1, Start: 3000}))["a"]}); err != nil {
+	records, _ = other.records(family(metric.Series{Labels: set("success", "1"), Value: 1, Start: 3000}), time.UnixMilli(4000))
+	if err := back.load("a", [][]byte{records["a"]}); err != nil {
 		t.Fatal(err)
 	}
 	again := metric.Readings{{Desc: runs, Rows: []metric.Reading{{Labels: []string{"a", "success", "0"}, Value: 1}}}}
@@ -79,6 +86,84 @@ func TestTotals(t *testing.T) {
 	if err := after.load("a", [][]byte{[]byte("{")}); err == nil {
 		t.Error("a record that is not valid has no error")
 	}
+}
+
+// TestMostTotals checks which counters are kept of a job that has more than are kept: those that are not about a host, and of the others
+// those that were used last. The number of the others is logged.
+func TestMostTotals(t *testing.T) {
+	synctest.Test(t, mostTotals)
+}
+
+func mostTotals(t *testing.T) {
+	runs := &metric.Desc{Name: "cton_job_runs_total", Type: metric.Counter, LabelNames: []string{JobLabel}}
+	requests := &metric.Desc{Name: "cton_job_requests_total", Type: metric.Counter, LabelNames: []string{JobLabel, hostLabel}}
+	file, _ := openFaulty(t, filepath.Join(t.TempDir(), "state"), slog.New(slog.DiscardHandler))
+	defer file.Close()
+	log := &lockedBuffer{}
+	agent := New(Options{Log: slog.New(slog.NewTextHandler(log, nil)), State: file})
+	// process continues the counters of the previous process. It asks the hosts from number first up to before number last. It returns the
+	// numbers of the hosts that are kept, and how many counters are kept.
+	process := func(first, last int) (hosts []int, counters int) {
+		saved, err := file.Latest(ownPrefix + "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := &totals{}
+		if err := own.load("a", saved); err != nil {
+			t.Fatal(err)
+		}
+		families := []metric.Family{{Desc: requests}, {Desc: runs, Series: []metric.Series{{Labels: runs.LabelSet([]string{"a"}), Value: 1}}}}
+		for _, n := range rand.Perm(2000) {
+			labels := requests.LabelSet([]string{"a", strconv.Itoa(n)})
+			before, known := own.before["a"][key(requests.Name, labels.Map())]
+			if asked := n >= first && n < last; asked || known {
+				s := metric.Series{Labels: labels, Value: before.Value}
+				if asked {
+					s.Value++
+				}
+				families[0].Series = append(families[0].Series, s)
+			}
+		}
+		if !agent.keepTotals(own, families) {
+			t.Error("not kept")
+		}
+		if saved, err = file.Latest(ownPrefix + "a"); err != nil {
+			t.Fatal(err)
+		}
+		return hostsOf(t, saved[len(saved)-1])
+	}
+	process(0, 800)
+	time.Sleep(time.Minute)
+	hosts, counters := process(700, 1000)
+	if counters != maxTotals || len(hosts) != maxTotals-1 || hosts[len(hosts)-300] != 700 {
+		t.Errorf("%d counters and these hosts are kept, want %d, and the last 300 hosts: %v", counters, maxTotals, hosts)
+	}
+	time.Sleep(time.Minute)
+	hosts, counters = process(1000, 1700)
+	if counters != maxTotals || hosts[0] < 700 || hosts[len(hosts)-700] != 1000 {
+		t.Errorf("%d counters and these hosts are kept, want %d, the last 700 hosts, and those of the run before: %v", counters, maxTotals, hosts)
+	}
+	for _, dropped := range []int{1, 700} {
+		if n := strings.Count(log.String(), fmt.Sprintf(" job=a kept=1000 dropped=%d\n", dropped)); n != 1 {
+			t.Errorf("dropped=%d is logged %d times:\n%s", dropped, n, log.String())
+		}
+	}
+}
+
+// hostsOf returns the numbers of the hosts in a record of counters, sorted, and the number of all its counters.
+func hostsOf(t *testing.T, record []byte) (hosts []int, counters int) {
+	t.Helper()
+	var kept []total
+	if err := json.Unmarshal(record, &kept); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range kept {
+		if n, err := strconv.Atoi(one.Labels[hostLabel]); err == nil {
+			hosts = append(hosts, n)
+		}
+	}
+	slices.Sort(hosts)
+	return hosts, len(kept)
 }
 
 // TestTotalsAfterRun checks that a single run does not continue counters from before a cton run, which has delivered the same series from

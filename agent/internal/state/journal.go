@@ -28,8 +28,18 @@ type journal struct {
 // Write is a record that is being written to disk.
 type Write struct {
 	entry
-	may  func() bool // nil = it is written in any case
+	when Condition
 	done chan struct{}
+}
+
+// Condition says whether a record is written.
+type Condition struct {
+	// May is called just before each attempt to write the record, while no other process writes. If it returns false, the record is not
+	// written, now or later, and counts as done. nil = the record is written in any case.
+	May func() bool
+	// TakeBack is called if May has returned true, and it is certain that no process will read the record: the disk has taken only a part
+	// of what it belongs to. May is called again before the next attempt. nil = nothing is called.
+	TakeBack func()
 }
 
 // Done returns a channel that is closed when the record is on disk.
@@ -60,10 +70,9 @@ func (f *File) Append(name string, data []byte) *Write {
 	return f.append(&Write{entry: entry{name, time.Now(), data}}, false)
 }
 
-// AppendIf is like Append, but calls the function may just before it writes the record, while no other process writes. If may returns
-// false, the record is not written, now or later, and counts as done.
-func (f *File) AppendIf(may func() bool, name string, data []byte) *Write {
-	return f.append(&Write{entry: entry{name, time.Now(), data}, may: may}, false)
+// AppendIf is like Append, but writes the record only on a condition.
+func (f *File) AppendIf(when Condition, name string, data []byte) *Write {
+	return f.append(&Write{entry: entry{name, time.Now(), data}, when: when}, false)
 }
 
 // AppendLazily is like Append, but the record may wait some seconds before it is written.
@@ -108,6 +117,7 @@ func (f *File) flush() {
 			f.mu.Unlock()
 			break
 		}
+		f.began = time.Now()
 		f.mu.Unlock()
 		err := f.writeAll(batch)
 		f.settle(batch, err)
@@ -132,6 +142,7 @@ func (f *File) flush() {
 func (f *File) settle(batch []*Write, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.began = time.Time{}
 	if err != nil {
 		f.status.Failed++
 		f.status.Error = fmt.Sprintf("write the journal of the state file %s: %v", f.path, cause(err))
@@ -197,7 +208,7 @@ func (f *File) callWaiting(all bool) {
 	}
 }
 
-// Flush starts to write all waiting records and waits until they are written, or until one try has failed.
+// Flush starts to write all waiting records and waits until they are written, or until one try has failed. WaitUntil limits the time.
 func (f *File) Flush() {
 	f.mu.Lock()
 	if len(f.waiting) == 0 || f.closed {
@@ -219,7 +230,7 @@ func (f *File) Flush() {
 		case <-last.done:
 			return
 		case <-time.After(10 * time.Millisecond):
-			if f.Status().Failed > failed {
+			if f.Status().Failed > failed || f.isStuck() {
 				return
 			}
 		}
@@ -253,16 +264,26 @@ func (f *File) writeAll(batch []*Write) (err error) {
 		return err
 	}
 	entries := make([]entry, 0, len(batch))
+	var takeBack []func()
 	for _, w := range batch {
-		if w.may == nil || w.may() {
-			entries = append(entries, w.entry)
+		if w.when.May != nil && !w.when.May() {
+			continue
+		}
+		entries = append(entries, w.entry)
+		if w.when.May != nil && w.when.TakeBack != nil {
+			takeBack = append(takeBack, w.when.TakeBack)
 		}
 	}
 	if len(entries) == 0 {
 		return nil
 	}
 	b := appendBatch(nil, entries)
-	if _, err := f.file.Write(b); err != nil {
+	if n, err := f.file.Write(b); err != nil {
+		for _, do := range takeBack {
+			if n < len(b) {
+				do()
+			}
+		}
 		return err
 	}
 	if err := f.file.Sync(); err != nil {

@@ -133,18 +133,31 @@ func (f *File) Latest(name string) ([][]byte, error) {
 }
 
 // LatestOf is like Latest for all names that begin with a prefix. It returns the newest record of each.
-func (f *File) LatestOf(prefix string) (map[string][]byte, error) {
+func (f *File) LatestOf(prefix string) (map[string]Record, error) {
 	f.Flush()
 	sections, err := f.readAll()
 	return NewestOf(sections, prefix), err
 }
 
+// NewestRead returns the same of what Open or Reread has read. It returns nothing after Loaded.
+func (f *File) NewestRead(prefix string) map[string]Record {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return NewestOf(f.records, prefix)
+}
+
+// Record is the newest record of a name.
+type Record struct {
+	Saved time.Time
+	Data  []byte
+}
+
 // NewestOf returns the newest record of each name that begins with a prefix.
-func NewestOf(sections map[string]Section, prefix string) map[string][]byte {
-	newest := map[string][]byte{}
+func NewestOf(sections map[string]Section, prefix string) map[string]Record {
+	newest := map[string]Record{}
 	for name, section := range sections {
 		if n := len(section.Records); n > 0 && strings.HasPrefix(name, prefix) {
-			newest[name] = section.Records[n-1]
+			newest[name] = Record{section.Saved, section.Records[n-1]}
 		}
 	}
 	return newest

@@ -292,7 +292,7 @@ func TestAppendIf(t *testing.T) {
 	}
 	var over atomic.Bool
 	asked := 0
-	may := func() bool { asked++; return !over.Load() }
+	may := Condition{May: func() bool { asked++; return !over.Load() }}
 	first, second, last := f.AppendIf(may, "job", []byte("1")), f.AppendIf(may, "job", []byte("2")), f.Append("other", []byte("3"))
 	over.Store(true)
 	unlock()

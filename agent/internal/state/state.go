@@ -53,6 +53,8 @@ type File struct {
 	closed     bool           // Close was called
 	stop       chan struct{}  // closed by Close
 	done       sync.WaitGroup // waits for flush and compact
+	began      time.Time      // when the current write began; zero = nothing is being written
+	limit      time.Time      // see WaitUntil; zero = none
 	status     Status
 	records    map[string]Section // what Open or Reread has read; nil after Loaded
 
@@ -414,9 +416,55 @@ func (f *File) Status() Status {
 	return f.status
 }
 
-// Close writes the waiting records, with one try, and unlocks the state.
+// stuckAfter is how long a write may take after the time given to WaitUntil.
+const stuckAfter = 5 * time.Second
+
+// WaitUntil limits how long Flush and Close wait for a disk that does not answer: until t, but at least stuckAfter after a write has
+// begun. What they have not waited for may be on disk later, or never: see Written. Without WaitUntil they wait for ever.
+func (f *File) WaitUntil(t time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limit = t
+}
+
+// isStuck reports whether it is too late to wait for the current write. The status then has the reason.
+func (f *File) isStuck() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	took := time.Since(f.began)
+	if f.limit.IsZero() || time.Now().Before(f.limit) || f.began.IsZero() || took < stuckAfter {
+		return false
+	}
+	f.status.Error = fmt.Sprintf("write the journal of the state file %s: the disk has not finished within %s", f.path, took.Round(time.Second))
+	return true
+}
+
+// Close writes the waiting records, with one try, and unlocks the state. If the time given to WaitUntil has passed and the disk does not
+// answer, the state stays locked until the process ends, since the disk may still write to it.
 func (f *File) Close() {
 	f.Flush()
+	closed, began := make(chan struct{}), time.Now()
+	go func() {
+		defer close(closed)
+		f.close()
+	}()
+	for {
+		select {
+		case <-closed:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+		f.mu.Lock()
+		late := !f.limit.IsZero() && time.Now().After(f.limit) && time.Since(began) >= stuckAfter
+		f.mu.Unlock()
+		if late || f.isStuck() {
+			return
+		}
+	}
+}
+
+// close ends all writing and unlocks the state.
+func (f *File) close() {
 	f.mu.Lock()
 	if !f.closed {
 		f.closed = true

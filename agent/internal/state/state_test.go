@@ -301,6 +301,40 @@ func TestFull(t *testing.T) {
 	})
 }
 
+// TestTakenBack checks that the condition of a record counts the attempts after which the record may be on disk: not those for which the
+// disk was full, but one whose sync has failed, and the one that succeeded.
+func TestTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1)
+		f, _ := mustOpen(t, d)
+		<-f.Append("job", []byte("1;")).Done()
+		d.Change(func() { d.Capacity = 1 })
+		asked, may := 0, atomic.Int64{}
+		when := Condition{May: func() bool { asked++; may.Add(1); return true }, TakeBack: func() { may.Add(-1) }}
+		w := f.AppendIf(when, "term", []byte("2"))
+		time.Sleep(500 * time.Millisecond)
+		if asked != 1 || may.Load() != 0 {
+			t.Errorf("asked %d times; after a write to a full disk, %d attempts count", asked, may.Load())
+		}
+		failed := false
+		d.Change(func() {
+			d.Capacity = 0
+			d.Fail = func(op disktest.Op) error {
+				if failed || op.Kind != "sync" {
+					return nil
+				}
+				failed = true
+				return syscall.EIO
+			}
+		})
+		<-w.Done()
+		if n := may.Load(); n != 2 || !failed {
+			t.Errorf("%d attempts count, want the one whose sync has failed and the last one", n)
+		}
+		f.Close()
+	})
+}
+
 // TestOneSync checks that records which come together share a sync, also records of AppendLazily.
 func TestOneSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

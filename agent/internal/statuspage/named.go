@@ -128,7 +128,7 @@ func (p *Page) watched(jobs []run.JobState) []Watched {
 }
 
 func (n *named) shown(job string, now int64) Watched {
-	s := &Series{Metric: n.key.metric, Type: n.kind.String(), Labels: labelsOf(n.key.labels), Value: Number(n.last.Value), Points: n.past.shown(now)}
+	s := &Series{Metric: n.key.metric, Type: n.kind.String(), Labels: n.key.labels.Map(), Value: Number(n.last.Value), Points: n.past.shown(now)}
 	if n.known {
 		before := Number(n.before)
 		s.Before = &before

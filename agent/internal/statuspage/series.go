@@ -70,7 +70,7 @@ func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage
 		f := &b.Families[one.family]
 		s := &f.Series[one.index]
 		value := valueOf(s)
-		out := Series{Metric: f.Desc.Name, Type: f.Desc.Type.String(), Value: Number(value), Labels: labelsOf(s.Labels)}
+		out := Series{Metric: f.Desc.Name, Type: f.Desc.Type.String(), Value: Number(value), Labels: s.Labels.Map()}
 		if old, ok := changes.before(f.Desc.Name, int(one.index), s.Labels); ok {
 			n := Number(old)
 			out.Before = &n
@@ -121,17 +121,6 @@ func find(b metric.Batch, q seriesQuery, changes changes) []found {
 		}
 	}
 	return all
-}
-
-func labelsOf(set *metric.LabelSet) map[string]string {
-	var labels map[string]string
-	for l := range set.All() {
-		if labels == nil {
-			labels = map[string]string{}
-		}
-		labels[l.Name] = l.Value
-	}
-	return labels
 }
 
 // matcher finds series by words. Each word must occur in the name of the metric or in a label, written as name=value. Case does not

@@ -45,7 +45,7 @@ func slowly(before, now metric.Batch, q seriesQuery) []string {
 	old := map[string]float64{}
 	for _, f := range before.Families {
 		for i := range f.Series {
-			old[f.Desc.Name+labelsInWords(labelsOf(f.Series[i].Labels))] = f.Series[i].Value
+			old[f.Desc.Name+labelsInWords(f.Series[i].Labels.Map())] = f.Series[i].Value
 		}
 	}
 	type row struct {
@@ -63,7 +63,7 @@ func slowly(before, now metric.Batch, q seriesQuery) []string {
 			if !containsAll(strings.ToLower(text), strings.Fields(strings.ToLower(q.search))) {
 				continue
 			}
-			r := row{family: f.Desc.Name, name: f.Desc.Name + labelsInWords(labelsOf(s.Labels)), by: s.Value}
+			r := row{family: f.Desc.Name, name: f.Desc.Name + labelsInWords(s.Labels.Map()), by: s.Value}
 			if strings.HasSuffix(q.sort, "change") {
 				r.by = math.NaN()
 				if v, ok := old[r.name]; ok {

@@ -91,8 +91,8 @@ func (s *source) pbkdf2(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 // also treated as a secret, since some servers accept the hash of a password in place of the password.
 func (s *source) encoded(name string, sum []byte, encoding, of string) (starlark.Value, error) {
 	if s.vault().Scrub(of) != of {
-		s.vault().Remember(hex.EncodeToString(sum))
-		s.vault().Remember(string(sum))
+		s.vault().RememberResult(hex.EncodeToString(sum))
+		s.vault().RememberResult(string(sum))
 	}
 	switch encoding {
 	case "hex":

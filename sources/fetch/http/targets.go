@@ -203,6 +203,9 @@ type target struct {
 	limit   func() // sets the rate limit of the target's server
 }
 
+// server returns the server of the target, so that two targets with one server have equal texts.
+func (t *target) server() string { return t.client.Server(&t.builder.set.URL.URL.URL) }
+
 // Discover implements sources.Targets.
 func (t *targets) Discover(ctx context.Context, tick sources.Tick) ([]*sources.Target, []error) {
 	groups, problems := t.lists.Refresh(ctx, tick.Interval)
@@ -263,7 +266,8 @@ func (t *targets) replace(groups []discovery.Group) {
 	t.leave(before)
 }
 
-// leave ends the logins of the job at the servers of targets that are no longer in the list, and closes their idle connections.
+// leave ends the logins and the rate limits of the job at the servers of targets that are no longer in the list, and closes their idle
+// connections.
 func (t *targets) leave(gone map[string]*sources.Target) {
 	servers := func(list iter.Seq[*sources.Target]) (all []run.Server) {
 		for known := range list {
@@ -273,7 +277,14 @@ func (t *targets) leave(gone map[string]*sources.Target) {
 		return all
 	}
 	run.Leave(t.env.Log, servers(maps.Values(gone)), servers(slices.Values(t.list)))
+	limited := map[string]bool{}
+	for _, known := range t.list {
+		limited[known.Of.(*target).server()] = true
+	}
 	for _, left := range gone {
+		if to := left.Of.(*target); !limited[to.server()] {
+			t.host.NoLongerAt(t.env.Job, &to.builder.set.URL.URL.URL)
+		}
 		if client := left.Of.(*target).client; client != t.client {
 			client.CloseIdleConnections()
 		}

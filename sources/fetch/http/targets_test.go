@@ -154,6 +154,61 @@ func TestLimitOfEachTarget(t *testing.T) {
 	}
 }
 
+// TestLimitOfTargetThatLeaves checks that the rate limit of a target ends when its server leaves the list, for other jobs too, and that a
+// target that comes back at once may not send more requests than the limit allows.
+func TestLimitOfTargetThatLeaves(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer server.Close()
+	c := config(t, "{targets: [{url: '"+server.URL+"/a'}, {url: '"+server.URL+"/b', labels: {instance: b}}, {url: 'http://other.test'}], rate_limit: {requests: 1, per: 1h}}")
+	web := &httpclient.Host{Secrets: &setting.SecretStore{}, Shared: &httpclient.SharedState{}}
+	all, err := c.NewTargets(sources.Env{Job: "j", Web: web})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := config(t, "{url: '"+server.URL+"'}")
+	other, err := alone.New(sources.Env{Job: "other", Web: web})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	f, listed := all.NewFetcher(), c.Targets
+	// discover makes a list of the given targets, and fetches from the first one if fetch is set.
+	discover := func(list []Target, fetch bool) {
+		all.(*targets).config.Targets = list
+		all.(*targets).reads = 0 // as if a file had changed
+		found, problems := all.Discover(ctx, sources.Tick{})
+		if len(found) != len(list) || len(problems) > 0 {
+			t.Fatal(found, problems)
+		}
+		if fetch {
+			f.Use(found[0])
+			_, _ = f.Fetch(ctx, sources.Tick{}, sources.Request{})
+		}
+	}
+	for _, step := range []struct {
+		list  []Target
+		fetch bool
+		asked int // number of requests that the server has got after the step and a request of the other job
+		why   string
+	}{
+		{listed, true, 1, "the limit allows one request, also of both jobs"},
+		{listed[1:], false, 1, "another target has the same server"},
+		{listed[2:], false, 2, "the server is gone, and the other job has no limit"},
+		{listed, true, 2, "the server is back, and its request still counts"},
+	} {
+		discover(step.list, step.fetch)
+		_, _ = other.Fetch(ctx, sources.Tick{}, sources.Request{})
+		if asked != step.asked {
+			t.Errorf("%s: asked %d times, want %d", step.why, asked, step.asked)
+		}
+	}
+}
+
 // TestListOfServerAndRules checks that targets come from a server too, that relabel_configs change and drop targets, and that neither can
 // bring in a template.
 func TestListOfServerAndRules(t *testing.T) {
