@@ -76,7 +76,7 @@ func arrows() map[string][]string {
 		"agent/internal/auth":            {"agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/pattern", "agent/setting", "sources", "sources/fetch/format", "sources/targets"},
 		"agent/internal/backfill":        {"agent/httpclient", "agent/internal/ledger", "agent/internal/run", "agent/metric", "sinks", "sources"},
 		"agent/internal/command":         slices.Concat(kit, []string{"agent/internal/*", "sinks", "sources", "sinks/remotewrite/spool", "sources/fetch/format", "sources/targets", "deploy/examples"}),
-		"agent/internal/config":          {"agent/webserver", "agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/internal/shard", "agent/metric", "agent/setting", "agent/text", "sinks", "sources", "sources/targets"},
+		"agent/internal/config":          {"agent/webserver", "agent/httpclient", "agent/internal/auth", "agent/internal/schedule", "agent/internal/shard", "agent/metric", "agent/pattern", "agent/setting", "agent/text", "sinks", "sources", "sources/targets"},
 		"agent/internal/convert":         {"agent/internal/config", "agent/jq", "agent/pattern", "agent/relabel", "agent/setting"},
 		"agent/internal/demo":            {},
 		"agent/internal/infer":           {"agent/document", "agent/httpclient", "agent/jq", "agent/pattern", "agent/setting", "sources", "sources/fetch/format"},
