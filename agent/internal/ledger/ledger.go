@@ -152,6 +152,18 @@ func (l *Ledger) HasTotals() bool {
 	})
 }
 
+// Counted returns the names of metrics whose totals the ledger has counted up by itself. A total of the upstream is not among them.
+func (l *Ledger) Counted() (names []string) {
+	for _, t := range l.held() {
+		d := t.desc
+		if d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && (d.Once || d.From != metric.Total) {
+			names = append(names, d.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // match finds the series of a metric's readings. Its changes can be rolled back.
 func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	of := m.Count()
