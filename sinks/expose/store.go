@@ -51,14 +51,40 @@ func (s *familyStore) put(b *metric.Batch) []*family {
 	if s.jobs[b.Job] = has; len(has) == 0 {
 		delete(s.jobs, b.Job)
 	}
+	for i := 0; i < len(changed); i++ { // changed grows
+		for _, suffix := range suffixes {
+			if f := s.families[changed[i].name+suffix]; f != nil {
+				mark(f)
+			}
+		}
+	}
+	slices.SortStableFunc(changed, func(a, b *family) int { return cmp.Compare(len(a.name), len(b.name)) }) // a histogram before families that have the names of its series
 	for _, f := range changed {
 		f.changed = false
-		f.resolveConflicts(s.hasJobLabel)
+		f.resolveConflicts(s.hasJobLabel, s.whole(f.name))
 		if len(f.parts) == 0 {
 			s.remove(f)
 		}
 	}
 	return changed
+}
+
+// suffixes are what the names of a histogram's or a summary's series have after the name of the family.
+var suffixes = [...]string{"_bucket", "_count", "_sum"}
+
+// whole returns the histogram or summary on the page that has series of this name, or nil.
+func (s *familyStore) whole(name string) *family {
+	for _, suffix := range suffixes {
+		f := s.families[strings.TrimSuffix(name, suffix)]
+		if f == nil || f.name == name || len(f.shown) == 0 {
+			continue
+		}
+		switch d := f.shown[0].Desc; {
+		case d.Type == metric.Histogram, d.Type == metric.Summary && suffix != "_bucket":
+			return f
+		}
+	}
+	return nil
 }
 
 // family returns the family with this name, and creates it if it does not exist.
@@ -117,8 +143,9 @@ func (f *family) series() (n int) {
 }
 
 // resolveConflicts decides which series are on the page. On the page, a metric name has one type, and each series occurs once. If
-// jobs conflict, the job that is first by name is shown. A family that would make the page invalid is dropped.
-func (f *family) resolveConflicts(hasJobLabel bool) {
+// jobs conflict, the job that is first by name is shown. A family that would make the page invalid is dropped, and so is one that has
+// the name of the series of whole, a histogram or summary; whole may be nil.
+func (f *family) resolveConflicts(hasJobLabel bool, whole *family) {
 	f.shown, f.dropped, f.isLegacy = nil, nil, true
 	var seen seriesSet
 	for _, p := range f.parts {
@@ -128,6 +155,9 @@ func (f *family) resolveConflicts(hasJobLabel bool) {
 		}
 		f.isLegacy = f.isLegacy && hasLegacyNames(&p)
 		switch {
+		case whole != nil:
+			f.drop(p, sinks.Collision, len(p.Series), "the "+whole.shown[0].Desc.Type.String()+" "+whole.name+" of job "+whole.shown[0].job+" has series of this name")
+			continue
 		case len(f.shown) > 0 && f.shown[0].Desc.Type != p.Desc.Type:
 			f.drop(p, sinks.Collision, len(p.Series), "its type is "+f.shown[0].Desc.Type.String()+" in job "+f.shown[0].job+" and "+p.Desc.Type.String()+" here")
 			continue

@@ -106,6 +106,27 @@ func TestTwiceInOneJob(t *testing.T) {
 	}
 }
 
+// TestSeriesOfHistogram checks that a histogram or summary keeps the names of its series, as long as it is on the page, whichever job comes
+// first.
+func TestSeriesOfHistogram(t *testing.T) {
+	d := &metric.Desc{Name: "q", Type: metric.Summary}
+	whole := metric.Family{Desc: d, Series: []metric.Series{{Labels: d.LabelSet(nil), More: &metric.More{Summary: &metric.SummaryValue{Count: 3, Sum: 1}}}}}
+	b := open(t, Config{})
+	b.text() // the page is kept up to date from now on
+	b.write(t, "a", gauge("q_bucket", "x"), gauge("q_count", "x"))
+	alone := map[string]float64{`{__name__="q_bucket", room="x"}`: 1, `{__name__="q_count", room="x"}`: 1}
+	wantValues(t, b, alone)
+	b.write(t, "b", whole)
+	wantValues(t, b, map[string]float64{`{__name__="q_bucket", room="x"}`: 1, `{__name__="q_count"}`: 3, `{__name__="q_sum"}`: 1})
+	b.write(t, "a", gauge("q_bucket", "x"), gauge("q_count", "x"))
+	wantValues(t, b, map[string]float64{`{__name__="q_bucket", room="x"}`: 1, `{__name__="q_count"}`: 3, `{__name__="q_sum"}`: 1})
+	if got := b.logged(); !strings.Contains(got, `job=a series=1 first="q_count: the summary q of job b has series of this name"`) {
+		t.Errorf("logged:\n%s", got)
+	}
+	b.write(t, "b")
+	wantValues(t, b, alone)
+}
+
 // TestSimilarSeries checks that series are different if only the concatenation of names and values is equal.
 func TestSimilarSeries(t *testing.T) {
 	b := open(t, Config{})

@@ -153,6 +153,10 @@ func (c *backfillCmd) report(a *App, g *globals, w *backfill.Walk, r *backfill.R
 	for _, s := range w.Sinks {
 		lost = sayDelivered(say, s, w.From) || lost
 	}
+	if counted := w.Job.Ledger.Counted(); len(counted) > 0 && r.Windows > 0 {
+		say("totals begin at 0 in a backfill: %s. If the receiver has samples of the same series before or after that time, increase() and rate() "+
+			"count the steps between them as well; give the backfill a label of its own then (const_labels)", list(counted))
+	}
 	if r.Next.Before(w.To) {
 		say("continue with: %s", c.continuation(g, r.Next))
 	}

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -50,6 +51,7 @@ type execCmd struct {
 const (
 	exitUnusable = 125 // the command line is wrong: nothing was run
 	exitLocked   = 75  // another process has the lock
+	signalled    = 128 // added to the number of the signal that has ended the wait for the lock
 )
 
 // Run runs the command and delivers the metrics of the run.
@@ -189,6 +191,9 @@ func (e *execution) run() error {
 	if unlock == nil {
 		e.keep(func(h *wrap.History) error { return h.Skip(e.next(time.Now())) })
 		e.deliver(nil)
+		if code > signalled {
+			wrap.Die(syscall.Signal(code - signalled))
+		}
 		return &exitError{code, nil}
 	}
 	defer unlock()
@@ -296,7 +301,7 @@ func (e *execution) lock() (unlock func(), code int, err error) {
 	if err := dir.Mkdir("."); err != nil {
 		return nil, 0, fmt.Errorf("--lock: %w", err)
 	}
-	for {
+	for first := true; ; first = false {
 		err := dir.Lock(durable.FileName(e.Lock))
 		if err == nil {
 			return func() { _ = dir.Unlock() }, 0, nil
@@ -312,8 +317,13 @@ func (e *execution) lock() (unlock func(), code int, err error) {
 			e.log.Error("not run: the lock is taken", "lock", e.Lock, "error", err)
 			return nil, exitLocked, nil
 		}
+		if first {
+			e.log.Info("waiting for the lock", "lock", e.Lock, "error", err)
+		}
 		if s, interrupted := wrap.Wait(e.signals, lockPause); interrupted {
-			return nil, 0, fmt.Errorf("--lock: %s while waiting for the lock", s)
+			e.log.Warn("not run: a signal has ended the wait for the lock", "lock", e.Lock, "signal", s.String())
+			n, _ := s.(syscall.Signal)
+			return nil, signalled + int(n), nil
 		}
 	}
 }

@@ -145,6 +145,25 @@ func (l *Ledger) settle(s step) {
 // Empty reports whether the ledger has no state at all.
 func (l *Ledger) Empty() bool { return len(l.order) == 0 && len(l.inherited) == 0 }
 
+// HasTotals reports whether the ledger has a metric whose values go on from run to run.
+func (l *Ledger) HasTotals() bool {
+	return slices.ContainsFunc(l.held(), func(t *table) bool {
+		return t.desc.Type == metric.Counter || t.desc.Type == metric.Histogram || t.desc.Type == metric.Summary
+	})
+}
+
+// Counted returns the names of metrics whose totals the ledger has counted up by itself. A total of the upstream is not among them.
+func (l *Ledger) Counted() (names []string) {
+	for _, t := range l.held() {
+		d := t.desc
+		if d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && (d.Once || d.From != metric.Total) {
+			names = append(names, d.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // match finds the series of a metric's readings. Its changes can be rolled back.
 func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	of := m.Count()

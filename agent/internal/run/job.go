@@ -414,6 +414,8 @@ func (j *job) inherit(removed []*job) bool {
 		}
 		if old.Fetches == j.Fetches {
 			j.Ledger.Inherit(old.Ledger)
+		} else if old.Ledger.HasTotals() {
+			j.Log.Warn("the job fetches something else than before the reload; its totals start from zero")
 		}
 		j.LastSuccess, j.Cursor, j.showing, j.delivered, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.delivered, old.expireAt
 		j.time, j.ticked, j.restored = old.time, old.ticked, old.restored

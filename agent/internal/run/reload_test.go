@@ -304,13 +304,14 @@ func TestNewSinkGetsCurrentTime(t *testing.T) {
 }
 
 // TestReloadOfAnotherAddress checks that a job that fetches something else after a reload does not continue the totals of
-// what it fetched before.
+// what it fetched before, and says so once.
 func TestReloadOfAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, page, reload := newScripted(nil), &shelf{}, make(chan Plan)
+		var log lockedBuffer
 		plan := func(address string) Plan {
 			j := planJob(t, "j", "@every 10s", source)
-			j.Key, j.Fetches = address, address
+			j.Key, j.Fetches, j.Log = address, address, slog.New(slog.NewTextHandler(&log, nil))
 			return Plan{Concurrency: 1, Jobs: []Job{j}, Sinks: []Sink{planSink("page", page)}}
 		}
 		stop := start(t, newAgent(), plan("https://a.example"), reload)
@@ -320,6 +321,9 @@ func TestReloadOfAnotherAddress(t *testing.T) {
 		synctest.Wait()
 		if got := page.shows()["j"]; got != 1 {
 			t.Errorf("after the reload the total is %v, want 1", got)
+		}
+		if n := strings.Count(log.String(), "its totals start from zero"); n != 1 {
+			t.Errorf("said %d times that the totals start from zero, want once: %s", n, &log)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)

@@ -163,3 +163,31 @@ func parts(d *metric.Desc, s *metric.Series) int {
 	}
 	return 1
 }
+
+// TestTextsThatPeopleWrite checks that blanks before a line are not part of a name, as for node_exporter, and that a text whose last
+// line is not complete has no series.
+func TestTextsThatPeopleWrite(t *testing.T) {
+	for text, want := range map[string]string{
+		"  # TYPE x gauge\n  x 1\n\tx{a=\"b\"} 2\n":    `gauge x 1, gauge x{a="b"} 2`,
+		"# HELP x a \"\n# TYPE x gauge\n  x 1\n":       `gauge x 1`,
+		"x{a=\"two\n  lines\"} 1\n  y{a=\"\\\"\"} 2\n": "unknown x{a=\"two\\n  lines\"} 1, unknown y{a=\"\\\"\"} 2",
+		"# TYPE x gauge\nx 1234\n":                     `gauge x 1234`,
+		"# TYPE x gauge\nx 12":                         "read : the last line has no line feed at its end: the text may not be complete",
+		"# TYPE x gauge\nx 12\n# EOF":                  `gauge x 12`,
+		"":                                             ``,
+	} {
+		readings, err := open(t, &given{texts: map[string]string{"": text}}).Collect(t.Context(), sources.Tick{Time: time.Unix(1, 0)})
+		var got []string
+		for _, m := range readings {
+			for _, line := range lines(metric.Readings{m}) {
+				got = append(got, fmt.Sprint(m.Desc.Type)+" "+line)
+			}
+		}
+		if err != nil {
+			got = []string{err.Error()}
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%q gives %q, want %q", text, got, want)
+		}
+	}
+}

@@ -189,7 +189,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		case err != nil:
 			s.fail(w, fmt.Errorf("items %s: %s", w.items, short(err.Error())))
 		case w.items == nil && doc.Skipped.Items > 0: // the value depends on all items, so it would be wrong without some
-			s.fail(w, fmt.Errorf("not computed: the document lacks %d of its items, and this metric needs all of them; the first: %w", doc.Skipped.Items, doc.Skipped.First))
+			s.fail(w, lacks(doc.Skipped))
 		}
 	}
 	switch {
@@ -213,12 +213,29 @@ func (s *source) gather(tick sources.Tick, skipped sources.Skipped) {
 		resolveLocal(m.Rows, s.local[m], tick.Time)
 		m.Elsewhere = names.count()
 		m.FailIfAllDropped()
+		if m.Err == nil && skipped.Items > 0 && needsAll(m.Desc) {
+			m.Err = lacks(skipped)
+		}
 		skipped.Count(m)
 		s.readings = append(s.readings, *m)
 		if names != nil {
 			s.gatherNames(names, m.Err, tick)
 		}
 	}
+}
+
+// lacks returns the error of a metric that would be wrong without the items that were skipped.
+func lacks(skipped sources.Skipped) error {
+	return fmt.Errorf("not computed: the document lacks %d of its items, and this metric needs all of them; the first: %w", skipped.Items, skipped.First)
+}
+
+// needsAll reports whether a metric would be wrong without some items, because its readings are added up: a counter that lacks some
+// looks as if it had been reset, and a gauge without labels is about all items. A total that the ledger counts up only lacks these items.
+func needsAll(d *metric.Desc) bool {
+	if d.OnDuplicate != metric.DuplicateSum && d.OnDuplicate != metric.DuplicateCount || d.From != metric.Total || d.Once {
+		return false
+	}
+	return d.Type == metric.Counter || d.Type == metric.Gauge && len(d.LabelNames) == 0
 }
 
 // gatherNames adds the metrics of a declaration with name_from. err is the error of the declaration, which all of these metrics get.

@@ -225,16 +225,24 @@ func (s *skipping) Fetch(ctx context.Context, tick sources.Tick, r sources.Reque
 	return doc, err
 }
 
-// TestSkippedItems checks that items that the document lacks are counted as drops, and that a metric of the whole document
-// fails, since its value would be wrong.
+// TestSkippedItems checks that items that the document lacks are counted as drops, and that a metric fails if its value would be wrong
+// without them: one of the whole document, a sum without labels, and a counter that is a sum.
 func TestSkippedItems(t *testing.T) {
 	doc := &skipping{fixed{text: `{"list":[{"v":1}]}`, parser: sources.Parser{}}, sources.Skipped{Items: 2, First: errors.New("GET /3: 404")}}
-	s, err := configOf(t, "each: {type: gauge, items: '.list[]', value: .v}\nwhole: {type: gauge, value: '.list | length'}").New(sources.Env{Fetch: doc})
+	s, err := configOf(t, `
+each: {type: gauge, items: '.list[]', value: .v}
+whole: {type: gauge, value: '.list | length'}
+sum: {type: gauge, items: '.list[]', value: .v, on_duplicate: sum}
+sum_by: {type: gauge, items: '.list[]', value: .v, on_duplicate: sum, labels: {v: .v}}
+t_total: {type: counter, items: '.list[]', value: .v, on_duplicate: sum, labels: {v: .v}}
+up_total: {type: counter, items: '.list[]', value: .v, on_duplicate: sum, from: increment}
+`).New(sources.Env{Fetch: doc})
 	if err != nil {
 		t.Fatal(err)
 	}
 	readings, err := s.Collect(t.Context(), sources.Tick{})
-	const want = "each 1\neach drops 2 skipped: GET /3: 404\nwhole: not computed: the document lacks 2 of its items, and this metric needs all of them; the first: GET /3: 404\n"
+	want := strings.NewReplacer("DROPS", "drops 2 skipped: GET /3: 404", "LACKS", "not computed: the document lacks 2 of its items, and this metric needs all of them; the first: GET /3: 404").Replace(
+		"each 1\neach DROPS\nsum: LACKS\nsum_by{v=\"1\"} 1\nsum_by DROPS\nt_total: LACKS\nup_total 1\nup_total DROPS\nwhole: LACKS\n")
 	if got := show(readings); got != want || err != nil {
 		t.Errorf("got %v\n%swant\n%s", err, got, want)
 	}

@@ -39,6 +39,9 @@ func add(old, pushed *Family) (*Family, error) {
 		all := slices.Clone(p.Series)
 		for i := range all {
 			s := &all[i]
+			if err := checkTotal(p.Desc, s); err != nil {
+				return nil, fmt.Errorf("metric %s %s: %w", pushed.Name, s.Labels, err)
+			}
 			text := s.Labels.String()
 			s.Start = pushed.Time.Add(-time.Millisecond).UnixMilli()
 			if b := before[text]; b != nil {
@@ -54,6 +57,30 @@ func add(old, pushed *Family) (*Family, error) {
 		sum.keep(old, before)
 	}
 	return &sum, nil
+}
+
+// checkTotal refuses values that would spoil a total. A total with NaN or an infinity stays so, and one that falls looks like a
+// counter that was reset.
+func checkTotal(d *metric.Desc, s *metric.Series) error {
+	switch d.Type {
+	case metric.Counter:
+		if !(s.Value >= 0) || math.IsInf(s.Value, 0) {
+			return fmt.Errorf("is a counter with the value %v, and cannot be added up: want a number that is not negative", s.Value)
+		}
+	case metric.Summary:
+		return checkSum(s.Summary().Sum)
+	case metric.Histogram:
+		return checkSum(s.Histogram().Sum)
+	}
+	return nil
+}
+
+// checkSum allows a negative sum, since observations can be negative.
+func checkSum(sum float64) error {
+	if math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return fmt.Errorf("has the sum %v, and cannot be added up: want a number", sum)
+	}
+	return nil
 }
 
 // keep appends the series of old that are also in rest.

@@ -110,3 +110,35 @@ func TestAddUpRefuses(t *testing.T) {
 		t.Errorf("another zero threshold: %v", err)
 	}
 }
+
+// TestAddUpKeepsTotalsGood checks that a push which would spoil a total changes nothing, and that the totals go on afterwards.
+func TestAddUpKeepsTotalsGood(t *testing.T) {
+	g := open(t, func(o *Options) { o.AddUp = true })
+	push := func(text string) error {
+		families, err := Decode([]byte(text), "", g.Scheme, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g.do(&request{labels: labelsOf(t, "job/a"), pushed: families})
+	}
+	const histogram = "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum %s\nh_count 1\n"
+	summary := strings.NewReplacer("histogram", "summary", "h_bucket{le=\"+Inf\"} 1\n", "", "h", "s").Replace(histogram)
+	good := "# TYPE c counter\nc 10\n" + fmt.Sprintf(histogram, "-2") + fmt.Sprintf(summary, "-2")
+	for _, text := range []string{
+		"", "# TYPE c counter\nc -3\n", "# TYPE c counter\nc NaN\n", "# TYPE c counter\nc +Inf\n", "# TYPE d counter\nd -1\n",
+		fmt.Sprintf(histogram, "NaN"), fmt.Sprintf(histogram, "+Inf"), fmt.Sprintf(summary, "-Inf"),
+	} {
+		err := push(text)
+		if _, refused := errors.AsType[Refusal](err); refused != (text != "") {
+			t.Errorf("%q is refused: %v, %v", text, refused, err)
+		}
+		if err := push(good); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := g.groups[keyOf(labelsOf(t, "job/a"))]
+	series := func(name string) *metric.Series { return &group.family(name).Parts[0].Series[0] }
+	if c, h, s := series("c").Value, series("h").Histogram(), series("s").Summary(); c != 80 || h.Sum != -16 || h.Count != 8 || s.Sum != -16 {
+		t.Errorf("the totals are %v, %v of %d, and %v, want 80, -16 of 8, and -16", c, h.Sum, h.Count, s.Sum)
+	}
+}

@@ -81,27 +81,10 @@ func (r *Reader) parse(body []byte, contentType string) error {
 	if len(body) == 0 && len(r.cache.current) == 0 {
 		return nil // as in Prometheus, an empty page of any type is valid and has no samples
 	}
-	body = slices.Grow(body, 1) // space for the line feed that the parser appends, so that it does not copy the body
-	o := &r.pool.options
-	fallback := o.Fallback
-	if contentType == "" && fallback == "" {
-		fallback = formatText // Prometheus would return an error here
+	body, err := r.choose(body, contentType)
+	if err != nil {
+		return err
 	}
-	parser, _ := textparse.New(body, contentType, nil, textparse.ParserOptions{
-		KeepClassicOnClassicAndNativeHistograms: true, IgnoreNativeHistograms: !o.NativeHistograms, FallbackContentType: fallback,
-	})
-	switch parser.(type) {
-	case *textparse.PromParser:
-		r.format = formatText
-	case *textparse.OpenMetricsParser:
-		r.format = formatOpenMetrics
-	case *textparse.ProtobufParser:
-		r.format = formatProtobuf
-	default:
-		return fmt.Errorf("unsupported Content-Type %.60q: want text/plain, OpenMetrics or protobuf; is it a login or error page? "+
-			"If it is a page of metrics, set fallback_scrape_protocol, such as PrometheusText0.0.4", contentType)
-	}
-	r.parser = parser
 	r.openText(body)
 	if err := r.parseLines(); err != nil {
 		return err
@@ -116,6 +99,41 @@ func (r *Reader) parse(body []byte, contentType string) error {
 		return fmt.Errorf("%d samples, more than sample_limit (%d): drop series with metric_relabel_configs, or raise it", r.cache.Kept, limit)
 	}
 	return nil
+}
+
+// choose sets the parser for a page, and its format. It returns the page as the parser reads it.
+func (r *Reader) choose(body []byte, contentType string) ([]byte, error) {
+	o := &r.pool.options
+	fallback := o.Fallback
+	if contentType == "" && fallback == "" {
+		fallback = formatText // Prometheus would return an error here
+	}
+	open := func() {
+		body = slices.Grow(body, 1) // space for the line feed that the parser appends, so that it does not copy the body
+		r.parser, _ = textparse.New(body, contentType, nil, textparse.ParserOptions{
+			KeepClassicOnClassicAndNativeHistograms: true, IgnoreNativeHistograms: !o.NativeHistograms, FallbackContentType: fallback,
+		})
+	}
+	open()
+	switch r.parser.(type) {
+	case *textparse.PromParser:
+		r.format = formatText
+		if o.Untargeted && !bytes.HasSuffix(body, []byte("\n")) {
+			return nil, errors.New("the last line has no line feed at its end: the text may not be complete")
+		}
+		if plain, isIndented := unindent(body); isIndented {
+			body = plain
+			open()
+		}
+	case *textparse.OpenMetricsParser:
+		r.format = formatOpenMetrics
+	case *textparse.ProtobufParser:
+		r.format = formatProtobuf
+	default:
+		return nil, fmt.Errorf("unsupported Content-Type %.60q: want text/plain, OpenMetrics or protobuf; is it a login or error page? "+
+			"If it is a page of metrics, set fallback_scrape_protocol, such as PrometheusText0.0.4", contentType)
+	}
+	return body, nil
 }
 
 // openText prepares the reader for taking lines of a text format without the parser.
