@@ -13,7 +13,8 @@ import (
 
 const module = "github.com/collectington/collectington/"
 
-// arrows returns, by folder, the folders of this module that it may import. A pattern with * stands for the folder of any kind.
+// arrows returns, for each folder of this module, the other folders of the module that it may import. A pattern with * stands for the
+// folder of any kind.
 func arrows() map[string][]string {
 	kit := []string{"agent/clock", "agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/process", "agent/relabel", "agent/setting", "agent/text", "agent/webserver"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }

@@ -21,7 +21,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// batch is a host whose crontab runs cton once: processes with one state file, one spool and one Pushgateway.
+// batch is a host whose crontab runs the command "cton once" again and again. All these processes share one state file, one spool and one
+// Pushgateway.
 type batch struct {
 	*testing.T
 	dir        string
@@ -150,7 +151,7 @@ func (b *batch) waitFor(file string) {
 	}
 }
 
-// puts waits until a process has started its sinks and logs that another process sends from the spool.
+// puts waits until a process has started its sinks and has logged that another process is the one that sends from the spool.
 func (b *batch) puts(o *once) {
 	b.Helper()
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(o.log.String(), "another process sends from the spool"); time.Sleep(10 * time.Millisecond) {
@@ -203,8 +204,8 @@ func TestBatchTogether(t *testing.T) {
 	}
 }
 
-// TestBatchTurns checks that other jobs can run while a job runs for long, that another run of the same job waits for its turn, and that
-// the turn of a killed process passes to the next.
+// TestBatchTurns checks what can happen while a job runs for long. Other jobs can run. Another run of the same job waits for its turn. If a
+// process is killed, its turn passes to the next process.
 func TestBatchTurns(t *testing.T) {
 	b := newBatch(t, map[string]string{"fast": ":", "slow": "touch started; while [ ! -e go ]; do sleep 0.05; done"})
 	b.ends(b.start("fast"), 0)
@@ -223,7 +224,7 @@ func TestBatchTurns(t *testing.T) {
 	b.ends(b.start("-c", "hasty.yaml", "fast", "slow"), 3)
 	b.shows(`fast_runs_total{instance="test",job="fast"} 3`)
 
-	// Both processes start before the first run that is counted, so that for each of them the counters begin after its own start.
+	// Both processes start before the first run is counted. So the counters of each process begin after that process has started.
 	next, last := b.start("slow"), b.start("slow")
 	b.puts(next)
 	b.puts(last)

@@ -211,7 +211,7 @@ type process struct {
 	done chan struct{}
 
 	killAtOp   int  // number of the operation on the state's disk at which the process is killed; 0 = never
-	powerCut   bool // a kill loses what was not synced, at least in part
+	powerCut   bool // a kill loses some or all of the data that was not synced
 	killAtSend int  // number of the write, over all connections, at which the process is killed; 0 = never
 	after      bool // killAtSend kills after this write, not before it
 

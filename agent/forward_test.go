@@ -45,7 +45,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// receiving runs an agent that receives remote-write at an address and passes it on, until the test ends.
+// receiving runs an agent until the test ends. The agent receives samples by remote-write at one address, and passes them on to another.
 func receiving(t *testing.T, address, to, dir string) (logged func() string) {
 	t.Helper()
 	text := fmt.Sprintf(`

@@ -22,7 +22,7 @@ type Clock struct {
 	source Source
 
 	mu      sync.Mutex
-	base    time.Duration // time of day minus elapsed time, at the last reading
+	base    time.Duration // time of day minus elapsed time, at the latest reading
 	jumps   int
 	shift   time.Duration
 	changed chan struct{} // closed when a jump is noticed

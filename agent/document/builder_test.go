@@ -45,7 +45,7 @@ func TestBuilder(t *testing.T) {
 	}
 }
 
-// TestRawIsBounded checks that the JSON of a document in which many objects share a long key is bounded.
+// TestRawIsBounded checks that the length of the JSON that Raw returns is bounded, even if many objects of a document share a long key.
 func TestRawIsBounded(t *testing.T) {
 	var b Builder
 	b.Reset(0, 0)

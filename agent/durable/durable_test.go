@@ -84,7 +84,7 @@ func TestReadDir(t *testing.T) {
 	}
 }
 
-// TestManyNames reads a directory that is larger than one reading of the system, with names of each length.
+// TestManyNames reads a directory with more names than the system returns in one call. The names have all possible lengths.
 func TestManyNames(t *testing.T) {
 	dir := t.TempDir()
 	var want []string

@@ -65,7 +65,7 @@ func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (c *cacheTransport) CloseIdleConnections() { closeIdle(c.next) }
 
-// record caches the response once its body has been read to the end, if it can be used later.
+// record caches a response that can be used later. It does so once the body of the response has been read to the end.
 func (c *cacheTransport) record(resp *http.Response, key digest, begin moment, release func()) {
 	_, validator := validatorOf(resp.Header)
 	noStore := strings.Contains(strings.ToLower(resp.Header.Get("Cache-Control")), "no-store")
@@ -253,8 +253,8 @@ func (c *responseCache) remove(e *list.Element) {
 	c.size -= old.response.size()
 }
 
-// claim returns a cached response that is younger than maxAge. If there is none, the caller has to send the request and then
-// call release: until then, other callers with the same key wait.
+// claim returns a cached response that is younger than maxAge. If there is none, the caller has to send the request and then call release.
+// Other callers with the same key wait until release is called.
 func (c *responseCache) claim(ctx context.Context, key digest, maxAge time.Duration) (fresh *cachedResponse, release func(), err error) {
 	for waited := false; ; waited = true {
 		c.mu.Lock()

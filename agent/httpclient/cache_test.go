@@ -112,8 +112,8 @@ func TestNotCached(t *testing.T) {
 	}
 }
 
-// TestCacheFor checks that jobs share a response until it is older than cache_for, also if its request is still under way. They do not
-// share it with senders that have other credentials or with jobs without cache_for. Errors are not shared.
+// TestCacheFor checks that jobs share a response until it is older than cache_for. They also share a response whose request is still under
+// way. They do not share it with senders that have other credentials or with jobs without cache_for. Errors are not shared.
 func TestCacheFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -54,7 +54,7 @@ type digestTransport struct {
 type keptChallenge struct {
 	*httpdigest.Challenge
 	answered int  // how many requests have answered this challenge
-	refused  bool // the server has refused the last answer; the next request asks for a new challenge
+	refused  bool // the server has refused the latest answer; the next request asks for a new challenge
 }
 
 // RoundTrip sends the request, and sends it a second time if the server answers with a new challenge.
@@ -115,8 +115,8 @@ func (d *digestTransport) send(req *http.Request, user, password string) (*http.
 	return resp, err
 }
 
-// answer returns a copy of the server's challenge and counts one more answer, or nil if no challenge is known. The counter is
-// part of the answer (nc, RFC 7616 section 3.4).
+// answer counts one more answer to the server's challenge, and returns a copy of the challenge. It returns nil if no challenge is known.
+// The counter is part of the answer (nc, RFC 7616 section 3.4).
 func (d *digestTransport) answer(req *http.Request) *keptChallenge {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -29,7 +29,7 @@ func (e *Error) Error() string { return e.Method + " " + e.URL + ": " + e.Err.Er
 // Unwrap returns the cause. errors.Is and errors.As also find the original error of net/http.
 func (e *Error) Unwrap() error { return e.Err }
 
-// requestError returns err, explained, as the [Error] of a request.
+// requestError explains err, and returns it as the [Error] of a request.
 func requestError(redact redactor, req *http.Request, err error) *Error {
 	return &Error{req.Method, redact.secret(setting.Place(req.URL)), explain(req.Context(), redact, err)}
 }

@@ -126,7 +126,8 @@ func TestServerMoves(t *testing.T) {
 	}
 }
 
-// TestServerStays checks that a connection is kept as long as its address is among the answers of DNS, or DNS has no answer.
+// TestServerStays checks that a connection is kept as long as its address is among the answers of DNS. The connection is also kept while
+// DNS has no answer.
 func TestServerStays(t *testing.T) {
 	for name, change := range map[string]func(*zone){
 		"the same answer":   func(*zone) {},

@@ -75,7 +75,8 @@ func (l *originLimit) put(job string, r *RateLimit) {
 	l.longest = max(l.longest, time.Duration(r.Per))
 }
 
-// isUnused reports whether no job has a limit, and no removed limit would delay a request if a job got it back.
+// isUnused reports whether the limits can be forgotten: no job has a limit, and no removed limit would delay a request if a job got this
+// limit back.
 func (l *originLimit) isUnused(now time.Time) bool {
 	return len(l.byJob) == 0 && (len(l.sent) == 0 || now.Sub(l.sent[len(l.sent)-1]) > l.longest)
 }

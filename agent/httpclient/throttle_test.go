@@ -38,7 +38,7 @@ func every(n int, per time.Duration) RequestPolicy {
 	return RequestPolicy{RateLimit: &RateLimit{n, setting.Duration(per)}}
 }
 
-// TestRateLimit checks that no interval of a limit's length has more requests than it allows, whichever jobs send them.
+// TestRateLimit checks that no interval of a limit's length has more requests than the limit allows, whichever jobs send them.
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -71,7 +71,8 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-// TestRateLimitBeyondTheTimeout checks that a request that is not allowed before its time-out fails at once, and does not count.
+// TestRateLimitBeyondTheTimeout checks a request that the limit does not allow before the request's time-out. The request must fail at
+// once, and must not count.
 func TestRateLimitBeyondTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -184,7 +184,7 @@ func TestDashboardsAndAlerts(t *testing.T) {
 	})
 }
 
-// absent are the metrics that are 0, since what they count does not happen to the troubled agent.
+// absent has the names of the metrics that are 0, because what they count does not happen to the troubled agent.
 var absent = []string{"cton_clock_jumps_total", "cton_job_skipped_windows_total", "cton_state_failed_writes_total"}
 
 // ownLabels returns the labels of each own metric that the agent has delivered in the last two hours.

@@ -173,7 +173,7 @@ func (e *execution) stateDir() string {
 	return dir
 }
 
-// next returns when the next run is due, zero if that is not known.
+// next returns when the next run is due, or the zero time if that is not known.
 func (e *execution) next(now time.Time) time.Time {
 	if e.every == nil {
 		return time.Time{}
@@ -248,7 +248,7 @@ type written struct {
 	err  error
 }
 
-// watch prepares a run. It returns a function that, after the run, returns the metrics that the command wrote.
+// watch prepares a run. It returns a function to be called after the run. That function returns the metrics that the command wrote.
 func (e *execution) watch() func() written {
 	switch e.Metrics {
 	case "":

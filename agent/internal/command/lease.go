@@ -44,7 +44,7 @@ func (a *App) abort() {
 	os.Exit(exitConfig)
 }
 
-// tenure is what a service keeps to begin and end a term of its lease.
+// tenure holds what a service needs to begin and end a term of its lease.
 type tenure struct {
 	plan  *config.Plan // the plan that was last loaded
 	built run.Plan     // plan after it was built
@@ -57,7 +57,7 @@ type tenure struct {
 	trial *state.Write     // the last record that was written to see whether the state file can be used; nil = none
 }
 
-// lost returns a channel that is closed when the current term ends, nil if there is none.
+// lost returns a channel that is closed when the current term ends. It returns nil if there is no current term.
 func (t *tenure) lost() <-chan struct{} {
 	if t.term == nil {
 		return nil
@@ -118,7 +118,7 @@ const (
 	termWait   = 15 * time.Second // after that, the lease is given back
 	termPause  = time.Second      // between two attempts to read it
 	termRetry  = time.Minute      // after that, this process looks whether the file can be used again
-	termAnswer = time.Second      // how long the disk may take to return when the time is over
+	termAnswer = time.Second      // how long the disk may still take to respond when this time is over
 )
 
 // begin prepares a term: the jobs are built again, and the state file is read again. If the state file cannot be used, begin gives the

@@ -56,7 +56,7 @@ func (s *stage) leave(place int, shown *try) {
 	}
 }
 
-// end writes what is left when the run is over: a target that was not asked before the time was over is not waited for.
+// end writes the remaining output when the run is over. It does not wait for targets that were not asked before the time was over.
 func (s *stage) end() {
 	if s == nil {
 		return
@@ -87,7 +87,7 @@ type actor struct {
 	sources.TargetFetcher
 	source sources.Source
 	stage  *stage
-	place  int  // place of the target that was given to Use last
+	place  int  // place of the target in the latest call of Use
 	shown  *try // what is shown of that target
 }
 

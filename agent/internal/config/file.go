@@ -116,8 +116,8 @@ func (f *File) part(line int) part {
 	return f.parts[max(after-1, 0)]
 }
 
-// place returns the position of a line as text for users. The text contains the name of the line's file only if the line from is in
-// another file.
+// place returns the position of a line as text for users. The argument from is the number of another line. The text contains the name of
+// the line's file only if that other line is in a different file.
 func (f *File) place(line, from int) string {
 	p := f.part(line)
 	if p == f.part(from) {

@@ -22,8 +22,8 @@ const (
 	defaultTimeout   = setting.Duration(30 * time.Second)
 	defaultMaxSeries = 100_000
 
-	// assumedSchedule is the schedule that is assumed for a job without one. The default of valid_for follows from it. It is long, so that the
-	// series of the job do not end when a run fails and the next one succeeds.
+	// assumedSchedule is the schedule that is assumed for a job without one. The default of valid_for follows from it. This schedule has a
+	// long interval, so that the series of the job do not end when a run fails and the next one succeeds.
 	assumedSchedule = "@every 24h"
 )
 

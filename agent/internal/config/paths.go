@@ -115,7 +115,7 @@ func readsReferences(t reflect.Type, tag string) (whole, within bool) {
 	return whole, isText || hasTag(tag, "template")
 }
 
-// relocated returns a reference with the prefix added to its path, if it is a relative path of a file.
+// relocated returns a reference. If the reference names a file by a relative path, relocated adds the prefix to that path.
 func relocated(reference, prefix string) string {
 	path, isFile := strings.CutPrefix(reference, "file:")
 	if !isFile || filepath.IsAbs(path) {

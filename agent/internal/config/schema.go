@@ -136,7 +136,7 @@ func structSchema(t reflect.Type, defaults reflect.Value, about *described) obje
 // maxSchemaDepth limits how deep types are nested, since a type can contain itself.
 const maxSchemaDepth = 8
 
-// valueSchema returns the schema of values of a type. byDefault is invalid or zero if there is no default.
+// valueSchema returns the schema of values of a type. The argument byDefault is the default. It is invalid or zero if there is none.
 func valueSchema(t reflect.Type, byDefault reflect.Value, about *described, outer []reflect.Type) object {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

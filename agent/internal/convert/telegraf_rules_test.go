@@ -41,7 +41,7 @@ func (r randomRules) tag() string { return r.one("a", "b", "c", "d") }
 
 func (r randomRules) field() string { return r.one("temp", "hum", "state", "mode", "more") }
 
-// rule returns a rule. Each is in a processor of its own, except for mappings.
+// rule returns a random rule. Each rule is in a processor of its own, except for mappings.
 func (r randomRules) rule() rule {
 	switch r.IntN(7) {
 	case 0:

@@ -15,7 +15,7 @@ type tagOut struct {
 	origin
 }
 
-// origin says what is to know about the texts of the configuration that are part of a tag.
+// origin has what must be known about the texts of the configuration that are part of a tag.
 type origin struct {
 	variable bool   // one of them has a variable, which Telegraf replaces by its value and cton does not
 	notes    []note // what is lost if the tag becomes a label
@@ -138,7 +138,8 @@ func (b *block) addTag(x tagOut) {
 	b.replaceTag(x)
 }
 
-// renameTag gives a tag another name. As in Telegraf, it replaces a tag that has this name, in the items that have the renamed tag.
+// renameTag gives a tag another name. If there already is a tag with that name, the renamed tag replaces it, but as in Telegraf only in
+// items that have the renamed tag.
 func (b *block) renameTag(from, to string) {
 	x, ok := b.find(from)
 	if !ok || from == to {
@@ -180,7 +181,7 @@ func (t *telegraf) labels(j *job, b *block) (labels, constant map[string]string)
 	return labels, constant
 }
 
-// machineNote adds a note about a label that has the name of the machine in Telegraf, unless there is one.
+// machineNote adds a note about a label that has the name of the machine in Telegraf, unless there already is such a note.
 func (t *telegraf) machineNote(label string) {
 	n := note{0, "hostname", "Telegraf gives series the name of its machine in the label " + label + ", which is left out here: set hostname in [agent] and convert again to keep it"}
 	if !slices.Contains(t.out.problems, n) {
