@@ -32,7 +32,7 @@ type batch struct {
 	refused    atomic.Int32 // number of remote-write requests in which something was refused
 }
 
-// newBatch returns a host with jobs, each a script. A script counts its runs.
+// newBatch returns a host with jobs, by name. Each job runs a script, and counts the runs of the script.
 func newBatch(t *testing.T, jobs map[string]string) *batch {
 	t.Helper()
 	b := &batch{T: t, dir: t.TempDir(), gateway: peers.NewPushgateway(t), prometheus: peers.NewPrometheus(t)}
@@ -112,7 +112,7 @@ func (b *batch) start(args ...string) *once {
 	return o
 }
 
-// ends checks the exit code of a process, and returns what it has logged.
+// ends waits until a process has ended and checks its exit code. It returns what the process has logged.
 func (b *batch) ends(o *once, code int) string {
 	b.Helper()
 	err := o.Wait()

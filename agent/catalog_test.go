@@ -47,7 +47,7 @@ func catalogueKinds() []kind {
 	return all
 }
 
-// TestCatalogueSuites checks that the tests of each kind call the suite of its role.
+// TestCatalogueSuites checks that the tests of each kind call the test suite for the role of that kind.
 func TestCatalogueSuites(t *testing.T) {
 	for _, k := range catalogueKinds() {
 		of := reflect.TypeOf(k.defaults()).Elem()
@@ -96,7 +96,7 @@ func suiteCalls(t *testing.T, folder string) (calls []string) {
 	return calls
 }
 
-// TestCatalogueRefuses checks that a kind that cannot be found or made is refused.
+// TestCatalogueRefuses checks that the catalogue refuses a kind that could not be found by its name, or that could not be made.
 func TestCatalogueRefuses(t *testing.T) {
 	defaults := func() sinks.Config { return nil }
 	for _, c := range []struct {

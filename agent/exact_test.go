@@ -368,8 +368,8 @@ type stateDisk struct {
 	synced map[string]int64 // the sizes of files as of their last sync
 }
 
-// do does an operation unless the process is killed at it or was killed before. It first waits some milliseconds, so that code which
-// fails to wait for the operation is ahead of it.
+// do does an operation unless the process is killed at it or was killed before. It first waits some milliseconds. Code that wrongly does
+// not wait for the operation is then ahead of the operation.
 func (d *stateDisk) do(f func() error) error {
 	time.Sleep(time.Duration(d.p.killAtOp) * time.Millisecond)
 	d.p.mu.Lock()

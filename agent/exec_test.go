@@ -172,7 +172,8 @@ jobs:
 	}
 }
 
-// TestExecOnNewHosts checks that a host without state does not remove the last success of another host from the group that both push to.
+// TestExecOnNewHosts checks hosts without state that push to the same group: a host on which a command fails must not remove the last
+// success of another host.
 func TestExecOnNewHosts(t *testing.T) {
 	t.Parallel()
 	gateway := peers.NewPushgateway(t)

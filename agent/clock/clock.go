@@ -93,7 +93,8 @@ func System() Source {
 	}
 }
 
-// apart is the largest difference between two readings. If the difference is larger, the process was interrupted between them.
+// apart is the largest difference between two readings that were made together. If the difference is larger, the process was interrupted
+// between the two readings.
 const apart = 100 * time.Millisecond
 
 // readTogether returns a reading of both of Go's clocks during which the process was not interrupted.

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestReminder checks when an error that lasts is logged again, and that reminders that have become due since the last call count once.
+// TestReminder checks when an error that lasts is logged again. It also checks that several reminders that have become due since the
+// previous call count as one.
 func TestReminder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, r := time.Now(), NewReminder()

@@ -85,7 +85,7 @@ func ParseFormula(text string, more template.FuncMap, known func(name []string) 
 }
 
 // explain removes the prefix of an error of text/template, which names the template and a position. If the error is that a function does
-// not exist, explain adds the names of those that do.
+// not exist, explain adds the names of the functions that exist.
 func (f *Formula) explain(err error) error {
 	text := err.Error()
 	if i := strings.LastIndex(text, ">: "); i >= 0 {
@@ -201,7 +201,7 @@ func (w *walk) countArguments(name string, n int) error {
 	return nil
 }
 
-// tryConstant computes a pipeline whose arguments are all constants, and returns its error.
+// tryConstant computes a pipeline if all its arguments are constants, and returns the error of this computation.
 func (w *walk) tryConstant(n *parse.PipeNode) error {
 	if !isConstant(n) {
 		return nil
@@ -233,7 +233,7 @@ func isConstant(node parse.Node) bool {
 	return false
 }
 
-// checkHash checks the name of the hash function that a call has as its first argument, if it is a constant.
+// checkHash checks the first argument of a call, which names a hash function. It does nothing if this argument is not a constant.
 func checkHash(c *parse.CommandNode) error {
 	if len(c.Args) < 2 {
 		return nil

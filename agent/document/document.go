@@ -63,9 +63,9 @@ func (n node) escaped() bool { return n.rest&1 != 0 }
 // holds reports whether the node is a list or an object.
 func (n node) holds() bool { return n.kind() >= Array }
 
-// extent returns a number that means one thing for a list or object, and another for the remaining values. For a list or object it is the
-// index of the first node after it and all nodes inside it. For another value it is the value's length in the text, or longText if that
-// length is not smaller than longText.
+// extent returns the extent of a value, which depends on the kind of the value. For a list or object it is the index of the first node that
+// follows the value and everything inside it. For another value it is the value's length in the text, or longText if that length is not
+// smaller than longText.
 func (n node) extent() uint32 { return n.rest >> 4 }
 
 // end holds the position after a value. It is needed for values whose nodes do not contain this position: lists, objects and long texts.

@@ -52,8 +52,8 @@ type FS interface {
 	Rename(from, to string) error // replaces the file to, if there is one
 	Link(from, to string) error   // gives a file a second name
 	Remove(name string) error
-	// SyncDir makes it durable that files in the directory were created, linked, renamed or removed: a power cut does not undo this any
-	// more. It does not sync subdirectories.
+	// SyncDir makes sure that a power cut does not undo the creation, linking, renaming or removal of files in the directory. It does not
+	// sync subdirectories.
 	SyncDir() error
 }
 

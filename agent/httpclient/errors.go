@@ -143,8 +143,8 @@ func tlsText(err error) string {
 	return ""
 }
 
-// alertText explains a TLS alert of the server (RFC 8446 section 6.2) and names the setting that helps. crypto/tls has no
-// exported error for each alert, so alertText compares its texts.
+// alertText explains a TLS alert of the server (RFC 8446 section 6.2) and names the setting that helps. The package crypto/tls does not
+// export an error for each alert, so alertText compares the texts of alerts.
 func alertText(alert string) string {
 	text := "the server refused the TLS handshake: " + alert
 	switch alert {

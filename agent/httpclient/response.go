@@ -84,9 +84,9 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	}
 	for {
 		if len(into) == cap(into) {
-			// The caller may keep the memory for the next body. So it grows only by a quarter, to a little more than the
-			// Content-Length, and at most to one byte more than the limit: that byte shows that the limit is exceeded. The limit is not
-			// used with a filter, which may still hold many bytes when nearly all bytes within the limit have been read.
+			// The caller may keep the memory for the next body. So it grows only by a quarter, to a little more than the Content-Length,
+			// and at most to one byte more than the limit: that byte shows that the limit is exceeded. If there is a filter, the memory may
+			// grow beyond the limit: the filter may still hold many bytes when nearly all bytes within the limit have been read.
 			held := int64(len(into) - begin)
 			more := max(held/4, minRead)
 			if rest := r.ContentLength - held; rest >= 0 && rest < more {
@@ -167,8 +167,8 @@ func (r *Response) Excerpt(max int) string {
 // Close closes the body. The caller must call Close also if the body was not read.
 func (r *Response) Close() error { return r.resp.Body.Close() }
 
-// Wrap returns err as an [Error] of this response's request. It is for problems with the content of a response. It returns nil
-// for nil, and an error that is or wraps an Error unchanged.
+// Wrap returns err as an [Error] of this response's request. It is for problems with the content of a response. If err is nil, Wrap returns
+// nil. If err is or wraps an Error, Wrap returns err unchanged.
 func (r *Response) Wrap(err error) error {
 	if _, ok := errors.AsType[*Error](err); ok || err == nil {
 		return err

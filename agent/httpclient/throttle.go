@@ -39,7 +39,7 @@ func withSharedState(h *Host, network http.RoundTripper, t *TLS, p *Proxy) http.
 	return cache
 }
 
-// digest is the SHA-256 of data that contains secrets. It is a key of maps in place of the data.
+// digest is the SHA-256 of data that contains secrets. Maps use it as a key in place of the data.
 type digest [sha256.Size]byte
 
 // requestKeys computes keys that identify requests, and keys that identify senders. A sender is an origin together with credentials.
@@ -186,7 +186,7 @@ func (t *throttle) wait(ctx context.Context, sender digest, origin string) error
 			}
 			continue
 		}
-		// The times of a limit include the time that the machine was suspended, so that a limit recovers meanwhile.
+		// The times of a limit include the time that the machine was suspended, so that a limit recovers during a suspension.
 		at, reserved := t.limits[origin].reserve(now.Add(now.asleep), func(at time.Time) bool { return beforeDeadline(ctx, at.Add(-now.asleep)) })
 		t.mu.Unlock()
 		if at = at.Add(-now.asleep); !reserved {

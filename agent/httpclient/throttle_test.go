@@ -18,7 +18,7 @@ import (
 
 const server = "http://a.example/x"
 
-// job returns the client of a job with a policy of its own. All jobs of the world share state.
+// job returns the client of a job with a policy of its own. All jobs of a world have the same SharedState.
 func (w *world) job(t *testing.T, name string, m RequestPolicy, settings ...string) *Client {
 	t.Helper()
 	if w.host.Shared == nil {
@@ -95,7 +95,7 @@ func TestRateLimitBeyondTheTimeout(t *testing.T) {
 	})
 }
 
-// TestServerPauses checks that a sender waits as long as the server asks for, and that senders with other credentials do not.
+// TestServerPauses checks that a sender waits as long as the server asks for, and that senders with other credentials do not wait.
 func TestServerPauses(t *testing.T) {
 	for name, header := range map[string]func() http.Header{
 		"seconds": func() http.Header { return http.Header{"Retry-After": {"90"}} },

@@ -76,8 +76,8 @@ func New(seed uint64) *Disk {
 // Crash is the way in which a process ends.
 type Crash bool
 
-// ErrEnded simulates the end of a process whose goroutines Run cannot end. To do this, the test's function Fail returns ErrEnded for one
-// operation and all later ones. The first of these operations may be done in part; the others have no effect.
+// ErrEnded simulates the end of a process whose goroutines Run cannot end. The function Fail of a test returns ErrEnded for one operation
+// and all later ones. The first of these operations may be done in part; the others have no effect.
 var ErrEnded = errors.New("the process has ended")
 
 // Killed keeps all data that the process has written, even if it is not synced. PowerCut loses a part of the data that is not
@@ -427,7 +427,7 @@ func (i *inode) sync() {
 	i.pending = nil
 }
 
-// failSync simulates a failed Sync of Linux: some of the data that was not on disk is lost, although processes can still read it.
+// failSync simulates a failed Sync on Linux: some of the data that was not on disk is lost, although processes can still read it.
 func (i *inode) failSync(dice *rand.Rand) {
 	for n := range i.pending {
 		i.pending[n].lost = i.pending[n].lost || dice.IntN(2) == 0

@@ -33,8 +33,8 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// TestAppendIsTorn appends a synced and an unsynced record and cuts the power. The synced one stays. The other one comes back
-// whole, torn, zeroed and not at all.
+// TestAppendIsTorn appends a synced and an unsynced record and cuts the power. The synced one stays. In repeated runs, the other one must
+// come back in each of these ways: whole, torn, zeroed, and not at all.
 func TestAppendIsTorn(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(2000) {

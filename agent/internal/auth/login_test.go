@@ -150,7 +150,7 @@ func TestLoginServerIsDown(t *testing.T) {
 	})
 }
 
-// TestCancelledLogin checks that a cancelled request does not postpone the login of the next one.
+// TestCancelledLogin checks that a cancelled request does not postpone the login of the next request.
 func TestCancelledLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)

@@ -343,7 +343,7 @@ func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// scrubber removes secrets from a stream. It finds a secret only if a single Write contains all of it.
+// scrubber removes secrets from a stream. It finds a secret only if a single Write contains the whole secret.
 type scrubber struct {
 	w     io.Writer
 	vault *setting.SecretStore

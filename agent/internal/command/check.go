@@ -54,8 +54,8 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
-// check checks the configuration and adds what it found to the report. Unless the output is JSON, it also shows what it found. The report has
-// the problems of an error that is an *exitError, and not those of other errors.
+// check checks the configuration and adds what it found to the report. Unless the output is JSON, it also shows what it found. If check
+// returns an *exitError, the report already has its problems. The problems of any other error are not in the report.
 func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkReport) error {
 	say := func(format string, args ...any) {
 		if !c.JSON {

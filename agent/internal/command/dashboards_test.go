@@ -276,8 +276,8 @@ func queriesOfAlerts(t *testing.T) []query {
 	return all
 }
 
-// check checks that each metric in the query is known, and that at least one of these metrics has each label in the query. It returns the
-// names of the metrics.
+// check checks that each metric in the query is known, and that each label in the query belongs to at least one of these metrics. It
+// returns the names of the metrics.
 func (q query) check(t *testing.T, known map[string][]string) (names []string) {
 	t.Helper()
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(q.text)

@@ -151,7 +151,7 @@ func (e *execution) open() *run.Outbox {
 	return e.sinks.outbox
 }
 
-// beat delivers that the command is running: once at the start and then at each interval, until stop is called.
+// beat tells the receivers that the command is running: once at the start and then at each interval, until stop is called.
 func (e *execution) beat() (stop func()) {
 	if e.Heartbeat <= 0 || e.sinks.plan == nil {
 		return func() {}
@@ -232,7 +232,7 @@ func (e *execution) deliverOthers() {
 	}
 }
 
-// waits reports whether something waits in a queue, and no other process uses the queue.
+// waits reports whether something waits in a queue that no other process uses.
 func waits(path string) bool {
 	dir := durable.NewDir(path)
 	names, err := dir.ReadDir(".")

@@ -118,7 +118,7 @@ const (
 	termWait   = 15 * time.Second // after that, the lease is given back
 	termPause  = time.Second      // between two attempts to read it
 	termRetry  = time.Minute      // after that, this process looks whether the file can be used again
-	termAnswer = time.Second      // how long the disk may still take to respond when this time is over
+	termAnswer = time.Second      // when the time for an operation is over, the disk has this long to respond
 )
 
 // begin prepares a term: the jobs are built again, and the state file is read again. If the state file cannot be used, begin gives the

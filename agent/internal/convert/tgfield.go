@@ -132,7 +132,7 @@ func piped(path, function string) string {
 	return path + " | " + function
 }
 
-// putField sets a field. Items without the field keep the value of an older field with its name.
+// putField sets a field. Items without the field keep the value of an older field with the same name.
 func (b *block) putField(f fieldOut) {
 	i := slices.IndexFunc(b.fields, func(o fieldOut) bool { return o.name == f.name })
 	if i < 0 {

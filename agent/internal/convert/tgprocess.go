@@ -259,7 +259,8 @@ func (c change) lose(format string, args ...any) {
 	c.t.out.loseOnce(c.notes, c.line, c.key, format, args...)
 }
 
-// maxExpressions limits the length of the expressions in bytes that a rule puts together. Without a limit, each rule could double it.
+// maxExpressions is the maximum length, in bytes, of the expressions that a rule puts together. Without a limit, each rule could double the
+// length.
 const maxExpressions = 8 << 10
 
 // known reports whether the value of a tag is known. If it is not, known adds a note.

@@ -116,13 +116,13 @@ func (b *block) removeTag(name string) {
 	b.tags = slices.DeleteFunc(b.tags, func(x tagOut) bool { return x.name == name })
 }
 
-// replaceTag sets a tag. An older tag with its name is removed.
+// replaceTag sets a tag. An older tag with the same name is removed.
 func (b *block) replaceTag(x tagOut) {
 	b.removeTag(x.name)
 	b.tags = append(b.tags, x)
 }
 
-// putTag sets a tag. Items without the tag keep the value of an older tag with its name.
+// putTag sets a tag. Items without the tag keep the value of an older tag with the same name.
 func (b *block) putTag(x tagOut) {
 	if old, ok := b.find(x.name); ok {
 		x = x.or(old)
