@@ -32,7 +32,8 @@ type batch struct {
 	refused    atomic.Int32 // number of remote-write requests in which something was refused
 }
 
-// newBatch returns a host with jobs, by name. Each job runs a script, and counts the runs of the script.
+// newBatch returns a host with the given jobs: the map has the script of each job, by the name of the job. Each job also counts the runs of
+// its script.
 func newBatch(t *testing.T, jobs map[string]string) *batch {
 	t.Helper()
 	b := &batch{T: t, dir: t.TempDir(), gateway: peers.NewPushgateway(t), prometheus: peers.NewPrometheus(t)}
@@ -130,7 +131,7 @@ func (b *batch) shows(want string) {
 	}
 }
 
-// stored checks the values that Prometheus has stored of a series, in order.
+// stored fails the test unless Prometheus has stored the wanted values of a series, in the wanted order.
 func (b *batch) stored(selector, want string) {
 	b.Helper()
 	if got := valuesOf(b.T, b.prometheus, selector); got != want {

@@ -97,7 +97,7 @@ func System() Source {
 // between the two readings.
 const apart = 100 * time.Millisecond
 
-// readTogether returns a reading of both of Go's clocks during which the process was not interrupted.
+// readTogether reads both of Go's clocks. It makes sure that the process was not interrupted between the two readings.
 func readTogether() time.Time {
 	first := time.Now()
 	for range 5 {

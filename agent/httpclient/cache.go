@@ -65,7 +65,8 @@ func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (c *cacheTransport) CloseIdleConnections() { closeIdle(c.next) }
 
-// record caches a response that can be used later. It does so once the body of the response has been read to the end.
+// record stores a response in the cache if the response can be used later. It does so once the body of the response has been read to the
+// end.
 func (c *cacheTransport) record(resp *http.Response, key digest, begin moment, release func()) {
 	_, validator := validatorOf(resp.Header)
 	noStore := strings.Contains(strings.ToLower(resp.Header.Get("Cache-Control")), "no-store")

@@ -49,7 +49,7 @@ func TestConditionalRequests(t *testing.T) {
 	})
 }
 
-// TestLastModified checks that Last-Modified is a validator only if the response came at least a second later.
+// TestLastModified checks that Last-Modified is a validator only if the response came at least a second after the time in Last-Modified.
 func TestLastModified(t *testing.T) {
 	for _, c := range []struct {
 		age  time.Duration

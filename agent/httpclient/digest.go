@@ -115,7 +115,7 @@ func (d *digestTransport) send(req *http.Request, user, password string) (*http.
 	return resp, err
 }
 
-// answer counts one more answer to the server's challenge, and returns a copy of the challenge. It returns nil if no challenge is known.
+// answer returns a copy of the server's challenge, and counts one more answer to the challenge. It returns nil if no challenge is known.
 // The counter is part of the answer (nc, RFC 7616 section 3.4).
 func (d *digestTransport) answer(req *http.Request) *keptChallenge {
 	d.mu.Lock()
@@ -148,8 +148,8 @@ func (d *digestTransport) learn(req *http.Request, resp *http.Response) (bool, e
 	return true, nil
 }
 
-// refused records that a server has refused a request with an answer to its challenge. So wrong credentials are sent only once for each
-// request.
+// refused is called when a server has refused a request with an answer to the server's challenge. It records this. So wrong credentials are
+// sent only once for each request.
 func (d *digestTransport) refused(req *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -294,8 +294,8 @@ func (t *TokenCache) valid(now moment) bool {
 	return e.IsZero() || now.Add(slept).Before(e.Add(-min(10*time.Second, e.Sub(t.got.Time)/10)))
 }
 
-// fail postpones the next login. It returns the error for all requests until then. All of them get the same error value, so that the error
-// is logged once.
+// fail postpones the next login. It returns the error that all requests get until then. They all get the same error value, so that the
+// error is logged once.
 func (t *TokenCache) fail(why error, now moment) error {
 	next, longest := failedPause, maxFailedPause
 	if _, ok := errors.AsType[*refusedError](why); ok {

@@ -179,7 +179,7 @@ type observation struct {
 	exchange Exchange
 }
 
-// response records the status and the quota of a response, which came from the network or from the cache.
+// response sets the status and the quota of the exchange from a response, which came from the network or from the cache.
 func (o *observation) response(resp *http.Response) {
 	o.exchange.Code = resp.StatusCode
 	if cached, ok := resp.Body.(*cachedBody); ok {

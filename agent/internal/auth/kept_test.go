@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 )
 
-// again returns the client of a new process. The process knows only what the previous process has kept.
+// again simulates a new start: it returns the client of a new process, which knows only what the previous process has kept.
 func (w *world) again(t *testing.T) *httpclient.Client {
 	t.Helper()
 	w.renew()

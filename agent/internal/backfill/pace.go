@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// maxWaiting is how many samples may wait for a response when the next window is fetched. checkEvery is the interval of
-// checking this.
+// maxWaiting is how many samples may wait for a response when the next window is fetched. checkEvery is how often this is checked.
 const (
 	maxWaiting = 10_000
 	checkEvery = 10 * time.Millisecond

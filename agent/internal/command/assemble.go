@@ -267,8 +267,8 @@ func (b *assembly) memory(plan *config.Plan) func(login, settings string) *run.L
 	}
 }
 
-// of returns a plan's logins, keyed by name. Each login keeps its tokens in the LoginMemory that the function memory returns for this
-// login.
+// of is called with a plan, and returns the logins of the plan, keyed by name. Each login keeps its tokens in the LoginMemory that the
+// function memory returns for this login.
 func (l logins) of(plan *config.Plan, memory func(login, settings string) *run.LoginMemory) map[string]httpclient.Provider {
 	providers := make(map[string]httpclient.Provider, len(plan.Auth))
 	for _, a := range plan.Auth {

@@ -15,7 +15,7 @@ import (
 // path of the job or sink in the configuration, such as jobs.api.
 type unready func(place string, err error)
 
-// of returns a function that calls u for one place, nil if u is nil.
+// of returns a function that calls u with the given place. It returns nil if u is nil.
 func (u unready) of(place string) func(error) {
 	if u == nil {
 		return nil

@@ -239,7 +239,7 @@ func (s *service) giveBack(t *lease.Term, why error) {
 	s.unusable(why)
 }
 
-// unusable logs that the state file cannot be used, and sets when to look again.
+// unusable is called when the state file cannot be used. It logs this, and sets when to look again.
 func (s *service) unusable(why error) {
 	s.tenure.again = time.After(termRetry)
 	if since, now := s.tenure.fault.Failed(why.Error()); now {

@@ -171,8 +171,8 @@ func (s *service) endTerm(ctx context.Context, plans chan<- run.Plan) {
 	}
 }
 
-// again sends the current plan to the channel plans once more. If this process holds the lease now, the plan has its jobs; otherwise it has
-// none.
+// again repeats the current plan: it sends the plan to the channel plans once more. If this process holds the lease now, the plan has its
+// jobs; otherwise it has none.
 func (s *service) again(ctx context.Context, plans chan<- run.Plan) {
 	plan := s.arrange(s.tenure.built)
 	plan.Again = true

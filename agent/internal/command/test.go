@@ -255,8 +255,9 @@ func (c *testCmd) run(ctx context.Context, a *App, g *globals, result *testResul
 	return failures
 }
 
-// testConfig returns the paths of the test's configuration. This is the configuration in the archive, or else the one that -c names.
-// In the latter case, the files that the configuration refers to are in its own directory. In both cases, secrets come from the test.
+// testConfig returns the paths of the test's configuration. This is the configuration in the archive, or else the one that -c names. In the
+// latter case, the files that the configuration refers to are in the directory of that configuration. In both cases, secrets come from the
+// test.
 func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretStore) ([]string, error) {
 	own := t.Config.Line > 0
 	switch {

@@ -47,7 +47,7 @@ func (s *stage) begin(list []*sources.Target) {
 	}
 }
 
-// leave notes that a target is done, and writes what can be written.
+// leave records that a target is done, and writes all output that can now be written.
 func (s *stage) leave(place int, shown *try) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +82,8 @@ func (s *stage) write(place int) {
 	s.try.docs = append(s.try.docs, shown.docs...)
 }
 
-// actor is the fetcher and the source of a worker, which fetches from one target at a time. It keeps what is shown of the target.
+// actor is both the fetcher and the source of a worker. The worker fetches from one target at a time. The actor keeps what is shown of the
+// target.
 type actor struct {
 	sources.TargetFetcher
 	source sources.Source

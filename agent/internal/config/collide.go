@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// collisions checks whether jobs and sinks that are valid alone exclude each other.
+// collisions checks whether jobs and sinks that are valid on their own exclude each other.
 func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	claimed := map[string]string{}
 	claim := func(c sinks.Claimer, role, name string) {

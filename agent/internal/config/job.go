@@ -103,7 +103,7 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	return job
 }
 
-// texts checks that a job whose source reads texts has a fetcher that can fetch texts.
+// texts reports a problem if the source of a job reads texts, but the fetcher of the job cannot fetch texts.
 func (r *reader) texts(job *Job, source, fetch *yaml.Node, path string) {
 	if _, reads := job.SourceConfig.(sources.TextReader); !reads {
 		return

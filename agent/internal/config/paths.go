@@ -81,7 +81,7 @@ func (r *relocator) mapping(n *yaml.Node, t reflect.Type, tag string) {
 	}
 }
 
-// value changes a single value if it is a relative path or contains a relative path.
+// value adapts a single value that is a relative path, or that contains a relative path.
 func (r *relocator) value(n *yaml.Node, t reflect.Type, tag string) {
 	prefix := r.part(n.Line).prefix
 	if prefix == "" || r.moved[n] || n.Value == "" {

@@ -334,7 +334,7 @@ func fits(page map[string][]placed, j *job) bool {
 	return true
 }
 
-// apart reports whether a constant label of the metric a ensures that it has no series in common with the metric b.
+// apart reports whether a constant label of the metric a ensures that the metrics a and b have no series in common.
 func apart(a, b *metricOut) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]
@@ -346,7 +346,7 @@ func apart(a, b *metricOut) bool {
 	return false
 }
 
-// agree gives metrics with the same name the same help and type.
+// agree makes metrics with the same name have the same help and type.
 func (o *output) agree(jobs []*job) {
 	help, kinds := map[string]string{}, map[string]string{}
 	for _, j := range jobs {

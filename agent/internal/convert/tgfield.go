@@ -101,7 +101,7 @@ func (f fieldOut) textual() bool {
 	return f.kind == fieldText || f.kind == fieldMixed || f.kind == fieldMapped // a text that is not mapped stays
 }
 
-// or returns the field f with the value of another field for items without f.
+// or combines two fields. The result is the field f, but for items without f it has the value of the other field.
 func (f fieldOut) or(other fieldOut) fieldOut {
 	merged := fieldOut{name: f.name, path: firstOf(f.native(), other.native()), kind: fieldNative}
 	switch {

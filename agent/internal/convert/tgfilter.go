@@ -91,7 +91,7 @@ func (f filter) of(keys ...string) globs {
 
 func (f filter) included() globs { return f.of("fieldinclude", "fieldpass") }
 
-// keeps reports whether a name is kept. It must match pass, unless pass is empty, and must not match drop.
+// keeps reports whether a name is kept. The name must match pass, unless pass is empty, and must not match drop.
 func keeps(name string, pass, drop globs) bool {
 	return (len(pass) == 0 || pass.match(name)) && !drop.match(name)
 }
@@ -168,7 +168,7 @@ func (f filter) tagTests(t *telegraf, b *block, key string, notes *[]note) (part
 	return parts, all
 }
 
-// trims removes fields and tags of a block, and reports whether any fields are left.
+// trims removes the fields and tags that the filter does not keep from a block. It reports whether any fields are left.
 func (f filter) trims(b *block) bool {
 	b.fields = slices.DeleteFunc(b.fields, func(x fieldOut) bool { return !f.field(x.name) })
 	b.tags = slices.DeleteFunc(b.tags, func(x tagOut) bool { return !f.tag(x.name) })

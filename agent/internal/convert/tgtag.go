@@ -90,7 +90,7 @@ func (x tagOut) label() string {
 	return "(" + x.value + `) // ""`
 }
 
-// or returns the tag x with the value of another tag for items without x.
+// or combines two tags. The result is the tag x, but for items without x it has the value of the other tag.
 func (x tagOut) or(other tagOut) tagOut {
 	if x.always() {
 		return x
