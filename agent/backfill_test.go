@@ -125,8 +125,9 @@ func (d *diary) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"n": %d}`, len(d.asked))
 }
 
-// TestBackfillReadsAsTheJobDoes checks that the past is read in the stretches in which the job itself would have read it: the job's
-// windows, or from one due time to the next. This includes days on which the job's time zone changes to or from summer time.
+// TestBackfillReadsAsTheJobDoes checks that a backfill reads the past in the stretches in which the job itself would have read it: the
+// job's windows or, if it has none, the time from one due time to the next. This includes days on which the job's time zone changes to or
+// from summer time.
 func TestBackfillReadsAsTheJobDoes(t *testing.T) {
 	for job, want := range map[string][]string{
 		"days": {

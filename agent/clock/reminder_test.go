@@ -33,8 +33,8 @@ func TestReminder(t *testing.T) {
 	})
 }
 
-// TestContinuing checks that an error is logged when it begins, when its text changes, and when it begins again, and that a reminder says
-// when the error began.
+// TestContinuing checks when an error is logged: when it begins, when its text changes, and when it begins again. It also checks that a
+// reminder says when the error began.
 func TestContinuing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Continuing

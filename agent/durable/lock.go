@@ -56,7 +56,7 @@ func (d *Dir) WaitLock(ctx context.Context, name, word string, pause time.Durati
 	}
 }
 
-// LockShared is like Lock, but several processes can have a shared lock at the same time. Meanwhile Lock fails.
+// LockShared is like Lock, but several processes can have a shared lock at the same time. While a process has a shared lock, Lock fails.
 func (d *Dir) LockShared(name string) error {
 	_, err := d.acquire(name, "", true)
 	return err

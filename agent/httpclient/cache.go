@@ -179,8 +179,8 @@ func (c *cachedResponse) updated(header http.Header, at moment) *cachedResponse 
 	return updated
 }
 
-// response returns the cached response as the response to req. code is the status with which the server confirmed the cached response
-// (304); 0 = no request was sent.
+// response returns the cached response as the response to req. The argument code is the status with which the server confirmed the cached
+// response (304); 0 = no request was sent.
 func (c *cachedResponse) response(req *http.Request, code int) *http.Response {
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

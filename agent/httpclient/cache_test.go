@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// TestConditionalRequests checks that a 304 gives the cached response, and another response replaces it.
+// TestConditionalRequests checks that a 304 gives the cached response, and that any other response replaces the cached one.
 func TestConditionalRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

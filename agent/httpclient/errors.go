@@ -43,8 +43,8 @@ type explainedError struct {
 func (e *explainedError) Error() string   { return e.text }
 func (e *explainedError) Unwrap() []error { return e.errs }
 
-// explain returns an error with a short text without secrets, which says what to do where that is known. If the context is
-// done, the text is the cause of the context. An error that is already explained is returned unchanged.
+// explain returns an error with a short text. The text has no secrets, and says what to do if that is known. If the context is done, the
+// text is the cause of the context. An error that is already explained is returned unchanged.
 func explain(ctx context.Context, redact redactor, err error) error {
 	switch err.(type) {
 	case *Error, *explainedError, *StatusError, *TooLargeError:

@@ -176,8 +176,8 @@ func TestRotatingName(t *testing.T) {
 	})
 }
 
-// TestServerMovesDuringARequest checks that a request that is under way when the server moves ends as usual, and that its connection is
-// then closed.
+// TestServerMovesDuringARequest checks a request that is under way when the server moves. The request must end as usual, and its connection
+// must then be closed.
 func TestServerMovesDuringARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t, "10.0.0.1")

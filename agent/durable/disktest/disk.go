@@ -434,8 +434,8 @@ func (i *inode) failSync(dice *rand.Rand) {
 	}
 }
 
-// losePower keeps the data that was synced and the first few edits after it, the last of which may be incomplete. Bytes that were
-// not synced may become zero, as in a file system that has allocated space for data but not written the data.
+// losePower keeps the data that was synced, and the first few edits that followed. The last edit that it keeps may be incomplete. Bytes
+// that were not synced may become zero, as in a file system that has allocated space for data but not written the data.
 func (i *inode) losePower(dice *rand.Rand) {
 	data, safe := slices.Clone(i.synced), len(i.synced)
 	kept := i.pending[:dice.IntN(len(i.pending)+1)]

@@ -121,7 +121,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestFailedSync checks that a Sync after a failed one can lose what was written before, though the process still reads it.
+// TestFailedSync checks that a Sync that follows a failed one can succeed although data that was written before is lost. Before the power
+// cut, the process can still read this data.
 func TestFailedSync(t *testing.T) {
 	lost := 0
 	for seed := range uint64(50) {

@@ -27,7 +27,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// query is a query of a dashboard or an alert, and the text (a legend or annotations) that names labels of its result.
+// query is a query of a dashboard or an alert. The field says is the text (a legend or annotations) that names labels of the query's
+// result.
 type query struct{ where, text, says string }
 
 // troubled is the configuration of an agent in trouble: nearly everything that its own metrics can report happens to it.
@@ -133,8 +134,8 @@ func serviceAccount(t *testing.T) (dir string) {
 	return dir
 }
 
-// TestDashboardsAndAlerts checks each query of the dashboards and alerts. Prometheus runs them on the own metrics of an agent in trouble.
-// Each metric and label that a query names must exist, and each panel must show something.
+// TestDashboardsAndAlerts checks each query of the dashboards and alerts. Prometheus runs the queries on the metrics that an agent in
+// trouble delivers about itself. Each metric and label that a query names must exist, and each panel must show something.
 func TestDashboardsAndAlerts(t *testing.T) {
 	account := serviceAccount(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -187,7 +188,7 @@ func TestDashboardsAndAlerts(t *testing.T) {
 // absent has the names of the metrics that are 0, because what they count does not happen to the troubled agent.
 var absent = []string{"cton_clock_jumps_total", "cton_job_skipped_windows_total", "cton_state_failed_writes_total"}
 
-// ownLabels returns the labels of each own metric that the agent has delivered in the last two hours.
+// ownLabels returns the labels of each metric that the agent has delivered about itself in the last two hours.
 func ownLabels(t *testing.T, prometheus *peers.Prometheus, at time.Time) map[string][]string {
 	t.Helper()
 	known := map[string][]string{}

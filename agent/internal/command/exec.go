@@ -283,8 +283,8 @@ func (e *execution) keep(change func(*wrap.History) error) {
 // lockPause is the pause between two attempts to take a lock.
 const lockPause = 100 * time.Millisecond
 
-// lock takes the lock that --lock names, if any. If another process has the lock and --if-locked is not wait, unlock is nil and
-// code is the exit code.
+// lock takes the lock that --lock names, if any. If another process has the lock and --if-locked is not "wait", the result unlock is nil
+// and the result code is the exit code.
 func (e *execution) lock() (unlock func(), code int, err error) {
 	if e.Lock == "" {
 		return func() {}, 0, nil

@@ -76,7 +76,7 @@ func (s *service) terms() <-chan *lease.Term {
 	return s.lease.Terms()
 }
 
-// compete starts to compete for the lease, if there is one. The function release gives the lease up. It must not be called before the jobs
+// compete starts to compete for the lease, if there is one. The function release gives the lease up. Do not call release before the jobs
 // have stopped.
 func (s *service) compete(agent *run.Agent) (release func()) {
 	if s.lease == nil {

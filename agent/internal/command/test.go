@@ -309,7 +309,7 @@ func (c *testCmd) job(t *jobtest.Test, a *App, g *globals, path []string, vault 
 	return job, nil
 }
 
-// inArchive returns an error with positions in the archive instead of positions in the configuration that it contains.
+// inArchive returns an error with positions in the archive instead of positions in the configuration inside the archive.
 func inArchive(t *jobtest.Test, path []string, err error) error {
 	problems, ok := errors.AsType[config.Problems](err)
 	switch {

@@ -421,7 +421,7 @@ func (m *merger) bad(n *yaml.Node, path, format string, args ...any) {
 	m.problems = append(m.problems, m.Problem(n, path, fmt.Sprintf(format, args...)))
 }
 
-// isExtension reports whether a top-level key is not read. The value of such a key is only used by aliases.
+// isExtension reports whether a top-level key is an extension, which is not read. The value of such a key is only used by aliases.
 func isExtension(key string) bool { return strings.HasPrefix(key, "x-") }
 
 // withoutExtensions returns the top level of a file without the keys for which isExtension is true.

@@ -203,7 +203,7 @@ func textSchema(t reflect.Type) object {
 }
 
 // patternSchema returns the schema of strings that match a pattern, and of values of the types in more. Its patternErrorMessage, an
-// extension of JSON Schema that editors show, is the error that UnmarshalText of value returns.
+// extension of JSON Schema that editors show, is the error that the method UnmarshalText of the argument value returns.
 func patternSchema(pattern string, value any, more ...string) object {
 	schema := object{"type": nullable(append([]string{"string"}, more...)...), "pattern": pattern}
 	if reader, ok := reflect.New(reflect.TypeOf(value)).Interface().(encoding.TextUnmarshaler); ok {

@@ -174,7 +174,7 @@ func (g *gjsonReader) query() error {
 	return nil
 }
 
-// operatorAt returns the index of the first operator that is neither in quotes nor in a query within this one, or -1.
+// operatorAt returns the index of the first operator that is neither in quotes nor in a nested query, or -1.
 func operatorAt(condition, operator string) int {
 	depth := 0
 	for i, c := range unquoted(condition) {

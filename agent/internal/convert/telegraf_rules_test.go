@@ -195,7 +195,7 @@ func (r randomRules) letterCase() rule {
 	}}
 }
 
-// randomItem returns an item with some of the tags and fields. Its tag id is not changed by rules.
+// randomItem returns an item with some of the tags and fields. The rules do not change its tag "id".
 func (r randomRules) randomItem(id int) map[string]any {
 	item := map[string]any{"id": strconv.Itoa(id)}
 	for _, k := range []string{"a", "b", "c"} {

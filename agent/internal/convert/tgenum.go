@@ -105,7 +105,8 @@ func (r enumRule) expression() string {
 	return piped(path, "values | tostring | "+lookup)
 }
 
-// mapField sets a field to the result of the last rule that has one. Otherwise, a field that the block already has keeps its value.
+// mapField sets a field to the result of the last rule that has one. If no rule has a result, a field that the block already has keeps its
+// value.
 func (b *block) mapField(dest string, rules []enumRule) {
 	var all []string
 	x := fieldOut{name: dest, kind: fieldNative}

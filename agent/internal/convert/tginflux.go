@@ -47,8 +47,8 @@ func (t *telegraf) exposition(n *node, j *job) {
 	t.notProcessed(j, "")
 }
 
-// notProcessed adds a note for each processor: processors are not applied to metrics whose names come from the data. name is the name of the
-// measurement, or "" if it comes from the data too.
+// notProcessed adds a note for each processor: processors are not applied to metrics whose names come from the data. The argument name is
+// the name of the measurement, or "" if this name comes from the data too.
 func (t *telegraf) notProcessed(j *job, name string) {
 	for _, p := range t.processors {
 		if name != "" && !(filter{p.n}).measurement(name) {
