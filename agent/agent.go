@@ -48,7 +48,8 @@ func Main(kinds ...Kind) int {
 	return app.Main(ctx, os.Args[1:])
 }
 
-// reap reaps orphaned processes as long as this process lives, if it is process 1 of a container.
+// reap collects the exit status of orphaned processes for as long as this process lives. It does nothing if this process is not process 1
+// of a container.
 func reap() {
 	if err := process.Reap(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "cton: "+err.Error()+": processes that commands leave behind stay as zombies; run cton with an init, such as docker run --init")

@@ -13,7 +13,8 @@ import (
 
 const module = "github.com/collectington/collectington/"
 
-// arrows returns, by folder, the folders of this module that it may import. A pattern with * stands for the folder of any kind.
+// arrows returns, for each folder of this module, the other folders of this module that it may import. A pattern with * stands for the
+// folder of any kind.
 func arrows() map[string][]string {
 	kit := []string{"agent/clock", "agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/process", "agent/relabel", "agent/setting", "agent/text", "agent/webserver"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }
@@ -184,8 +185,8 @@ func side(folder string) string {
 	return "deploy"
 }
 
-// TestArrowsOfTests checks that tests stay on their side: those of sources import neither sinks nor the program, those of sinks
-// neither sources nor the program, and those of the kit nothing but the kit. A test that needs sources and sinks belongs to the program.
+// TestArrowsOfTests checks that tests stay on their side. Tests of sources import neither sinks nor the program. Tests of sinks import
+// neither sources nor the program. Tests of the kit import nothing but the kit. A test that needs sources and sinks belongs to the program.
 func TestArrowsOfTests(t *testing.T) {
 	allowed := map[string][]string{"sources": {"sources", "kit"}, "sinks": {"sinks", "kit"}, "kit": {"kit"}}
 	checked := 0

@@ -55,8 +55,9 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"readings": all})
 }
 
-// TestBackfillGoesOn checks a backfill that is stopped again and again, and continued each time with the command that it has
-// printed. In the end, a receiver that accepts a series' samples only in order has each point of the past once, and has refused none.
+// TestBackfillGoesOn checks a backfill that is stopped again and again, and continued each time with the command that it has printed. In
+// the end, the receiver must have each point of the past once, and must have refused none. It accepts the samples of a series only in
+// order.
 func TestBackfillGoesOn(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -124,8 +125,9 @@ func (d *diary) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"n": %d}`, len(d.asked))
 }
 
-// TestBackfillReadsAsTheJobDoes checks that the past is read in the stretches in which the job itself would have read it: the job's
-// windows, or from one due time to the next. This includes days on which the job's time zone changes to or from summer time.
+// TestBackfillReadsAsTheJobDoes checks that a backfill reads the past in the stretches in which the job itself would have read it: the
+// job's windows or, if it has none, the time from one due time to the next. This includes days on which the job's time zone changes to or
+// from summer time.
 func TestBackfillReadsAsTheJobDoes(t *testing.T) {
 	for job, want := range map[string][]string{
 		"days": {

@@ -21,7 +21,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// batch is a host whose crontab runs cton once: processes with one state file, one spool and one Pushgateway.
+// batch is a host whose crontab runs the command "cton once" again and again. All these processes share one state file, one spool and one
+// Pushgateway.
 type batch struct {
 	*testing.T
 	dir        string
@@ -31,7 +32,8 @@ type batch struct {
 	refused    atomic.Int32 // number of remote-write requests in which something was refused
 }
 
-// newBatch returns a host with jobs, each a script. A script counts its runs.
+// newBatch returns a host with the given jobs: the map has the script of each job, by the name of the job. Each job also counts the runs of
+// its script.
 func newBatch(t *testing.T, jobs map[string]string) *batch {
 	t.Helper()
 	b := &batch{T: t, dir: t.TempDir(), gateway: peers.NewPushgateway(t), prometheus: peers.NewPrometheus(t)}
@@ -111,7 +113,7 @@ func (b *batch) start(args ...string) *once {
 	return o
 }
 
-// ends checks the exit code of a process, and returns what it has logged.
+// ends waits until a process has ended and checks its exit code. It returns what the process has logged.
 func (b *batch) ends(o *once, code int) string {
 	b.Helper()
 	err := o.Wait()
@@ -129,7 +131,7 @@ func (b *batch) shows(want string) {
 	}
 }
 
-// stored checks the values that Prometheus has stored of a series, in order.
+// stored fails the test unless Prometheus has stored the wanted values of a series, in the wanted order.
 func (b *batch) stored(selector, want string) {
 	b.Helper()
 	if got := valuesOf(b.T, b.prometheus, selector); got != want {
@@ -150,7 +152,7 @@ func (b *batch) waitFor(file string) {
 	}
 }
 
-// puts waits until a process has started its sinks and logs that another process sends from the spool.
+// puts waits until a process has started its sinks and has logged that another process is the one that sends from the spool.
 func (b *batch) puts(o *once) {
 	b.Helper()
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(o.log.String(), "another process sends from the spool"); time.Sleep(10 * time.Millisecond) {
@@ -203,8 +205,8 @@ func TestBatchTogether(t *testing.T) {
 	}
 }
 
-// TestBatchTurns checks that other jobs can run while a job runs for long, that another run of the same job waits for its turn, and that
-// the turn of a killed process passes to the next.
+// TestBatchTurns checks what can happen while a job runs for long. Other jobs can run. Another run of the same job waits for its turn. If a
+// process is killed, its turn passes to the next process.
 func TestBatchTurns(t *testing.T) {
 	b := newBatch(t, map[string]string{"fast": ":", "slow": "touch started; while [ ! -e go ]; do sleep 0.05; done"})
 	b.ends(b.start("fast"), 0)
@@ -223,7 +225,7 @@ func TestBatchTurns(t *testing.T) {
 	b.ends(b.start("-c", "hasty.yaml", "fast", "slow"), 3)
 	b.shows(`fast_runs_total{instance="test",job="fast"} 3`)
 
-	// Both processes start before the first run that is counted, so that for each of them the counters begin after its own start.
+	// Both processes start before the first run is counted. So the counters of each process begin after that process has started.
 	next, last := b.start("slow"), b.start("slow")
 	b.puts(next)
 	b.puts(last)

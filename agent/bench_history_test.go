@@ -19,7 +19,7 @@ import (
 	fetch "github.com/collectington/collectington/sources/fetch/http"
 )
 
-// noted is a job whose runs are noted in history, unless history is nil.
+// noted is a job. Its runs are noted in the field history, unless this field is nil.
 type noted struct {
 	name    string
 	worker  *running.Worker

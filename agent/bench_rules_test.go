@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sources/compute/jq"
 )
 
-// computedRules measure the same records as recordsRules, with expressions that are more than a path.
+// computedRules are rules that measure the same records as recordsRules, but with computed expressions in place of mere paths.
 const computedRules = `
 records_open: {type: gauge, items: '.data[] | select(.open >= 0)', value: .open * 2 + 1, labels: &labels {id: .id, team: .team.name | ascii_downcase, region: '.team.region // "none"', stack: .stack}}
 records_resolved: {type: gauge, items: '.data[] | select(.open >= 0)', value: (.resolved - .open) / 60, labels: *labels}

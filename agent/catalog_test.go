@@ -47,7 +47,7 @@ func catalogueKinds() []kind {
 	return all
 }
 
-// TestCatalogueSuites checks that the tests of each kind call the suite of its role.
+// TestCatalogueSuites checks that the tests of each kind call the test suite for the role of that kind.
 func TestCatalogueSuites(t *testing.T) {
 	for _, k := range catalogueKinds() {
 		of := reflect.TypeOf(k.defaults()).Elem()
@@ -68,7 +68,7 @@ func TestCatalogueSuites(t *testing.T) {
 	}
 }
 
-// suiteCalls returns the functions of suites that the tests in a folder call.
+// suiteCalls returns the names of the suites' functions that the tests in a folder call.
 func suiteCalls(t *testing.T, folder string) (calls []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
@@ -96,7 +96,7 @@ func suiteCalls(t *testing.T, folder string) (calls []string) {
 	return calls
 }
 
-// TestCatalogueRefuses checks that a kind that cannot be found or made is refused.
+// TestCatalogueRefuses checks that the catalogue refuses a kind that could not be found by its name, or that could not be made.
 func TestCatalogueRefuses(t *testing.T) {
 	defaults := func() sinks.Config { return nil }
 	for _, c := range []struct {
@@ -172,7 +172,8 @@ func checkExample(t *testing.T, example string, defaults func() any) {
 	}
 }
 
-// checkDefaults checks that each setting which has a default, and which is not marked as required, has this default in the example.
+// checkDefaults checks that the example shows the default of each setting. It skips settings without a default and settings that are marked
+// as required.
 func checkDefaults(t *testing.T, example string, got, want reflect.Value) {
 	for f := range got.Type().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")

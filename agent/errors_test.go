@@ -88,7 +88,7 @@ func errorTexts(t *testing.T, roots ...string) (all []errorPackage) {
 }
 
 // errorText returns the possible texts of the error that a call makes, or nil if the call makes no error. It knows fmt.Errorf, errors.New
-// and setting.Errorf, and the names that packages give to their own functions that shorten these.
+// and setting.Errorf, and the names of the helper functions with which packages shorten such calls.
 func errorText(call *ast.CallExpr, constants map[string]string) (texts []string) {
 	name, of := "", ""
 	switch f := call.Fun.(type) {

@@ -44,7 +44,7 @@ type flaky struct {
 	failed int
 }
 
-// visible returns the events of a span of time that the API shows now, newest first.
+// visible returns the events between the times from and to that the API shows now, newest first.
 func (f *flaky) visible(from, to time.Time) (all []happening) {
 	now := time.Now()
 	for _, e := range f.events {
@@ -159,8 +159,8 @@ func (f *flaky) fail(w http.ResponseWriter) bool {
 	return true
 }
 
-// mayFail reports whether requests may fail at this time. They do not fail in some minutes of each quarter of an hour: no client could
-// count an event that it could not read during its retention.
+// mayFail reports whether requests may fail at this time. In some minutes of each quarter of an hour they never fail. Otherwise the API
+// could forget an event before any request could read it, and no client could count it.
 func mayFail(since time.Duration) bool {
 	m := since % (15 * time.Minute)
 	return m >= 4*time.Minute && m < 11*time.Minute

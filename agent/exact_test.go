@@ -211,7 +211,7 @@ type process struct {
 	done chan struct{}
 
 	killAtOp   int  // number of the operation on the state's disk at which the process is killed; 0 = never
-	powerCut   bool // a kill loses what was not synced, at least in part
+	powerCut   bool // a kill loses some or all of the data that was not synced
 	killAtSend int  // number of the write, over all connections, at which the process is killed; 0 = never
 	after      bool // killAtSend kills after this write, not before it
 
@@ -289,8 +289,8 @@ func (c *sending) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// counts reports whether an operation is counted, so that killAtOp and killAtSend can kill the process at it. Operations in the first four
-// minutes of a history are not counted, since the agent's first run must end before the test can compare anything.
+// counts reports whether an operation is counted, so that killAtOp and killAtSend can kill the process at this operation. Operations in the
+// first four minutes of a history are not counted, since the agent's first run must end before the test can compare anything.
 func (p *process) counts() bool { return time.Since(p.begin) > 4*time.Minute }
 
 func (p *process) isDead() bool {
@@ -305,7 +305,7 @@ func (p *process) stop() {
 	<-p.done
 }
 
-// wait waits until the process is killed. After the time span it stops the process if it still runs.
+// wait waits until the process is killed. If the process still runs after the time span, wait stops it.
 func (p *process) wait(span time.Duration) {
 	select {
 	case <-p.killed:
@@ -340,8 +340,8 @@ func (p *process) kill() {
 	close(p.killed)
 }
 
-// copyDir copies the process' directory and returns the path of the copy. It starts again if a file vanishes during the copy, since the
-// process still removes what the receiver has accepted.
+// copyDir copies the process' directory and returns the path of the copy. It starts again if a file vanishes during the copy. This can
+// happen, since the process still removes what the receiver has accepted.
 func (p *process) copyDir() (dir string) {
 	for range 100 {
 		dir = p.TempDir()
@@ -368,8 +368,8 @@ type stateDisk struct {
 	synced map[string]int64 // the sizes of files as of their last sync
 }
 
-// do does an operation unless the process is killed at it or was killed before. It first waits some milliseconds, so that code which
-// fails to wait for the operation is ahead of it.
+// do does an operation unless the process is killed at it or was killed before. It first waits some milliseconds. Code that wrongly does
+// not wait for the operation is then ahead of the operation.
 func (d *stateDisk) do(f func() error) error {
 	time.Sleep(time.Duration(d.p.killAtOp) * time.Millisecond)
 	d.p.mu.Lock()

@@ -223,7 +223,7 @@ func (x *terminal) shown() string {
 // TestExecOnTerminal checks that a terminal shows the same without cton exec and with it, for keys that send signals and for job control.
 func TestExecOnTerminal(t *testing.T) {
 	t.Parallel()
-	// A step types keys as soon as the terminal shows the text await after what the previous step has waited for.
+	// A step types keys. It first waits until the terminal shows the text await, after the text for which the previous step has waited.
 	type step struct{ await, keys string }
 	line := func(text string) step { return step{prompt, text + "\n"} }
 	steps := []step{

@@ -54,8 +54,8 @@ func cton(t *testing.T, args ...string) (code int, out string) {
 	return cmd.ProcessState.ExitCode(), both.String()
 }
 
-// TestExecReceiverDown checks that a command is not affected if the receiver is down, and that the next run of any command delivers, once,
-// what has waited.
+// TestExecReceiverDown checks that a command is not affected if the receiver is down, and that the next run of any command delivers what
+// has waited, and delivers it only once.
 func TestExecReceiverDown(t *testing.T) {
 	t.Parallel()
 	pushgateway, prometheus := peers.NewPushgateway(t), peers.NewPrometheus(t)
@@ -172,7 +172,8 @@ jobs:
 	}
 }
 
-// TestExecOnNewHosts checks that a host without state does not remove the last success of another host from the group that both push to.
+// TestExecOnNewHosts checks hosts without state that push to the same group: a host on which a command fails must not remove the last
+// success of another host.
 func TestExecOnNewHosts(t *testing.T) {
 	t.Parallel()
 	gateway := peers.NewPushgateway(t)

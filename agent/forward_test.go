@@ -45,7 +45,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// receiving runs an agent that receives remote-write at an address and passes it on, until the test ends.
+// receiving runs an agent until the test ends. The agent receives samples by remote-write at one address, and passes them on to another.
 func receiving(t *testing.T, address, to, dir string) (logged func() string) {
 	t.Helper()
 	text := fmt.Sprintf(`
@@ -128,7 +128,7 @@ func newSender(t *testing.T, to string, protocol remoteapi.WriteMessageType) *se
 	return &sender{db}
 }
 
-// noManager stands for the scrape manager, from which the queue would get metadata. There is none.
+// noManager stands for the scrape manager, from which the queue would get metadata. The tests have no scrape manager.
 type noManager struct{}
 
 func (noManager) Get() (*scrape.Manager, error) { return nil, errors.New("there is none") }
@@ -171,8 +171,8 @@ func points(t *testing.T, p *peers.Prometheus, selector string) map[string][]str
 	return all
 }
 
-// TestForward checks the way of samples from a Prometheus, which sends them with its own remote-write queue, through an agent to another
-// Prometheus: the second one must have the same samples as the first.
+// TestForward sends samples from one Prometheus, with the remote-write queue of Prometheus itself, through an agent to another Prometheus.
+// The second one must have the same samples as the first.
 func TestForward(t *testing.T) {
 	for _, protocol := range []remoteapi.WriteMessageType{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType} {
 		t.Run(string(protocol), func(t *testing.T) {

@@ -250,7 +250,8 @@ func (e example) check(t *testing.T) {
 	}
 }
 
-// checkProblems checks that cton try reports the problems in e.series. An example for problems has them there in place of series.
+// checkProblems checks that cton try reports the expected problems. An example that shows problems has them in its field series, where
+// other examples have series.
 func (e example) checkProblems(t *testing.T) {
 	t.Helper()
 	write(t, "cton.yaml", exampleFrame+indented(e.metrics, "      "))

@@ -22,7 +22,7 @@ type Clock struct {
 	source Source
 
 	mu      sync.Mutex
-	base    time.Duration // time of day minus elapsed time, at the last reading
+	base    time.Duration // time of day minus elapsed time, at the latest reading
 	jumps   int
 	shift   time.Duration
 	changed chan struct{} // closed when a jump is noticed
@@ -93,10 +93,11 @@ func System() Source {
 	}
 }
 
-// apart is the largest difference between two readings. If the difference is larger, the process was interrupted between them.
+// apart is the largest difference between two readings that were made together. If the difference is larger, the process was interrupted
+// between the two readings.
 const apart = 100 * time.Millisecond
 
-// readTogether returns a reading of both of Go's clocks during which the process was not interrupted.
+// readTogether reads both of Go's clocks. It makes sure that the process was not interrupted between the two readings.
 func readTogether() time.Time {
 	first := time.Now()
 	for range 5 {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestReminder checks when an error that lasts is logged again, and that reminders that have become due since the last call count once.
+// TestReminder checks when an error that lasts is logged again. It also checks that several reminders that have become due since the
+// previous call count as one.
 func TestReminder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, r := time.Now(), NewReminder()
@@ -32,8 +33,8 @@ func TestReminder(t *testing.T) {
 	})
 }
 
-// TestContinuing checks that an error is logged when it begins, when its text changes, and when it begins again, and that a reminder says
-// when the error began.
+// TestContinuing checks when an error is logged: when it begins, when its text changes, and when it begins again. It also checks that a
+// reminder says when the error began.
 func TestContinuing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Continuing

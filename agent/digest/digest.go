@@ -1,4 +1,4 @@
-// Package digest computes hashes, HMACs and encodings for logins that answer a challenge and requests that are signed. A value that is
+// Package digest computes hashes, HMACs and encodings for logins that answer a challenge, and for requests that are signed. A value that is
 // computed from a secret is a secret too: some servers accept the hash of a password instead of the password.
 package digest
 
@@ -83,9 +83,9 @@ func Derive(hashName, password, salt string, iterations, length int) (string, er
 }
 
 // functions returns the functions that a formula can call. A function concatenates the texts that it gets. Hashes are returned as
-// hexadecimal digits. The function secret returns the secret of a reference. The function keep returns its first argument. If one of its
-// other arguments contains a secret, keep also remembers the first one as a secret. In a formula, the function now returns the time in the
-// argument now.
+// hexadecimal digits. The parameter secret is a function that returns the secret of a reference. The parameter keep is a function that
+// returns its first argument. If one of its other arguments contains a secret, keep also remembers its first argument as a secret. In a
+// formula, the function "now" returns the time in the parameter now.
 func functions(secret func(reference string) (string, error), keep func(result string, of ...string) string, now time.Time) template.FuncMap {
 	one := func(f func(string) (string, error)) func(...string) (string, error) {
 		return func(texts ...string) (string, error) {

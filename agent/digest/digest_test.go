@@ -67,7 +67,7 @@ func TestFormulas(t *testing.T) {
 	}
 }
 
-// TestComputedSecrets checks that what is computed from a secret is a secret, at each step.
+// TestComputedSecrets checks that each value that is computed from a secret is a secret too, including the intermediate results.
 func TestComputedSecrets(t *testing.T) {
 	v := vault()
 	out := compute(`{{ hmac "sha256" (secret "env:KEY") "a" }} {{ md5 "public" }} {{ base64 (unhex (sha1 (secret "env:KEY"))) }}`, nil, v)

@@ -62,9 +62,9 @@ func (f *Formula) UnmarshalText(text []byte) error {
 	return err
 }
 
-// ParseFormula compiles a formula. The formula can also call the functions in more. The function known is called with each name in the
-// formula, such as [Window Start] for .Window.Start, and returns an error if no value has this name. In the values of Compute, the key
-// of this name is "Window.Start".
+// ParseFormula compiles a formula. The formula can also call the functions in more. ParseFormula calls the function known with each name in
+// the formula, such as [Window Start] for .Window.Start. The function known must return an error if no value has this name. In the values
+// for Compute, this value has the key "Window.Start".
 func ParseFormula(text string, more template.FuncMap, known func(name []string) error) (*Formula, error) {
 	if len(text) > maxFormula {
 		return nil, fmt.Errorf("want at most %d KiB", maxFormula>>10)
@@ -84,8 +84,8 @@ func ParseFormula(text string, more template.FuncMap, known func(name []string) 
 	return f, w.node(t.Tree.Root)
 }
 
-// explain removes the prefix of an error of text/template, which names the template and a position. If a function does not exist, it
-// adds the functions that do.
+// explain removes the prefix of an error of text/template, which names the template and a position. If the error is that a function does
+// not exist, explain adds the names of the functions that exist.
 func (f *Formula) explain(err error) error {
 	text := err.Error()
 	if i := strings.LastIndex(text, ">: "); i >= 0 {
@@ -153,8 +153,8 @@ func (w *walk) node(node parse.Node) error {
 	return fmt.Errorf("%s is not allowed", node)
 }
 
-// command checks the call of a function. The argument of secret must be a constant, so that the references are known before the formula is
-// computed. piped is the number of arguments that the call gets from the previous call in a pipeline.
+// command checks the call of a function. The argument of the function "secret" must be a constant, so that the references are known before
+// the formula is computed. The parameter piped is the number of arguments that the call gets from the previous call in a pipeline.
 func (w *walk) command(c *parse.CommandNode, piped int) error {
 	if name, ok := c.Args[0].(*parse.IdentifierNode); ok {
 		if err := w.countArguments(name.Ident, len(c.Args)-1+piped); err != nil && name.Ident != "secret" {
@@ -201,7 +201,7 @@ func (w *walk) countArguments(name string, n int) error {
 	return nil
 }
 
-// tryConstant computes a pipeline whose arguments are all constants, and returns its error.
+// tryConstant computes a pipeline if all its arguments are constants, and returns the error of this computation.
 func (w *walk) tryConstant(n *parse.PipeNode) error {
 	if !isConstant(n) {
 		return nil
@@ -233,7 +233,7 @@ func isConstant(node parse.Node) bool {
 	return false
 }
 
-// checkHash checks the name of the hash function that a call has as its first argument, if it is a constant.
+// checkHash checks the first argument of a call, which names a hash function. It does nothing if this argument is not a constant.
 func checkHash(c *parse.CommandNode) error {
 	if len(c.Args) < 2 {
 		return nil
@@ -251,9 +251,9 @@ var errSecret = errors.New(`want (secret "env:NAME"), (secret "file:/path") or (
 // ErrDerives is the error for a text that calls pbkdf2 too often.
 var ErrDerives = fmt.Errorf("more than %d calls of pbkdf2", MaxDerives)
 
-// Compute evaluates the formula. The argument values has the values by name. The formula's function now returns the time in the argument
-// now; formulas that are sent together need the same time. Each result that is computed from a secret is remembered as a secret. Errors do
-// not show secrets.
+// Compute evaluates the formula. The parameter values has the values by name. In the formula, the function "now" returns the time in the
+// parameter now; formulas that are sent together need the same time. Each result that is computed from a secret is remembered as a secret.
+// Errors do not show secrets.
 func (f Formula) Compute(values any, vault *setting.SecretStore, now time.Time) (string, error) {
 	keep := func(result string, of ...string) string {
 		for _, text := range of {

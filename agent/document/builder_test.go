@@ -45,7 +45,7 @@ func TestBuilder(t *testing.T) {
 	}
 }
 
-// TestRawIsBounded checks that the JSON of a document in which many objects share a long key is bounded.
+// TestRawIsBounded checks that the length of the JSON that Raw returns is bounded, even if many objects of a document share a long key.
 func TestRawIsBounded(t *testing.T) {
 	var b Builder
 	b.Reset(0, 0)
@@ -186,8 +186,8 @@ func FuzzParseLines(f *testing.F) {
 	})
 }
 
-// FuzzLenient checks that a lenient Parser reads JSON in the same way as a strict one, and that everything that it accepts is written as
-// JSON.
+// FuzzLenient checks that a lenient Parser reads JSON in the same way as a strict one. It also checks that everything that the lenient
+// Parser accepts is written as JSON.
 func FuzzLenient(f *testing.F) {
 	for _, s := range []string{`{"a": [1, NaN, -Infinity,], // x` + "\n}", "/* */ 1", `["//", "/*"]`, "1 /", "[-Infinity]", "NaNa", "{\"a\":1,}", "[,]"} {
 		f.Add(s)

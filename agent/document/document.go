@@ -63,11 +63,12 @@ func (n node) escaped() bool { return n.rest&1 != 0 }
 // holds reports whether the node is a list or an object.
 func (n node) holds() bool { return n.kind() >= Array }
 
-// extent returns, for a list or object, the index of the node after it and all nodes inside it. For another value it returns the value's
-// length in the text, or longText if that length is not smaller than longText.
+// extent returns the extent of a value, which depends on the kind of the value. For a list or object it is the index of the first node that
+// follows the value and everything inside it. For another value it is the value's length in the text, or longText if that length is not
+// smaller than longText.
 func (n node) extent() uint32 { return n.rest >> 4 }
 
-// end is the position after a value whose node does not contain it: a list, an object or a long text.
+// end holds the position after a value. It is needed for values whose nodes do not contain this position: lists, objects and long texts.
 type end struct{ node, at uint32 }
 
 // Tree is the text and the nodes of a document.
@@ -256,7 +257,7 @@ func (v Value) Members(yield func(string, Value) bool) {
 // values.
 func (v Value) Position() (*Tree, uint32) { return v.tree, v.at }
 
-// At returns the value to which this number, from Position, belongs.
+// At returns the value for a number that Position has returned.
 func (t *Tree) At(at uint32) Value { return Value{t, at} }
 
 // Number returns the number that the value stands for: a number, true (1), false (0), or a string that is a decimal number. It

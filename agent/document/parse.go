@@ -50,7 +50,8 @@ type Parser struct {
 // in advance.
 const nodeText = 8
 
-// values returns the number of values and keys in a text. If strings contain commas, colons or brackets, the result is larger.
+// values returns the number of values and keys in a text. If strings contain commas, colons or brackets, the result is larger than this
+// number.
 func values(text []byte) int {
 	n := 1
 	for _, mark := range []string{",", ":", "{", "["} {
@@ -102,8 +103,8 @@ func (p *Parser) gap() {
 	}
 }
 
-// oneOfMany parses a JSON text that others may follow. After a number, a string or a word there must be a gap, since the numbers 1 and 2
-// cannot be written as 12.
+// oneOfMany parses a JSON text after which others may follow. After a number, a string or a word there must be a gap before the next text:
+// without a gap, the numbers 1 and 2 would be 12.
 func (p *Parser) oneOfMany() error {
 	isContainer := p.peek() == '{' || p.peek() == '['
 	err := p.value(1)

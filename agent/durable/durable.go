@@ -38,8 +38,9 @@ type FS interface {
 	Mkdir(name string) error
 	// ReadDir returns the names of the regular files in a directory, sorted.
 	ReadDir(name string) ([]string, error)
-	// EachName calls each with the name of each regular file in a directory, in no order. After an error, names may be missing. The bytes of a
-	// name are only valid until each returns. For a large directory, this takes much less time and memory than ReadDir.
+	// EachName calls the function each with the name of each regular file in a directory, in no order. After an error, names may be
+	// missing. The bytes of a name are only valid until each returns. For a large directory, this takes much less time and memory than
+	// ReadDir.
 	EachName(name string, each func(name []byte)) error
 	// ReadFile returns the first limit bytes of a file. The error is ErrNotRegular for a directory, a pipe or a device.
 	ReadFile(name string, limit int64) ([]byte, error)
@@ -51,8 +52,8 @@ type FS interface {
 	Rename(from, to string) error // replaces the file to, if there is one
 	Link(from, to string) error   // gives a file a second name
 	Remove(name string) error
-	// SyncDir syncs the directory, so that files in it that were created, linked, renamed or removed stay so after a power cut. It does not sync
-	// its subdirectories.
+	// SyncDir makes sure that a power cut does not undo the creation, linking, renaming or removal of files in the directory. It does not
+	// sync subdirectories.
 	SyncDir() error
 }
 
@@ -153,7 +154,7 @@ func writeTemp(fsys FS, names []string, write func(i int, w io.Writer) error) (c
 	return len(open), synced, err
 }
 
-// staleAfter is the age at which a temporary file of ReplaceFile is taken as left by a crashed process.
+// staleAfter is the age at which a temporary file of ReplaceFile is regarded as left behind by a crashed process.
 const staleAfter = time.Hour
 
 // ReplaceFile replaces or creates a file that only its owner can read. Unlike Replace, it needs no lock: if several processes
@@ -262,7 +263,7 @@ func (d *Dir) ReadDir(name string) (names []string, err error) {
 	return names, err
 }
 
-// EachName calls each with the name of each regular file in a directory.
+// EachName calls the function each with the name of each regular file in a directory.
 func (d *Dir) EachName(name string, each func(name []byte)) error {
 	dir, err := os.Open(d.at(name))
 	if err != nil {

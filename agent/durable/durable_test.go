@@ -84,7 +84,7 @@ func TestReadDir(t *testing.T) {
 	}
 }
 
-// TestManyNames reads a directory that is larger than one reading of the system, with names of each length.
+// TestManyNames reads a directory with more names than the system returns in one call. The names have all possible lengths.
 func TestManyNames(t *testing.T) {
 	dir := t.TempDir()
 	var want []string
@@ -208,8 +208,8 @@ func TestReplaceBehindLinks(t *testing.T) {
 	}
 }
 
-// TestLockBehindLink checks that a symbolic link can be locked, that this does not change the file behind it, and that no missing file is
-// created there.
+// TestLockBehindLink checks that a symbolic link can be locked. This must not change the file to which the link points, and must not create
+// this file if it is missing.
 func TestLockBehindLink(t *testing.T) {
 	dir := t.TempDir()
 	foreign := filepath.Join(dir, "foreign")

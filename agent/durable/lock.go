@@ -24,16 +24,17 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("in use by process %d", e.PID)
 }
 
-// Lock locks a file and writes the process' number into it. If the name is a symbolic link, it locks the file that the link
-// leads to, which must exist and keeps its content.
+// Lock locks a file and writes the process' number into it. If the name is a symbolic link, Lock locks the file to which the link points.
+// That file must exist, and its content does not change.
 func (d *Dir) Lock(name string) error {
 	_, err := d.acquire(name, "", false)
 	return err
 }
 
-// WaitLock is like Lock, but d can hold another lock at the same time, and word is written after the process' number. While another
-// process has the lock, WaitLock tries again after each pause. If ctx ends first, it returns a *HeldError. before is the word of the
-// process that had the lock before, "" if it is not known. On a system without locks, WaitLock locks nothing.
+// WaitLock is like Lock, with two differences: d can hold another lock at the same time, and WaitLock writes a word into the file after the
+// process' number. While another process has the lock, WaitLock tries again after each pause. If ctx ends first, it returns a *HeldError.
+// The result before is the word of the process that had the lock before, or "" if that word is not known. On a system without locks,
+// WaitLock locks nothing.
 func (d *Dir) WaitLock(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
 	own := NewDir(d.at("."))
 	for {
@@ -55,7 +56,7 @@ func (d *Dir) WaitLock(ctx context.Context, name, word string, pause time.Durati
 	}
 }
 
-// LockShared is like Lock, but several processes can have a shared lock at the same time. Meanwhile Lock fails.
+// LockShared is like Lock, but several processes can have a shared lock at the same time. While a process has a shared lock, Lock fails.
 func (d *Dir) LockShared(name string) error {
 	_, err := d.acquire(name, "", true)
 	return err
@@ -84,7 +85,7 @@ func (d *Dir) acquire(name, word string, shared bool) (before string, err error)
 		return "", err
 	}
 	if !link {
-		// An error is ignored: on a full disk, the file may be locked without the number and the word.
+		// An error is ignored: on a full disk, the file is locked all the same, and only lacks the number and the word.
 		_, _ = f.WriteAt(fmt.Appendf(nil, "%d %s\n", os.Getpid(), word), 0)
 	}
 	d.lock = f
@@ -101,7 +102,8 @@ func (d *Dir) Unlock() error {
 	return err
 }
 
-// holder returns the process number and the word in f, which the process that has locked f has written. pid is 0 if f has no number.
+// holder returns the process number and the word that the file f contains. The process that has locked f has written them there. The result
+// pid is 0 if f contains no number.
 func holder(f *os.File) (pid int, word string) {
 	text, _ := io.ReadAll(io.LimitReader(f, 100)) // after an error the text is not a number
 	number, word, _ := strings.Cut(strings.TrimSpace(string(text)), " ")

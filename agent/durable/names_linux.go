@@ -20,8 +20,8 @@ const (
 	entriesSize = 1 << 16 // size in bytes of the buffer for entries
 )
 
-// eachName calls each with the name of each regular file in an open directory. It reads the entries itself, because [os.File.ReadDir]
-// allocates twice for each, which takes a third as long as the system takes to find them.
+// eachName calls the function each with the name of each regular file in an open directory. It reads the entries itself, because
+// [os.File.ReadDir] allocates memory twice for each entry. These allocations take a third as long as the system takes to find the entries.
 func eachName(dir *os.File, each func(name []byte)) error {
 	buffer := make([]byte, entriesSize)
 	for {
@@ -51,7 +51,8 @@ func eachName(dir *os.File, each func(name []byte)) error {
 	}
 }
 
-// isRegular reports whether an entry of a directory is a regular file. Some file systems do not say it, and then the file is asked.
+// isRegular reports whether an entry of a directory is a regular file. Some file systems do not say this in the entry. isRegular then looks
+// at the file itself.
 func isRegular(dir *os.File, kind byte, name []byte) (bool, error) {
 	if kind != syscall.DT_UNKNOWN {
 		return kind == syscall.DT_REG, nil

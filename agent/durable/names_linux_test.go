@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestTypeUnknown checks entries of a file system that does not say what they are.
+// TestTypeUnknown checks the case of a file system whose directory entries do not say what type of file they are.
 func TestTypeUnknown(t *testing.T) {
 	path := t.TempDir()
 	err := errors.Join(os.WriteFile(filepath.Join(path, "file"), nil, 0o600), os.Mkdir(filepath.Join(path, "sub"), 0o700),

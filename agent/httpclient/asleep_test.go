@@ -36,7 +36,7 @@ func (s *tokens) Token(context.Context) (Token, error) {
 	return Token{Value: string(rune('a' + s.n)), Expires: expires}, nil
 }
 
-// TestTokenExpiresAsleep checks that the time that the machine is suspended counts for the lifetime of a token.
+// TestTokenExpiresAsleep checks that the time during which the machine is suspended is part of a token's lifetime.
 func TestTokenExpiresAsleep(t *testing.T) {
 	m, s, c := &machine{asleep: time.Hour}, &tokens{lifetime: time.Hour}, NewTokenCache()
 	c.asleep = m.meter()

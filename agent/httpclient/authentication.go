@@ -15,9 +15,8 @@ import (
 
 // Authenticator puts credentials on requests. Several goroutines may use it at once.
 type Authenticator interface {
-	// Sign puts the credentials on a request, which it may change. The returned token identifies these credentials when
-	// calling Forget. Used reports whether an earlier request had the same credentials: a refusal may then mean that they
-	// have expired.
+	// Sign puts the credentials on a request, which it may change. The result token identifies these credentials for the method Forget. The
+	// result used reports whether an earlier request had the same credentials. If so, a refusal may mean that they have expired.
 	Sign(req *http.Request) (token string, used bool, err error)
 	// Forget drops a token that the server has refused.
 	Forget(ctx context.Context, token string) error
@@ -66,8 +65,9 @@ type signedClient struct {
 	socket string   // see Host.socket
 }
 
-// SameServers returns a client without credentials that reaches the servers whose requests the host's [Authenticator] signs. It has the
-// same tls_config, proxy and unix socket as the client of these requests, unless set has its own tls_config or proxy.
+// SameServers returns a client without credentials that reaches the servers whose requests the host's [Authenticator] signs. It uses the
+// tls_config, the proxy and the unix socket of the client that sends these requests. A tls_config or a proxy in the argument set takes
+// precedence.
 func (h *Host) SameServers(set *Settings) (*Client, error) {
 	if h.signs == nil {
 		return h.Client(set)
@@ -187,7 +187,7 @@ func (a *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// send sends the request. expired reports whether the server has refused a token that an earlier request has used.
+// send sends the request. The result expired reports whether the server has refused a token that an earlier request has used.
 func (a *authTransport) send(req *http.Request) (resp *http.Response, expired bool, err error) {
 	signed := req.Clone(req.Context())
 	token, used, err := a.authenticator.Sign(signed)

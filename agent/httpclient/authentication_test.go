@@ -16,7 +16,7 @@ import (
 
 const oauth2Settings = `oauth2: {client_id: ops, client_secret: "env:PASSWORD", token_url: "http://login.example/token", scopes: [read, list], endpoint_params: {audience: x}}`
 
-// tokenServer issues token-1, token-2, … to clients that send the password of ops in the header.
+// tokenServer issues token-1, token-2, … to clients that send the password of the user ops in the header.
 func tokenServer(asked *atomic.Int64, expiresIn string) http.Handler {
 	if asked == nil {
 		asked = new(atomic.Int64)
@@ -216,7 +216,8 @@ func TestTokenServerFails(t *testing.T) {
 	}
 }
 
-// TestTokenWaitersTimeOut checks that a request that waits for the token which another request asks for ends at its own time-out.
+// TestTokenWaitersTimeOut checks the case that one request waits while another request asks for the token. The waiting request must end at
+// its own time-out.
 func TestTokenWaitersTimeOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -65,7 +65,8 @@ func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (c *cacheTransport) CloseIdleConnections() { closeIdle(c.next) }
 
-// record caches the response once its body has been read to the end, if it can be used later.
+// record stores a response in the cache if the response can be used later. It does so once the body of the response has been read to the
+// end.
 func (c *cacheTransport) record(resp *http.Response, key digest, begin moment, release func()) {
 	_, validator := validatorOf(resp.Header)
 	noStore := strings.Contains(strings.ToLower(resp.Header.Get("Cache-Control")), "no-store")
@@ -178,8 +179,8 @@ func (c *cachedResponse) updated(header http.Header, at moment) *cachedResponse 
 	return updated
 }
 
-// response returns the cached response as the response to req. code is the status with which the server confirmed the cached response
-// (304); 0 = no request was sent.
+// response returns the cached response as the response to req. The argument code is the status with which the server confirmed the cached
+// response (304); 0 = no request was sent.
 func (c *cachedResponse) response(req *http.Request, code int) *http.Response {
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -253,8 +254,8 @@ func (c *responseCache) remove(e *list.Element) {
 	c.size -= old.response.size()
 }
 
-// claim returns a cached response that is younger than maxAge. If there is none, the caller has to send the request and then
-// call release: until then, other callers with the same key wait.
+// claim returns a cached response that is younger than maxAge. If there is none, the caller has to send the request and then call release.
+// Other callers with the same key wait until release is called.
 func (c *responseCache) claim(ctx context.Context, key digest, maxAge time.Duration) (fresh *cachedResponse, release func(), err error) {
 	for waited := false; ; waited = true {
 		c.mu.Lock()

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// TestConditionalRequests checks that a 304 gives the cached response, and another response replaces it.
+// TestConditionalRequests checks that a 304 gives the cached response, and that any other response replaces the cached one.
 func TestConditionalRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -49,7 +49,7 @@ func TestConditionalRequests(t *testing.T) {
 	})
 }
 
-// TestLastModified checks that Last-Modified is a validator only if the response came at least a second later.
+// TestLastModified checks that Last-Modified is a validator only if the response came at least a second after the time in Last-Modified.
 func TestLastModified(t *testing.T) {
 	for _, c := range []struct {
 		age  time.Duration
@@ -112,8 +112,8 @@ func TestNotCached(t *testing.T) {
 	}
 }
 
-// TestCacheFor checks that jobs share a response until it is older than cache_for, also if its request is still under way. They do not
-// share it with senders that have other credentials or with jobs without cache_for. Errors are not shared.
+// TestCacheFor checks that jobs share a response until it is older than cache_for. They also share a response whose request is still under
+// way. They do not share it with senders that have other credentials or with jobs without cache_for. Errors are not shared.
 func TestCacheFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

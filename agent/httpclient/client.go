@@ -15,14 +15,14 @@ import (
 // makes a client. Several goroutines may use a client at once.
 type Client struct {
 	http   *http.Client
-	auth   *authTransport // nil = requests are not signed, or by digest_auth
+	auth   *authTransport // nil = requests are not signed, or digest_auth signs them
 	socket string         // see Host.socket
 	redact redactor
 }
 
 // Client returns a client with these settings. The client reads the secrets and the files of tls_config again at each request,
-// so that a rotated secret is used at once. Requests fail as long as a file of tls_config cannot be used. If a file cannot be used
-// already now, Client calls Host.Unready. It returns an error if auth names no provider.
+// so that a rotated secret is used at once. Requests fail as long as a file of tls_config cannot be used. If a file cannot be used already
+// now, Client calls Host.Unready. It returns an error if the setting auth names a provider that does not exist.
 func (h *Host) Client(s *Settings) (*Client, error) {
 	transport := newTransport(h, s.TLS, &s.Proxy)
 	authenticator, err := h.Authenticator(s)

@@ -54,7 +54,7 @@ type digestTransport struct {
 type keptChallenge struct {
 	*httpdigest.Challenge
 	answered int  // how many requests have answered this challenge
-	refused  bool // the server has refused the last answer; the next request asks for a new challenge
+	refused  bool // the server has refused the latest answer; the next request asks for a new challenge
 }
 
 // RoundTrip sends the request, and sends it a second time if the server answers with a new challenge.
@@ -115,8 +115,8 @@ func (d *digestTransport) send(req *http.Request, user, password string) (*http.
 	return resp, err
 }
 
-// answer returns a copy of the server's challenge and counts one more answer, or nil if no challenge is known. The counter is
-// part of the answer (nc, RFC 7616 section 3.4).
+// answer returns a copy of the server's challenge, and counts one more answer to the challenge. It returns nil if no challenge is known.
+// The counter is part of the answer (nc, RFC 7616 section 3.4).
 func (d *digestTransport) answer(req *http.Request) *keptChallenge {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -148,8 +148,8 @@ func (d *digestTransport) learn(req *http.Request, resp *http.Response) (bool, e
 	return true, nil
 }
 
-// refused records that a server has refused a request with an answer to its challenge. So wrong credentials are sent only once for each
-// request.
+// refused is called when a server has refused a request with an answer to the server's challenge. It records this. So wrong credentials are
+// sent only once for each request.
 func (d *digestTransport) refused(req *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -29,7 +29,7 @@ func (e *Error) Error() string { return e.Method + " " + e.URL + ": " + e.Err.Er
 // Unwrap returns the cause. errors.Is and errors.As also find the original error of net/http.
 func (e *Error) Unwrap() error { return e.Err }
 
-// requestError returns err, explained, as the [Error] of a request.
+// requestError explains err, and returns it as the [Error] of a request.
 func requestError(redact redactor, req *http.Request, err error) *Error {
 	return &Error{req.Method, redact.secret(setting.Place(req.URL)), explain(req.Context(), redact, err)}
 }
@@ -43,8 +43,8 @@ type explainedError struct {
 func (e *explainedError) Error() string   { return e.text }
 func (e *explainedError) Unwrap() []error { return e.errs }
 
-// explain returns an error with a short text without secrets, which says what to do where that is known. If the context is
-// done, the text is the cause of the context. An error that is already explained is returned unchanged.
+// explain returns an error with a short text. The text has no secrets, and says what to do if that is known. If the context is done, the
+// text is the cause of the context. An error that is already explained is returned unchanged.
 func explain(ctx context.Context, redact redactor, err error) error {
 	switch err.(type) {
 	case *Error, *explainedError, *StatusError, *TooLargeError:
@@ -143,8 +143,8 @@ func tlsText(err error) string {
 	return ""
 }
 
-// alertText explains a TLS alert of the server (RFC 8446 section 6.2) and names the setting that helps. crypto/tls has no
-// exported error for each alert, so alertText compares its texts.
+// alertText explains a TLS alert of the server (RFC 8446 section 6.2) and names the setting that helps. The package crypto/tls does not
+// export an error for each alert, so alertText compares the texts of alerts.
 func alertText(alert string) string {
 	text := "the server refused the TLS handshake: " + alert
 	switch alert {

@@ -58,7 +58,7 @@ func (w *world) exchanges() []Exchange {
 	return w.seen
 }
 
-// client returns a client with settings as a user writes them. Its idle connections are closed when the test ends.
+// client returns a client with the settings in a text, as a user writes them. Its idle connections are closed when the test ends.
 func (w *world) client(t *testing.T, text string) *Client {
 	t.Helper()
 	s := settings(t, text)

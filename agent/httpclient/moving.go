@@ -41,7 +41,7 @@ type movingTransport struct {
 	build   func(dialFunc) *http.Transport
 	dial    dialFunc
 	resolve resolveFunc
-	// dialsNames says that the function dial is called with names, and resolves them. Otherwise dial is called with addresses from the
+	// dialsNames is true if the function dial is called with names, and resolves them. Otherwise dial is called with addresses from the
 	// function resolve.
 	dialsNames bool
 
@@ -133,7 +133,8 @@ func (m *movingTransport) connect(ctx context.Context, g *generation, network, a
 	return c, nil
 }
 
-// dialName tries the addresses of a host in order until one answers. The returned address is invalid if it is not known.
+// dialName tries the addresses of a host in order until one answers. The result remote is the address of the other end. It is invalid if
+// this address is not known.
 func (m *movingTransport) dialName(ctx context.Context, network, host, port string) (conn net.Conn, remote netip.Addr, err error) {
 	if m.dialsNames {
 		conn, err = m.dial(ctx, network, net.JoinHostPort(host, port))

@@ -126,7 +126,8 @@ func TestServerMoves(t *testing.T) {
 	}
 }
 
-// TestServerStays checks that a connection is kept as long as its address is among the answers of DNS, or DNS has no answer.
+// TestServerStays checks that a connection is kept as long as its address is among the answers of DNS. The connection is also kept while
+// DNS has no answer.
 func TestServerStays(t *testing.T) {
 	for name, change := range map[string]func(*zone){
 		"the same answer":   func(*zone) {},
@@ -175,8 +176,8 @@ func TestRotatingName(t *testing.T) {
 	})
 }
 
-// TestServerMovesDuringARequest checks that a request that is under way when the server moves ends as usual, and that its connection is
-// then closed.
+// TestServerMovesDuringARequest checks a request that is under way when the server moves. The request must end as usual, and its connection
+// must then be closed.
 func TestServerMovesDuringARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := newZone(t, "10.0.0.1")

@@ -26,8 +26,8 @@ type Grant interface {
 	Granted(h *Host, refresh string) error
 }
 
-// GrantLocker is an optional interface of a Grant that several processes can use. Lock waits while another process requests a token
-// with the grant, until ctx ends. Lock is called before Params, and unlock after Granted.
+// GrantLocker is an optional interface of a Grant that several processes can use. Lock waits while another process requests a token with
+// the grant. It stops waiting when ctx ends. Lock is called before Params, and unlock after Granted.
 type GrantLocker interface {
 	Lock(ctx context.Context, h *Host) (unlock func(), err error)
 }
@@ -163,9 +163,9 @@ func (t *oauth2Source) request() (*clientcredentials.Config, error) {
 	}, nil
 }
 
-// refusesClient reports whether the server may have refused the request because it looks for the client's secret in another
-// part of the request. With a grant, the error code or status 401 has to say so: too many attempts with a password lock the user
-// out, and a refresh token may be valid only once.
+// refusesClient reports whether the server may have refused the request because it looks for the client's secret in another part of the
+// request. If there is a grant, only the error code or status 401 is taken as a sign of this, since a further attempt may do harm: too many
+// attempts with a password lock the user out, and a refresh token may be valid only once.
 func (p *OAuth2Provider) refusesClient(err error) bool {
 	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
 	switch {
@@ -179,7 +179,8 @@ func (p *OAuth2Provider) refusesClient(err error) bool {
 	return slices.Contains([]string{"invalid_client", "invalid_request", "unauthorized_client"}, refused.ErrorCode)
 }
 
-// explain returns the error of a token request. The error of the library contains the whole response.
+// explain turns the error of a token request into one for users. The error of the library cannot be shown, since it contains the whole
+// response.
 func (t *oauth2Source) explain(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

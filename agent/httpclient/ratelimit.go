@@ -75,13 +75,14 @@ func (l *originLimit) put(job string, r *RateLimit) {
 	l.longest = max(l.longest, time.Duration(r.Per))
 }
 
-// isUnused reports whether no job has a limit, and no removed limit would delay a request if a job got it back.
+// isUnused reports whether the limits can be forgotten: no job has a limit, and no removed limit would delay a request if a job got this
+// limit back.
 func (l *originLimit) isUnused(now time.Time) bool {
 	return len(l.byJob) == 0 && (len(l.sent) == 0 || now.Sub(l.sent[len(l.sent)-1]) > l.longest)
 }
 
-// reserve returns when the next request may be sent, and reserves that time if allowed returns true for it. A nil originLimit
-// means no limit.
+// reserve returns the time at which the next request may be sent. If the function allowed returns true for this time, reserve reserves the
+// time. A nil originLimit means no limit.
 func (l *originLimit) reserve(now time.Time, allowed func(time.Time) bool) (at time.Time, reserved bool) {
 	if l == nil || len(l.byJob) == 0 {
 		return now, true

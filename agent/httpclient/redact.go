@@ -125,7 +125,7 @@ func (r redactor) body(req *http.Request) func() string {
 	}
 }
 
-// withoutFiles returns a body of parts with the name and size of each file in place of its content.
+// withoutFiles returns a multipart body in which the name and size of each file replace the content of the file.
 func withoutFiles(body io.Reader, boundary string) (string, error) {
 	var shown strings.Builder
 	parts := multipart.NewReader(body, boundary)
@@ -168,7 +168,7 @@ var (
 	fieldInText  = pattern.OnUse(`((?:^|&)([^&=\s"]*)=)([^&\s]+)`)
 )
 
-// blankFields replaces the values in a body whose names say that they are secrets.
+// blankFields replaces each value in a body whose name says that the value is a secret.
 func blankFields(text string) string {
 	for _, field := range []*regexp.Regexp{memberInText(), fieldInText()} {
 		text = field.ReplaceAllStringFunc(text, func(found string) string {

@@ -29,8 +29,8 @@ func (p redirectPolicy) check(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// changedBy returns how a redirect changes the method or the body of the first request, "" if it changes neither. That a POST
-// becomes a GET does not count: by custom the GET fetches the result of the POST (RFC 9110 section 15.4).
+// changedBy returns how a redirect changes the method or the body of the first request, "" if it changes neither. A POST that becomes a GET
+// does not count as changed: by custom the GET fetches the result of the POST (RFC 9110 section 15.4).
 func changedBy(first, next *http.Request) string {
 	switch {
 	case first.Method == http.MethodPost:
@@ -46,7 +46,7 @@ func changedBy(first, next *http.Request) string {
 // SameOrigin reports whether two URLs have the same origin (RFC 6454), so that credentials for one may be sent to the other.
 func SameOrigin(a, b *url.URL) bool { return otherOrigin(a, b) == "" }
 
-// otherOrigin returns how the origin of to differs from the origin of from, "" if the origins are equal.
+// otherOrigin returns how the origin of the URL "to" differs from the origin of the URL "from". It returns "" if the origins are equal.
 func otherOrigin(from, to *url.URL) string {
 	switch {
 	case !strings.EqualFold(from.Hostname(), to.Hostname()):

@@ -26,7 +26,8 @@ func NewRequest(ctx context.Context, method string, to url.URL, more url.Values,
 // escape matches an escaped byte.
 var escape = pattern.OnUse(`%[0-9A-Fa-f]{2}`)
 
-// EscapePath escapes what must be escaped in a part of a path. What is escaped already stays as it is written: %2F is not /.
+// EscapePath escapes what must be escaped in a part of a path. A character that is already escaped stays escaped: %2F does not mean the
+// same as /.
 func EscapePath(path string) string {
 	var out strings.Builder
 	from := 0

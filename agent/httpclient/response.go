@@ -66,9 +66,9 @@ const readAhead = 1 << 20
 // maxCodingName is the maximum length of a content coding's name that an error shows.
 const maxCodingName = 20
 
-// ReadBody appends the body to into and returns the result. It returns the result also together with an error, so that the
-// caller can use the memory again. If the body is larger than the limit, the error is a [TooLargeError]; if already the
-// Content-Length is larger, the body is not read at all.
+// ReadBody appends the body to the slice into and returns the result. It returns the result also together with an error, so that the caller
+// can use the memory again. If the body is larger than the limit, the error is a [TooLargeError]; if already the Content-Length is larger,
+// the body is not read at all.
 func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	if err := r.acceptBody(limit); err != nil {
 		return into, r.Wrap(err)
@@ -84,9 +84,9 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	}
 	for {
 		if len(into) == cap(into) {
-			// The caller may keep the memory for the next body. So it grows only by a quarter, to a little more than the
-			// Content-Length, and at most to one byte more than the limit: that byte shows that the limit is exceeded. The limit is not
-			// used with a filter, which may still hold many bytes when nearly all bytes within the limit have been read.
+			// The caller may keep the memory for the next body. So it grows only by a quarter, to a little more than the Content-Length,
+			// and at most to one byte more than the limit: that byte shows that the limit is exceeded. If there is a filter, the memory may
+			// grow beyond the limit: the filter may still hold many bytes when nearly all bytes within the limit have been read.
 			held := int64(len(into) - begin)
 			more := max(held/4, minRead)
 			if rest := r.ContentLength - held; rest >= 0 && rest < more {
@@ -108,7 +108,8 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	}
 }
 
-// spareBody is the part of a body by which its memory is larger than its Content-Length, since the next body may be a little longer.
+// spareBody says how much memory a body gets in addition to its Content-Length, because the next body may be a little longer. It gets one
+// part in spareBody of the Content-Length.
 const spareBody = 16
 
 // minRead is the minimum number of bytes by which the memory for a body grows.
@@ -166,8 +167,8 @@ func (r *Response) Excerpt(max int) string {
 // Close closes the body. The caller must call Close also if the body was not read.
 func (r *Response) Close() error { return r.resp.Body.Close() }
 
-// Wrap returns err as an [Error] of this response's request. It is for problems with the content of a response. It returns nil
-// for nil, and an error that is or wraps an Error unchanged.
+// Wrap returns err as an [Error] of this response's request. It is for problems with the content of a response. If err is nil, Wrap returns
+// nil. If err is or wraps an Error, Wrap returns err unchanged.
 func (r *Response) Wrap(err error) error {
 	if _, ok := errors.AsType[*Error](err); ok || err == nil {
 		return err

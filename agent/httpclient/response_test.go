@@ -75,7 +75,7 @@ func TestReadBodyMemory(t *testing.T) {
 			t.Errorf("length %d: %d bytes read, %d held, %v", length, read.n, cap(got), err)
 		}
 	}
-	// A body with a Content-Length takes little more than that, although its memory grows by a quarter.
+	// A body with a Content-Length takes little more memory than this length, although the memory grows by a quarter at a time.
 	for size := int64(readAhead); size < max; size += 100_001 {
 		resp, _ := response(io.LimitReader(zeros{}, size), size)
 		got, err := resp.ReadBody(nil, maxBody(max))

@@ -47,9 +47,9 @@ func newStatusError(redact redactor, resp *http.Response, body string) *StatusEr
 	return e
 }
 
-// challengeText returns which authentication a server that answers 401 wants, from its WWW-Authenticate headers (RFC 9110 section
-// 11.6.1), and the setting for it. It returns "" if the server does not say, or if it wants the scheme that was sent: then the
-// credentials are wrong.
+// challengeText returns a text about a response with status 401. The text says which authentication the server wants, according to its
+// WWW-Authenticate headers (RFC 9110 section 11.6.1), and which setting is for it. It returns "" if the server does not say, or if it wants
+// the scheme that was sent: then the credentials are wrong.
 func challengeText(resp *http.Response) string {
 	sent, signed := signatureOf(resp)
 	challenges := resp.Header.Values("WWW-Authenticate")

@@ -49,7 +49,7 @@ func (c StatusCodes) Has(status int) bool {
 	return false
 }
 
-// HasRedirects reports whether a redirect is a valid response, so that it is not followed.
+// HasRedirects reports whether the set contains redirects. A redirect is then a valid response, and is not followed.
 func (c StatusCodes) HasRedirects() bool {
 	for _, r := range c {
 		if r.First <= 399 && r.Last >= 300 {

@@ -39,10 +39,10 @@ func withSharedState(h *Host, network http.RoundTripper, t *TLS, p *Proxy) http.
 	return cache
 }
 
-// digest is the SHA-256 of data that contains secrets. It is a key of maps in place of the data.
+// digest is the SHA-256 of data that contains secrets. Maps use it as a key in place of the data.
 type digest [sha256.Size]byte
 
-// requestKeys computes keys that identify requests, and keys that identify their senders: an origin with credentials.
+// requestKeys computes keys that identify requests, and keys that identify senders. A sender is an origin together with credentials.
 type requestKeys struct {
 	identity string // the TLS and proxy settings, which may name a client certificate
 }
@@ -55,7 +55,7 @@ func (k requestKeys) request(req *http.Request) digest {
 // sender returns a key of the origin and the credentials of a request.
 func (k requestKeys) sender(req *http.Request) digest { return k.key(req, "", NamesSecret) }
 
-// key hashes the origin, uri, and the headers and query parameters for whose names included returns true.
+// key hashes the origin, the text uri, and those headers and query parameters for whose names the function included returns true.
 func (k requestKeys) key(req *http.Request, uri string, included func(name string) bool) (sum digest) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%q %q %q %q", originOf(req.URL), req.Host, k.identity, uri)
@@ -186,7 +186,7 @@ func (t *throttle) wait(ctx context.Context, sender digest, origin string) error
 			}
 			continue
 		}
-		// The times of a limit include the time that the machine was suspended, so that a limit recovers meanwhile.
+		// The times of a limit include the time that the machine was suspended, so that a limit recovers during a suspension.
 		at, reserved := t.limits[origin].reserve(now.Add(now.asleep), func(at time.Time) bool { return beforeDeadline(ctx, at.Add(-now.asleep)) })
 		t.mu.Unlock()
 		if at = at.Add(-now.asleep); !reserved {
@@ -233,7 +233,7 @@ func (t *throttle) pause(sender digest, d time.Duration, why string) {
 	}
 }
 
-// setLimit removes all limits of a job and then sets its limit for an origin, unless r is nil.
+// setLimit removes all limits of a job. It then sets the job's limit for an origin, unless r is nil.
 func (t *throttle) setLimit(job, origin string, r *RateLimit) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -263,7 +263,7 @@ func (t *throttle) removeLimit(job, origin string) {
 	}
 }
 
-// put stores a job's limit for an origin, unless it is nil. The caller holds mu.
+// put stores a job's limit for an origin, unless the limit is nil. The caller holds mu.
 func (t *throttle) put(job, origin string, r *RateLimit) {
 	if r == nil {
 		return

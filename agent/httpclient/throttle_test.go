@@ -18,7 +18,7 @@ import (
 
 const server = "http://a.example/x"
 
-// job returns the client of a job with a policy of its own. All jobs of the world share state.
+// job returns the client of a job with a policy of its own. All jobs of a world have the same SharedState.
 func (w *world) job(t *testing.T, name string, m RequestPolicy, settings ...string) *Client {
 	t.Helper()
 	if w.host.Shared == nil {
@@ -38,7 +38,7 @@ func every(n int, per time.Duration) RequestPolicy {
 	return RequestPolicy{RateLimit: &RateLimit{n, setting.Duration(per)}}
 }
 
-// TestRateLimit checks that no interval of a limit's length has more requests than it allows, whichever jobs send them.
+// TestRateLimit checks that no interval of a limit's length has more requests than the limit allows, whichever jobs send them.
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -71,7 +71,8 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-// TestRateLimitBeyondTheTimeout checks that a request that is not allowed before its time-out fails at once, and does not count.
+// TestRateLimitBeyondTheTimeout checks a request that the limit does not allow before the request's time-out. The request must fail at
+// once, and must not count.
 func TestRateLimitBeyondTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -94,7 +95,7 @@ func TestRateLimitBeyondTheTimeout(t *testing.T) {
 	})
 }
 
-// TestServerPauses checks that a sender waits as long as the server asks for, and that senders with other credentials do not.
+// TestServerPauses checks that a sender waits as long as the server asks for, and that senders with other credentials do not wait.
 func TestServerPauses(t *testing.T) {
 	for name, header := range map[string]func() http.Header{
 		"seconds": func() http.Header { return http.Header{"Retry-After": {"90"}} },
@@ -143,7 +144,7 @@ func TestServerPauses(t *testing.T) {
 	}
 }
 
-// TestReload checks that a reload removes the limits of removed jobs, and that a reload that fails changes none.
+// TestReload checks that a reload removes the limits of removed jobs, and that a reload that fails changes no limits.
 func TestReload(t *testing.T) {
 	w := newWorld(t)
 	w.job(t, "gone", every(1, time.Hour))

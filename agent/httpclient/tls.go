@@ -72,7 +72,7 @@ func (t *TLS) validate() error {
 	return nil
 }
 
-// transport returns a transport made by newTransport. It is made again when a file of these settings changes. As long as a
+// transport returns a transport that newTransport makes. The transport is made again when a file of these settings changes. As long as a
 // file cannot be used, requests fail. Relative paths are relative to the directory of the host's secrets.
 func (t *TLS) transport(h *Host, newTransport func(*tls.Config) http.RoundTripper) http.RoundTripper {
 	dir := ""

@@ -30,18 +30,19 @@ type TokenSource interface {
 // TokenMemory stores the data of a provider across restarts. The data is secret. The methods are never called concurrently.
 type TokenMemory interface {
 	Load() []byte // returns what was stored last, by any process; nil = nothing is stored
-	// Store stores the data. kept reports whether the data is on disk. If data is not kept over restarts, kept is false and err is nil.
+	// Store stores the data. The result kept reports whether the data is on disk. If data is not kept over restarts, kept is false and err
+	// is nil.
 	Store(data []byte) (kept bool, err error)
 	Ready() error // why Store would fail; nil = it would not
 	// At returns the memory for one of several servers, each of which has data of its own. The Lock of that memory locks nothing.
 	At(server string) TokenMemory
-	// Lock locks the memory. It waits while another process has the lock, until ctx ends. shared reports whether other processes can
-	// use the memory: they may then have stored something since the last Load.
+	// Lock locks the memory. While another process has the lock, it waits, but not longer than until ctx ends. The result shared reports
+	// whether other processes can use the memory: they may then have stored something since the last Load.
 	Lock(ctx context.Context) (unlock func(), shared bool, err error)
 }
 
-// tokenLocker is an optional interface of a TokenSource whose secrets can be used only once, and by several processes. Lock waits while
-// another process uses them, until ctx ends.
+// tokenLocker is an optional interface of a TokenSource whose secrets can be used only once, and by several processes. While another
+// process uses the secrets, Lock waits, but not longer than until ctx ends.
 type tokenLocker interface {
 	Lock(ctx context.Context) (unlock func(), err error)
 }
@@ -214,7 +215,7 @@ func (t *TokenCache) unlock() {
 	<-t.busy
 }
 
-// Get returns a valid token. used reports whether an earlier call returned the same token.
+// Get returns a valid token. The result used reports whether an earlier call returned the same token.
 func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, used bool, err error) {
 	if err := t.lock(ctx); err != nil {
 		return Token{}, false, err
@@ -285,16 +286,16 @@ func (t *TokenCache) alone(ctx context.Context, source TokenSource) (unlock func
 	return func() { unlockMemory(); unlockSource() }, nil
 }
 
-// valid reports whether the token can be used. It is renewed ten seconds before it expires, or for the last tenth of its
-// lifetime if that is shorter. The time during which the machine was suspended counts too.
+// valid reports whether the token can be used. A token cannot be used any more in the last ten seconds before it expires, or in the last
+// tenth of its lifetime if that is shorter: it is then renewed. The time during which the machine was suspended counts too.
 func (t *TokenCache) valid(now moment) bool {
 	e := t.token.Expires
 	slept := now.slept(moment{Time: e, asleep: t.got.asleep})
 	return e.IsZero() || now.Add(slept).Before(e.Add(-min(10*time.Second, e.Sub(t.got.Time)/10)))
 }
 
-// fail postpones the next login. It returns the error for all requests until then. All of them get the same error value, so that the error
-// is logged once.
+// fail postpones the next login. It returns the error that all requests get until then. They all get the same error value, so that the
+// error is logged once.
 func (t *TokenCache) fail(why error, now moment) error {
 	next, longest := failedPause, maxFailedPause
 	if _, ok := errors.AsType[*refusedError](why); ok {

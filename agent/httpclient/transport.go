@@ -72,7 +72,8 @@ func newNetworkTransport(h *Host, t *TLS, p *Proxy) http.RoundTripper {
 				TLSClientConfig:     cfg,
 				TLSHandshakeTimeout: handshakeTimeout,
 				Protocols:           protocols,
-				// Pings detect a dead HTTP/2 connection, which is not closed when a request times out.
+				// Pings detect a dead HTTP/2 connection. Without pings it would be used on and on, since it is not closed when a request
+				// times out.
 				HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 				DisableCompression:     true, // exchangeTransport decompresses gzip
 				MaxIdleConns:           maxIdle,
@@ -178,7 +179,7 @@ type observation struct {
 	exchange Exchange
 }
 
-// response records the status and the quota of a response, which came from the network or from the cache.
+// response sets the status and the quota of the exchange from a response, which came from the network or from the cache.
 func (o *observation) response(resp *http.Response) {
 	o.exchange.Code = resp.StatusCode
 	if cached, ok := resp.Body.(*cachedBody); ok {

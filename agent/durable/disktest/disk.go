@@ -76,8 +76,8 @@ func New(seed uint64) *Disk {
 // Crash is the way in which a process ends.
 type Crash bool
 
-// ErrEnded simulates the end of a process whose goroutines Run cannot end. Fail returns it for an operation and all later ones. A
-// part of the first operation may be done; the others have no effect.
+// ErrEnded simulates the end of a process whose goroutines Run cannot end. The function Fail of a test returns ErrEnded for one operation
+// and all later ones. The first of these operations may be done in part; the others have no effect.
 var ErrEnded = errors.New("the process has ended")
 
 // Killed keeps all data that the process has written, even if it is not synced. PowerCut loses a part of the data that is not
@@ -277,7 +277,7 @@ func (d *Disk) ReadDir(dir string) (names []string, err error) {
 	return names, err
 }
 
-// EachName calls each with the name of each file in a directory, in reverse order. It counts as the same operation as ReadDir.
+// EachName calls the function each with the name of each file in a directory, in reverse order. It counts as the same operation as ReadDir.
 func (d *Disk) EachName(dir string, each func(name []byte)) error {
 	names, err := d.ReadDir(dir)
 	for _, name := range slices.Backward(names) {
@@ -427,15 +427,15 @@ func (i *inode) sync() {
 	i.pending = nil
 }
 
-// failSync simulates a failed Sync of Linux: some of the data that was not on disk is lost, although processes can still read it.
+// failSync simulates a failed Sync on Linux: some of the data that was not on disk is lost, although processes can still read it.
 func (i *inode) failSync(dice *rand.Rand) {
 	for n := range i.pending {
 		i.pending[n].lost = i.pending[n].lost || dice.IntN(2) == 0
 	}
 }
 
-// losePower keeps the data that was synced and the first few edits after it, the last of which may be incomplete. Bytes that were
-// not synced may become zero, as in a file system that has allocated space for data but not written the data.
+// losePower keeps the data that was synced, and the first few edits that followed. The last edit that it keeps may be incomplete. Bytes
+// that were not synced may become zero, as in a file system that has allocated space for data but not written the data.
 func (i *inode) losePower(dice *rand.Rand) {
 	data, safe := slices.Clone(i.synced), len(i.synced)
 	kept := i.pending[:dice.IntN(len(i.pending)+1)]

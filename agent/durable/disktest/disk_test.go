@@ -33,8 +33,8 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// TestAppendIsTorn appends a synced and an unsynced record and cuts the power. The synced one stays. The other one comes back
-// whole, torn, zeroed and not at all.
+// TestAppendIsTorn appends a synced and an unsynced record and cuts the power. The synced one stays. In repeated runs, the other one must
+// come back in each of these ways: whole, torn, zeroed, and not at all.
 func TestAppendIsTorn(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(2000) {
@@ -61,7 +61,7 @@ func TestAppendIsTorn(t *testing.T) {
 	}
 }
 
-// TestTruncate checks that a truncation is durable after Sync, and that what is appended behind it is not safe before.
+// TestTruncate checks that a truncation is durable after Sync, and that data appended after the truncation is not safe before Sync.
 func TestTruncate(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(300) {
@@ -93,7 +93,7 @@ func TestTruncate(t *testing.T) {
 	}
 }
 
-// TestNames checks that names need a SyncDir, and content a Sync.
+// TestNames checks that the name of a file is durable only after SyncDir, and its content only after Sync.
 func TestNames(t *testing.T) {
 	outcomes := map[string]bool{}
 	for seed := range uint64(100) {
@@ -121,7 +121,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestFailedSync checks that a Sync after a failed one can lose what was written before, though the process still reads it.
+// TestFailedSync checks that a Sync that follows a failed one can succeed although data that was written before is lost. Before the power
+// cut, the process can still read this data.
 func TestFailedSync(t *testing.T) {
 	lost := 0
 	for seed := range uint64(50) {
@@ -194,8 +195,8 @@ func TestLock(t *testing.T) {
 	check(t, d.Lock("lock"))
 }
 
-// TestReplace replaces two files with the process killed, or the power cut, at each operation: each file is old or new, and
-// new once ReplaceAll has returned.
+// TestReplace replaces two files, and kills the process or cuts the power at each operation. Afterwards each file must have either its old
+// or its new content. Once ReplaceAll has returned, it must be the new content.
 func TestReplace(t *testing.T) {
 	for _, crash := range []disktest.Crash{disktest.Killed, disktest.PowerCut} {
 		for stop := 1; ; stop++ {
@@ -228,8 +229,8 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestReplaceFails fails each kind of operation: the file keeps its content, and nothing is left behind. Only a failed
-// SyncDir leaves the new content, which is not durable.
+// TestReplaceFails makes each kind of operation fail. The file must keep its content, and nothing may be left behind. If SyncDir fails,
+// however, the file has the new content, which is not durable.
 func TestReplaceFails(t *testing.T) {
 	for _, kind := range []string{"create", "write", "sync", "close", "rename", "syncdir"} {
 		d := disktest.New(1)
@@ -254,7 +255,8 @@ func TestReplaceFails(t *testing.T) {
 	}
 }
 
-// TestReplaceAllStops fails the second file of three: the first is replaced, and what cannot be removed is returned.
+// TestReplaceAllStops makes the second file of three fail. The first file must be replaced, and the result must name the temporary files
+// that could not be removed.
 func TestReplaceAllStops(t *testing.T) {
 	for _, kind := range []string{"create", "write", "sync", "close", "rename"} {
 		d := disktest.New(1)

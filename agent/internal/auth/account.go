@@ -119,7 +119,8 @@ func (p *loginProvider) all() (servers []string, accounts []*account) {
 	return servers, accounts
 }
 
-// State returns the state of the tokens. Of several servers it returns the newest token and the next expiry, or the first error.
+// State returns the state of the tokens. If there are several servers, the state has the newest token and the next expiry of all, or the
+// first error.
 func (p *loginProvider) State() httpclient.LoginState {
 	servers, accounts := p.all()
 	var whole httpclient.LoginState

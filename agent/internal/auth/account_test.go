@@ -174,7 +174,7 @@ func TestEachServerHasItsLogout(t *testing.T) {
 	}
 }
 
-// TestLeftDuringARequest checks that a request whose session another job ends gets a new session.
+// TestLeftDuringARequest checks the case that another job ends the session of a request. The request must get a new session.
 func TestLeftDuringARequest(t *testing.T) {
 	w, a, _ := fleet(t)
 	client, other := w.client(t), w.client(t)

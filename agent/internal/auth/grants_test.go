@@ -94,7 +94,7 @@ func TestNewRefreshTokenInTheSettings(t *testing.T) {
 	})
 }
 
-// TestTokenFileCannotBeWritten checks that a refresh token is not spent if its successor could not be saved, and that a
+// TestTokenFileCannotBeWritten checks that a refresh token is not spent if its successor could not be saved. It also checks that a
 // successor that could not be saved is kept in memory and saved later.
 func TestTokenFileCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

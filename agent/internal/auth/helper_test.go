@@ -27,11 +27,11 @@ type world struct {
 	env    map[string]string
 	logins int
 	answer func(w http.ResponseWriter, r *http.Request, n int) // answers the login number n
-	good   string                                              // the Authorization that the API accepts; "any" = all; "" = the last token
+	good   string                                              // the Authorization that the API accepts; "any" = all; "" = the newest token
 	shown  []string                                            // the observed exchanges
 }
 
-// memory keeps tokens beyond a restart in a test, if the field lasts is set.
+// memory stores tokens in a test. It keeps them after a restart if its field "lasts" is set.
 type memory struct {
 	data  []byte
 	lasts bool

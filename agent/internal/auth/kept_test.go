@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 )
 
-// again returns a client as in a new process, which has what the previous process has kept.
+// again simulates a new start: it returns the client of a new process, which knows only what the previous process has kept.
 func (w *world) again(t *testing.T) *httpclient.Client {
 	t.Helper()
 	w.renew()
@@ -90,8 +90,8 @@ func TestKeptTokenIsDoubted(t *testing.T) {
 	})
 }
 
-// TestRotatedRefreshTokenIsKept checks that without a token file, the last refresh token is stored in the state file before the access
-// token is used, and that the access token is kept beside it.
+// TestRotatedRefreshTokenIsKept checks what is kept in the state file if there is no token file. The newest refresh token must be stored
+// before the access token is used, and the access token must be kept beside it.
 func TestRotatedRefreshTokenIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, strings.Replace(byRefresh, ", token_file: kept", "", 1)).lasting()
@@ -144,7 +144,8 @@ func TestFirstRefreshTokenIsNotSpent(t *testing.T) {
 
 const withLogout = `login: {url: "http://login.example/session", token: .token, logout: {url: "http://login.example/out?all=1", method: DELETE, headers: {X-Why: "env:WHY"}}}`
 
-// TestLogout checks that a session is ended once, with its token, unless the token is kept or there is none.
+// TestLogout checks that a session is ended once, with its token. If the token is kept for the next start, or if there is no token, no
+// session is ended.
 func TestLogout(t *testing.T) {
 	for _, kept := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -194,7 +195,7 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-// TestLastCookie checks that the cookie that a browser would have is the token.
+// TestLastCookie checks that the login takes as its token the cookie that a browser would have.
 func TestLastCookie(t *testing.T) {
 	for _, c := range []struct {
 		set  []string

@@ -304,7 +304,7 @@ func (s *loginSource) setTokens(req *http.Request, token string) {
 	s.eachToken(token, func(_ int, place *tokenPlace, value string) { place.placement().setToken(req, value) })
 }
 
-// eachToken calls f for each token, with its index and place. token is the result of joinTokens.
+// eachToken calls f for each token, with its index and place. The argument token is the result of joinTokens.
 func (s *loginSource) eachToken(token string, f func(i int, place *tokenPlace, value string)) {
 	places := s.set.tokens()
 	values := []string{token}
@@ -448,7 +448,7 @@ func article(kind string) string {
 // maxFields is the maximum number of fields that an error names.
 const maxFields = 10
 
-// fieldsOf lists the fields of a response for an error, leaving out names that do not look like names.
+// fieldsOf lists the fields of a response for an error. It leaves out keys that do not look like the name of a field.
 func fieldsOf(root any) string {
 	fields, ok := root.(map[string]any)
 	if !ok {

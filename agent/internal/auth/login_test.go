@@ -131,7 +131,7 @@ func TestRefusedLoginIsPostponed(t *testing.T) {
 	})
 }
 
-// TestLoginServerIsDown checks that a login is repeated soon if the server is down, but not by each job.
+// TestLoginServerIsDown checks that a login is repeated soon if the server is down. It must not be repeated by each job.
 func TestLoginServerIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)
@@ -150,7 +150,7 @@ func TestLoginServerIsDown(t *testing.T) {
 	})
 }
 
-// TestCancelledLogin checks that a cancelled request does not postpone the login of the next one.
+// TestCancelledLogin checks that a cancelled request does not postpone the login of the next request.
 func TestCancelledLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)

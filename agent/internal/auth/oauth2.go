@@ -92,15 +92,15 @@ func (p password) Params(h *httpclient.Host) (url.Values, error) {
 // Granted implements httpclient.Grant. It ignores refresh tokens, since the password can be used for every login.
 func (password) Granted(*httpclient.Host, string) error { return nil }
 
-// refresh is the grant by a refresh token (RFC 6749 section 6). A server may issue a new refresh token with each access token and
-// then accept only the new one. So the last refresh token is kept.
+// refresh is the grant by a refresh token (RFC 6749 section 6). A server may issue a new refresh token with each access token and then
+// accept only the new one. So the newest refresh token is kept.
 type refresh struct {
 	set     *OAuth2
 	memory  httpclient.TokenMemory // used if there is no token file
-	seed    string                 // the refresh token in the settings when the server issued the token in last
-	last    string                 // the last refresh token of the server; equal to seed if the server has issued none yet
-	unsaved bool                   // last has not been written to the token file or the memory
-	fixed   bool                   // the memory says that the server did not replace seed when it was used before
+	seed    string                 // the refresh token that was in the settings when the server issued the token in the field last
+	last    string                 // the newest refresh token of the server; equal to seed if the server has issued none yet
+	unsaved bool                   // the token in the field last has not been written to the token file or the memory
+	fixed   bool                   // the memory says that the server did not replace seed when seed was used before
 }
 
 // Key implements httpclient.Grant.
@@ -132,7 +132,7 @@ func (r *refresh) Lock(ctx context.Context, h *httpclient.Host) (unlock func(), 
 // lockPause is the pause between two attempts to take a lock that another process has.
 const lockPause = 20 * time.Millisecond
 
-// Params implements httpclient.Grant. It reads the file each time: another process may have written it.
+// Params implements httpclient.Grant. It reads the token file each time, since another process may have written a new token.
 func (r *refresh) Params(h *httpclient.Host) (url.Values, error) {
 	seed, err := r.Key(h)
 	if err != nil {

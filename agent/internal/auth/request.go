@@ -49,7 +49,8 @@ func (f *responseFormat) UnmarshalText(text []byte) error {
 
 func (r *request) hasBody() bool { return r.Body != nil || len(r.Form) > 0 }
 
-// validate returns all problems of the settings. standard is the default method; known has the names of the values of earlier steps.
+// validate returns all problems of the settings. The argument standard is the default method, and known has the names of the values of
+// earlier steps.
 func (r *request) validate(standard string, known map[string]bool) error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
@@ -237,7 +238,7 @@ func (f filler) url(given setting.PathOrURL) (url.URL, error) {
 	return to, nil
 }
 
-// request returns the HTTP request for r, and its body for messages. standard is the default method.
+// request returns the HTTP request for r, and its body for messages. The argument standard is the default method.
 func (f filler) request(ctx context.Context, r *request, standard string) (*http.Request, string, error) {
 	query, err := f.texts("query", r.Query)
 	if err != nil {
@@ -313,8 +314,8 @@ func (f filler) body(r *request) (text, contentType string, err error) {
 	return string(encoded), "application/json", err
 }
 
-// resolve returns a copy of v in which secrets and values are filled in. name is the name of the JSON member whose value is v. The
-// name may show that the value is a secret.
+// resolve returns a copy of v in which secrets and values are filled in. The argument name is the name of the JSON member whose value is v.
+// The name may show that the value is a secret.
 func (f filler) resolve(path, name string, v any) (any, error) {
 	switch v := v.(type) {
 	case string:
@@ -346,8 +347,8 @@ func (f filler) resolve(path, name string, v any) (any, error) {
 	return v, nil
 }
 
-// accepts reports whether a response with this status is accepted. Without valid_status_codes, the statuses from 200 to last are
-// accepted. last is 299 for a login whose response body is read, else 399.
+// accepts reports whether a response with this status is accepted. Without valid_status_codes, the statuses from 200 to the argument last
+// are accepted. This argument is 299 for a login whose response body is read, else 399.
 func (r *request) accepts(status, last int) bool {
 	if len(r.ValidStatusCodes) == 0 {
 		return status >= 200 && status <= last
@@ -363,7 +364,8 @@ func (r *request) wanted() string {
 	return "JSON"
 }
 
-// decode decodes a body in the format of the settings, else by its content type. A body of an unknown content type is decoded as JSON.
+// decode decodes a body in the format that the settings name. If they name none, the content type of the body decides. A body of an unknown
+// content type is decoded as JSON.
 func (r *request) decode(ctx context.Context, resp *httpclient.Response, body []byte) (any, error) {
 	contentType := resp.Header.Get("Content-Type")
 	text, err := format.UTF8(contentType, body)

@@ -97,7 +97,7 @@ func validateHeaders(all map[string]setting.Text) error {
 	return errors.Join(problems...)
 }
 
-// resolve returns the texts with references replaced by the current secrets.
+// resolve returns the texts with their references to secrets replaced by the current secrets.
 func resolve(h *httpclient.Host, under string, texts map[string]setting.Text) (map[string]string, error) {
 	values := make(map[string]string, len(texts))
 	for name, text := range texts {

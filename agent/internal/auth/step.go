@@ -29,7 +29,7 @@ type Step struct {
 
 var validName = pattern.OnUse(`^[A-Za-z_]\w{0,39}$`)
 
-// validate returns all problems of the settings, and adds the names of the step's values to known.
+// validate returns all problems of the settings, and adds the names of the step's values to the map known.
 func (s *Step) validate(known map[string]bool) error {
 	if s == nil {
 		return errors.New("is empty: want a request, with url")
@@ -128,8 +128,8 @@ func (s *session) logIn(ctx context.Context) (httpclient.Token, error) {
 	return token, resp.Wrap(err)
 }
 
-// play sends the request of a step and sets its values. token is the token of the login, or nil in a step before the login. play changes
-// the token if the response renews it.
+// play sends the request of a step and sets the values of the step. The argument token is the token of the login, or nil in a step before
+// the login. play changes the token if the response renews it.
 func (s *session) play(ctx context.Context, step *Step, token *httpclient.Token) error {
 	req, _, err := s.filler().request(ctx, &step.request, http.MethodGet)
 	if err != nil {

@@ -24,7 +24,7 @@ type tokenRecord struct {
 // maxTokenFile is the maximum size of a token file, in bytes.
 const maxTokenFile = 64 << 10
 
-// inFolder returns path, resolved against the directory of the configuration file if it is relative.
+// inFolder returns a path. If it is relative, it is resolved against the directory of the configuration file.
 func inFolder(h *httpclient.Host, path string) string {
 	if filepath.IsAbs(path) || h.Secrets == nil {
 		return path
@@ -77,7 +77,7 @@ func tokenText(configured, token string) []byte {
 	return append(text, '\n')
 }
 
-// writeToken replaces a token file atomically: after a crash the file contains the old or the new token.
+// writeToken replaces a token file atomically: after a crash the file contains either the old or the new token.
 func writeToken(path, configured, token string) error {
 	return durable.ReplaceFile(path, tokenText(configured, token))
 }

@@ -52,7 +52,8 @@ type Report struct {
 	Err      error                 // why the walk ended early: ErrFetch, ErrDelivery, or the cause of the end of the context; else nil
 }
 
-// Run runs the job until all windows are done, a window cannot be measured, the receivers accept nothing, or ctx ends.
+// Run runs the job window by window. It ends when all windows are done, when a window cannot be measured, when the receivers accept
+// nothing, or when ctx ends.
 func (w *Walk) Run(ctx context.Context) *Report {
 	r := &Report{Next: w.From, measured: w.From, Drops: map[metric.Reason]int{}}
 	// A metric that cannot be measured keeps its last value for two windows, as in a running job.

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// maxWaiting is how many samples may wait for a response when the next window is fetched. checkEvery is the interval of
-// checking this.
+// maxWaiting is how many samples may wait for a response when the next window is fetched. checkEvery is how often this is checked.
 const (
 	maxWaiting = 10_000
 	checkEvery = 10 * time.Millisecond
@@ -41,7 +40,7 @@ func (w *Walk) waiting() (samples int64) {
 	return samples
 }
 
-// settle waits until there is a response to every sample, at most for the time patience.
+// settle waits until there is a response to every sample. It returns an error if that takes longer than the argument patience.
 func (w *Walk) settle(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: the receiver has not answered every request within %s", ErrDelivery, patience))
 	defer cancel()

@@ -236,7 +236,7 @@ func (a *App) parse(files []string) (*config.File, error) {
 // name returns the paths of the configuration, for messages.
 func (g *globals) name() string { return strings.Join(g.Config, ", ") }
 
-// arguments returns the command-line arguments that name the configuration, none if it is the default.
+// arguments returns the command-line arguments that name the configuration, or none if it is the default configuration.
 func (g *globals) arguments() (args []string) {
 	for _, path := range g.Config {
 		if g.Named {
@@ -257,9 +257,9 @@ func (a *App) stateFile(plan *config.Plan) string {
 // stateRetry is the interval at which openState tries again to read a state file that cannot be read.
 const stateRetry = 5 * time.Second
 
-// openState opens and locks the plan's state file. It returns nil if the plan has none. It logs damage in the file. If wait is
-// set and the file cannot be read, openState tries again until it can: otherwise jobs would lose their state and start from zero.
-// If shared is set, other processes may use the file at the same time.
+// openState opens and locks the plan's state file. It returns nil if the plan has none. It logs damage in the file. If wait is set and the
+// file cannot be read, openState tries again until the file can be read: otherwise jobs would lose their state and start from zero. If
+// shared is set, other processes may use the file at the same time.
 func (a *App) openState(ctx context.Context, plan *config.Plan, wait, shared bool) (*state.File, error) {
 	for logged := ""; ; {
 		file, err := a.tryState(ctx, plan, shared)
@@ -305,7 +305,8 @@ func (a *App) tryState(ctx context.Context, plan *config.Plan, shared bool) (*st
 	return file, err
 }
 
-// savedState returns a job's saved state, nil if there is none or it cannot be used. It neither locks nor changes the file.
+// savedState returns a job's saved state. It returns nil if there is none, or if the saved state cannot be used. It neither locks nor
+// changes the file.
 func (a *App) savedState(plan *config.Plan, job string) *run.Saved {
 	path := a.stateFile(plan)
 	if path == "" {
@@ -342,7 +343,7 @@ func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// scrubber removes secrets from a stream. It finds a secret only if a single Write contains all of it.
+// scrubber removes secrets from a stream. It finds a secret only if a single Write contains the whole secret.
 type scrubber struct {
 	w     io.Writer
 	vault *setting.SecretStore

@@ -249,8 +249,8 @@ func podOf() *sinks.Pod {
 // the login's token. The same is true of a reload that restores an earlier configuration.
 type logins map[string]httpclient.Provider
 
-// memory returns a function that returns the place where a login stores its token: the state file. A command that has not
-// opened the state file only reads tokens from it.
+// memory returns a function. For a login, this function returns the place where the login stores its token: the state file. A command that
+// has not opened the state file only reads tokens from it.
 func (b *assembly) memory(plan *config.Plan) func(login, settings string) *run.LoginMemory {
 	var saved func() map[string]state.Section
 	if path := b.stateFile(plan); path != "" && b.answer == nil {
@@ -267,7 +267,8 @@ func (b *assembly) memory(plan *config.Plan) func(login, settings string) *run.L
 	}
 }
 
-// of returns a plan's logins, keyed by name. Each login keeps its tokens in what the function memory returns for it.
+// of is called with a plan, and returns the logins of the plan, keyed by name. Each login keeps its tokens in the LoginMemory that the
+// function memory returns for this login.
 func (l logins) of(plan *config.Plan, memory func(login, settings string) *run.LoginMemory) map[string]httpclient.Provider {
 	providers := make(map[string]httpclient.Provider, len(plan.Auth))
 	for _, a := range plan.Auth {

@@ -96,8 +96,8 @@ func (c *backfillCmd) check(job *config.Job) error {
 	return nil
 }
 
-// wholeWindows moves the time From back to the start of its window, and the time To back to the end of the last window that
-// ends by then and is already closed. A part of a window would give incomplete numbers.
+// wholeWindows moves the time From back to the start of the window that contains it. It moves the time To back to the end of the last
+// window that is already closed and does not end after To. A part of a window would give incomplete numbers.
 func (c *backfillCmd) wholeWindows(w *schedule.Windows, now time.Time) error {
 	from, to := w.Closed(c.From.Add(w.Settle)), w.Closed(c.To.Add(w.Settle))
 	if closed := w.Closed(now); to.After(closed) {

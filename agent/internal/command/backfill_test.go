@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// TestContinuation checks that the command that a stopped backfill prints has all flags of the first one, and survives a
+// TestContinuation checks the command that a stopped backfill prints. It must have all flags of the first command, and must be quoted for a
 // shell.
 func TestContinuation(t *testing.T) {
 	next := time.Date(2026, 1, 1, 2, 0, 0, 0, time.UTC)

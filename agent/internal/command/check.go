@@ -54,8 +54,8 @@ func (c *checkCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return nil
 }
 
-// check checks the configuration and adds what it found to the report. Unless the output is JSON, it also shows what it found. The report has
-// the problems of an error that is an *exitError, and not those of other errors.
+// check checks the configuration and adds what it found to the report. Unless the output is JSON, it also shows what it found. If check
+// returns an *exitError, the report already has its problems. The problems of any other error are not in the report.
 func (c *checkCmd) check(ctx context.Context, a *App, g *globals, report *checkReport) error {
 	say := func(format string, args ...any) {
 		if !c.JSON {
@@ -138,8 +138,8 @@ func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...
 	return nil
 }
 
-// ownTimes returns a note about metrics whose readings have their own time and are shown on a page. How old they are is only known when
-// they are measured.
+// ownTimes returns a note about metrics whose readings have their own time and are shown on a page. How old these readings are is only
+// known when the metrics are measured.
 func ownTimes(plan *config.Plan, j *config.Job) []string {
 	page, names := plan.Page(j), []string(nil)
 	declared, _ := j.Declares()

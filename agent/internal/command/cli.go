@@ -75,8 +75,8 @@ func (c *commands) all() []subcommand {
 	}
 }
 
-// parser returns the parser of a command line. If the first argument is the name of a sub-command, the parser knows only that one: what
-// kong does for all others would take as long as reading the configuration.
+// parser returns the parser of a command line. If the first argument is the name of a sub-command, the parser knows only that one.
+// Preparing all the others would take as long as reading the configuration.
 func (c *cli) parser(args []string, options ...kong.Option) (*kong.Kong, error) {
 	all := c.all()
 	if at := slices.IndexFunc(all, func(s subcommand) bool { return len(args) > 0 && s.name == args[0] }); at >= 0 && !needsAll(args[0]) {

@@ -14,7 +14,7 @@ type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"The shell: bash, zsh or fish."`
 }
 
-// Run shows the script that makes a shell complete the arguments of cton. The script runs the command cton complete to get the
+// Run shows the script that makes a shell complete the arguments of cton. The script runs the command "cton complete" to get the
 // candidates.
 func (c *completionCmd) Run(a *App) error {
 	scripts := map[string]string{
@@ -156,7 +156,7 @@ func (c *completer) flags() (all []*kong.Flag) {
 	return slices.DeleteFunc(all, func(f *kong.Flag) bool { return f.Hidden })
 }
 
-// candidates returns candidates for the last word; begun is what the user has typed of it.
+// candidates returns candidates for the last word. The argument begun is the part of this word that the user has already typed.
 func (c *completer) candidates(begun string) (all []candidate) {
 	if c.waiting != nil {
 		return c.valuesOf(c.waiting.Value, c.waiting.PlaceHolder)

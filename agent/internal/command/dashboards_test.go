@@ -27,7 +27,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// query is a query of a dashboard or an alert, and the text (a legend or annotations) that names labels of its result.
+// query is a query of a dashboard or an alert. The field says is the text (a legend or annotations) that names labels of the query's
+// result.
 type query struct{ where, text, says string }
 
 // troubled is the configuration of an agent in trouble: nearly everything that its own metrics can report happens to it.
@@ -133,8 +134,8 @@ func serviceAccount(t *testing.T) (dir string) {
 	return dir
 }
 
-// TestDashboardsAndAlerts checks each query of the dashboards and alerts. Prometheus runs them on the own metrics of an agent in trouble.
-// Each metric and label that a query names must exist, and each panel must show something.
+// TestDashboardsAndAlerts checks each query of the dashboards and alerts. Prometheus runs the queries on the metrics that an agent in
+// trouble delivers about itself. Each metric and label that a query names must exist, and each panel must show something.
 func TestDashboardsAndAlerts(t *testing.T) {
 	account := serviceAccount(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -184,10 +185,10 @@ func TestDashboardsAndAlerts(t *testing.T) {
 	})
 }
 
-// absent are the metrics that are 0, since what they count does not happen to the troubled agent.
+// absent has the names of the metrics that are 0, because what they count does not happen to the troubled agent.
 var absent = []string{"cton_clock_jumps_total", "cton_job_skipped_windows_total", "cton_state_failed_writes_total"}
 
-// ownLabels returns the labels of each own metric that the agent has delivered in the last two hours.
+// ownLabels returns the labels of each metric that the agent has delivered about itself in the last two hours.
 func ownLabels(t *testing.T, prometheus *peers.Prometheus, at time.Time) map[string][]string {
 	t.Helper()
 	known := map[string][]string{}
@@ -276,8 +277,8 @@ func queriesOfAlerts(t *testing.T) []query {
 	return all
 }
 
-// check checks that each metric in the query is known, and that at least one of these metrics has each label in the query. It returns the
-// names of the metrics.
+// check checks that each metric in the query is known, and that each label in the query belongs to at least one of these metrics. It
+// returns the names of the metrics.
 func (q query) check(t *testing.T, known map[string][]string) (names []string) {
 	t.Helper()
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(q.text)

@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// diff returns which series end and which series begin when the configuration old is replaced by plan.
+// diff returns which series end and which series begin when plan replaces the configuration in the file old.
 func (a *App) diff(plan *config.Plan, old string, g *globals) ([]string, error) {
 	doc, err := a.parse([]string{old})
 	if err != nil {

@@ -175,7 +175,7 @@ func (e *execution) stateDir() string {
 	return dir
 }
 
-// next returns when the next run is due, zero if that is not known.
+// next returns when the next run is due, or the zero time if that is not known.
 func (e *execution) next(now time.Time) time.Time {
 	if e.every == nil {
 		return time.Time{}
@@ -253,7 +253,7 @@ type written struct {
 	err  error
 }
 
-// watch prepares a run. It returns a function that, after the run, returns the metrics that the command wrote.
+// watch prepares a run. It returns a function to be called after the run. That function returns the metrics that the command wrote.
 func (e *execution) watch() func() written {
 	switch e.Metrics {
 	case "":
@@ -288,8 +288,8 @@ func (e *execution) keep(change func(*wrap.History) error) {
 // lockPause is the pause between two attempts to take a lock.
 const lockPause = 100 * time.Millisecond
 
-// lock takes the lock that --lock names, if any. If another process has the lock and --if-locked is not wait, unlock is nil and
-// code is the exit code.
+// lock takes the lock that --lock names, if any. If another process has the lock and --if-locked is not "wait", the result unlock is nil
+// and the result code is the exit code.
 func (e *execution) lock() (unlock func(), code int, err error) {
 	if e.Lock == "" {
 		return func() {}, 0, nil

@@ -151,7 +151,7 @@ func (e *execution) open() *run.Outbox {
 	return e.sinks.outbox
 }
 
-// beat delivers that the command is running: once at the start and then at each interval, until stop is called.
+// beat tells the receivers that the command is running: once at the start and then at each interval, until stop is called.
 func (e *execution) beat() (stop func()) {
 	if e.Heartbeat <= 0 || e.sinks.plan == nil {
 		return func() {}
@@ -190,8 +190,8 @@ func (e *execution) deliver(o *outcome) {
 	refused := e.sinks.outbox.Close()
 	e.sinks.outbox = nil
 	if refused && len(commands) > 0 {
-		// The receiver may have refused the batch because of the command's metrics. So deliver again without them, except for the first,
-		// which says whether the metrics could be read.
+		// The receiver may have refused the batch because of the command's metrics. So deliver again without these metrics. Only the first
+		// one stays in the batch: it says whether the metrics could be read.
 		own = append(own, metric.Family{Desc: commands[0].Desc, Series: []metric.Series{{Labels: commands[0].Series[0].Labels}}})
 		e.open().Add(e.batch(own, true))
 		e.sinks.outbox.Close()
@@ -232,7 +232,7 @@ func (e *execution) deliverOthers() {
 	}
 }
 
-// waits reports whether a queue is not empty and not in use by another process.
+// waits reports whether something waits in a queue that no other process uses.
 func waits(path string) bool {
 	dir := durable.NewDir(path)
 	names, err := dir.ReadDir(".")

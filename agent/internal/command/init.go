@@ -87,8 +87,8 @@ func (c *initCmd) checkOutput() error {
 	return nil
 }
 
-// write writes the configuration, without secrets, to standard output or to the file of --output. The file is complete or not
-// there.
+// write writes the configuration, without secrets, to standard output or to the file of --output. Either the file is complete, or there is
+// no file.
 func (i *inquiry) write(text []byte) error {
 	if i.output.Output == "" {
 		_, err := scrubber{i.Out, i.vault}.Write(text)

@@ -15,7 +15,7 @@ import (
 // path of the job or sink in the configuration, such as jobs.api.
 type unready func(place string, err error)
 
-// of returns a function that calls u for one place, nil if u is nil.
+// of returns a function that calls u with the given place. It returns nil if u is nil.
 func (u unready) of(place string) func(error) {
 	if u == nil {
 		return nil
@@ -83,7 +83,7 @@ func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, e
 	return over(fetch)
 }
 
-// versioned returns the key of a job followed by the version of its source. As long as a file of the source cannot be read, it uses
+// versioned returns the key of a job followed by the version of its source. As long as a file of the source cannot be read, versioned uses
 // the version that the source had in the last plan, so that a reload does not restart the job.
 func (b *assembly) versioned(j *config.Job, source sources.Source) string {
 	if _, late := source.(*lateSource); late {

@@ -18,9 +18,9 @@ import (
 	"github.com/collectington/collectington/agent/internal/command"
 )
 
-// TestFilesComeLate checks an agent that is started before a certificate and a script exist. Only the jobs that need them
-// fail, until the files exist. Later the files are removed again: a reload is not refused then, and a job goes on with the
-// script that it has read.
+// TestFilesComeLate checks an agent that is started before a certificate and a script exist. Only the jobs that need them fail, until the
+// files exist. Later the files are removed again. A reload must not be refused then, and a job must go on with the script that it has
+// already read.
 func TestFilesComeLate(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	server.StartTLS()
@@ -49,7 +49,7 @@ jobs:
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { code <- app.Main(ctx, []string{"run", "-c", filepath.Join(dir, "cton.yaml")}) }()
 		shownBefore, loggedBefore := 0, 0
-		// next returns what is written within two runs of each job. If reloads is true, it reloads first.
+		// next returns what is written within two runs of each job. If reloads is true, next first reloads the configuration.
 		next := func(reloads bool) (shown, logged string) {
 			if reloads {
 				reload <- os.Interrupt

@@ -44,7 +44,7 @@ func (a *App) abort() {
 	os.Exit(exitConfig)
 }
 
-// tenure is what a service keeps to begin and end a term of its lease.
+// tenure holds what a service needs to begin and end a term of its lease.
 type tenure struct {
 	plan  *config.Plan // the plan that was last loaded
 	built run.Plan     // plan after it was built
@@ -57,7 +57,7 @@ type tenure struct {
 	trial *state.Write     // the last record that was written to see whether the state file can be used; nil = none
 }
 
-// lost returns a channel that is closed when the current term ends, nil if there is none.
+// lost returns a channel that is closed when the current term ends. It returns nil if there is no current term.
 func (t *tenure) lost() <-chan struct{} {
 	if t.term == nil {
 		return nil
@@ -76,7 +76,7 @@ func (s *service) terms() <-chan *lease.Term {
 	return s.lease.Terms()
 }
 
-// compete starts to compete for the lease, if there is one. The function release gives the lease up. It must not be called before the jobs
+// compete starts to compete for the lease, if there is one. The function release gives the lease up. Do not call release before the jobs
 // have stopped.
 func (s *service) compete(agent *run.Agent) (release func()) {
 	if s.lease == nil {
@@ -118,7 +118,7 @@ const (
 	termWait   = 15 * time.Second // after that, the lease is given back
 	termPause  = time.Second      // between two attempts to read it
 	termRetry  = time.Minute      // after that, this process looks whether the file can be used again
-	termAnswer = time.Second      // how long the disk may take to return when the time is over
+	termAnswer = time.Second      // when the time for an operation is over, the disk has this long to respond
 )
 
 // begin prepares a term: the jobs are built again, and the state file is read again. If the state file cannot be used, begin gives the
@@ -239,7 +239,7 @@ func (s *service) giveBack(t *lease.Term, why error) {
 	s.unusable(why)
 }
 
-// unusable logs that the state file cannot be used, and sets when to look again.
+// unusable is called when the state file cannot be used. It logs this, and sets when to look again.
 func (s *service) unusable(why error) {
 	s.tenure.again = time.After(termRetry)
 	if since, now := s.tenure.fault.Failed(why.Error()); now {

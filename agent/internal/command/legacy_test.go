@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/agent/internal/command"
 )
 
-// TestRunsOldFile checks cton -s SERVICE -c CONFIG, the command line of the Python program: there is a page with what the
-// service measures, and no page of another service.
+// TestRunsOldFile checks the command line of the Python program, cton -s SERVICE -c CONFIG. There must be a page with what the service
+// measures, and no page of another service.
 func TestRunsOldFile(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"total": 1000}`))

@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/command"
 )
 
-// hungDir is a directory whose files are not synced before answer is closed.
+// hungDir is a directory whose files are not synced before the channel answer is closed.
 type hungDir struct {
 	durable.FS
 	answer chan struct{}
@@ -37,8 +37,8 @@ func (f hungFile) Sync() error {
 	return f.File.Sync()
 }
 
-// TestOnceOnHungDisk checks that cton once ends at its deadline if the disk of the state file hangs, delivers nothing whose state may be
-// lost, and says so with exit code 3.
+// TestOnceOnHungDisk checks cton once in the case that the disk of the state file hangs. It must end at its deadline, deliver nothing whose
+// state may be lost, and report this with exit code 3.
 func TestOnceOnHungDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, net, answer := t.TempDir(), memnet.NewNetwork(), make(chan struct{})

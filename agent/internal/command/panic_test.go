@@ -69,7 +69,7 @@ func write(t *testing.T, name, text string) (path string) {
 	return path
 }
 
-// contains fails unless the text has all the parts, in this order.
+// contains fails the test unless the text has all the parts, in this order.
 func contains(t *testing.T, what, text string, parts ...string) {
 	t.Helper()
 	rest := text

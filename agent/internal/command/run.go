@@ -171,7 +171,8 @@ func (s *service) endTerm(ctx context.Context, plans chan<- run.Plan) {
 	}
 }
 
-// again sends the current plan to the channel plans once more, with its jobs if this process holds the lease now, else without jobs.
+// again repeats the current plan: it sends the plan to the channel plans once more. If this process holds the lease now, the plan has its
+// jobs; otherwise it has none.
 func (s *service) again(ctx context.Context, plans chan<- run.Plan) {
 	plan := s.arrange(s.tenure.built)
 	plan.Again = true
@@ -188,7 +189,7 @@ func send(ctx context.Context, plans chan<- run.Plan, plan run.Plan) bool {
 	}
 }
 
-// running returns how many jobs and sinks a plan has, for the service manager.
+// running returns a text for the service manager that says how many jobs and sinks a plan has.
 func running(plan run.Plan) string {
 	return fmt.Sprintf("running: jobs: %d, sinks: %d", len(plan.Jobs), len(plan.Sinks))
 }

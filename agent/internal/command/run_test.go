@@ -14,8 +14,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// TestReload checks that a reload with a wrong configuration changes nothing and says what is wrong, and that the next reload, with a
-// correct configuration, takes effect, except for state_file.
+// TestReload checks two reloads. The first one has a wrong configuration: it changes nothing, and says what is wrong. The second one has a
+// correct configuration: it takes effect, except for state_file.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const config = "sinks: {out: {print: {}}}\njobs:\n  api: {schedule: \"@every 10s\", faulty: {}}\n"

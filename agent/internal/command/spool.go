@@ -152,7 +152,7 @@ type spooled struct {
 	Newest   time.Time `json:"newest"`
 	SetAside bool      `json:"set_aside"`
 	Later    bool      `json:"later_version,omitempty"` // the request has a later format: only a later version of cton can send it
-	Problem  string    `json:"problem,omitempty"`       // why the request is not sent; "" although SetAside = replay accepts it
+	Problem  string    `json:"problem,omitempty"`       // why the request is not sent; "" for a request that is set aside = replay accepts it
 }
 
 func spooledOf(l spool.Listed) spooled {

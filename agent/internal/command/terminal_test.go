@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// TestStyle checks that a file is not coloured, and what is coloured on a terminal.
+// TestStyle checks that output to a file is not coloured, and which parts of the output to a terminal are coloured.
 func TestStyle(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {

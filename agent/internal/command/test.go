@@ -255,8 +255,9 @@ func (c *testCmd) run(ctx context.Context, a *App, g *globals, result *testResul
 	return failures
 }
 
-// testConfig returns the paths of the test's configuration. This is the configuration in the archive, or else the one that -c names.
-// In the latter case, the files that the configuration refers to are in its own directory. In both cases, secrets come from the test.
+// testConfig returns the paths of the test's configuration. This is the configuration in the archive, or else the one that -c names. In the
+// latter case, the files that the configuration refers to are in the directory of that configuration. In both cases, secrets come from the
+// test.
 func testConfig(t *jobtest.Test, g *globals, dir string, vault *setting.SecretStore) ([]string, error) {
 	own := t.Config.Line > 0
 	switch {
@@ -308,7 +309,7 @@ func (c *testCmd) job(t *jobtest.Test, a *App, g *globals, path []string, vault 
 	return job, nil
 }
 
-// inArchive returns an error with positions in the archive instead of positions in the configuration that it contains.
+// inArchive returns an error with positions in the archive instead of positions in the configuration inside the archive.
 func inArchive(t *jobtest.Test, path []string, err error) error {
 	problems, ok := errors.AsType[config.Problems](err)
 	switch {

@@ -47,7 +47,7 @@ func (s *stage) begin(list []*sources.Target) {
 	}
 }
 
-// leave notes that a target is done, and writes what can be written.
+// leave records that a target is done, and writes all output that can now be written.
 func (s *stage) leave(place int, shown *try) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +56,7 @@ func (s *stage) leave(place int, shown *try) {
 	}
 }
 
-// end writes what is left when the run is over: a target that was not asked before the time was over is not waited for.
+// end writes the remaining output when the run is over. It does not wait for targets that were not asked before the time was over.
 func (s *stage) end() {
 	if s == nil {
 		return
@@ -82,12 +82,13 @@ func (s *stage) write(place int) {
 	s.try.docs = append(s.try.docs, shown.docs...)
 }
 
-// actor is the fetcher and the source of a worker, which fetches from one target at a time. It keeps what is shown of the target.
+// actor is both the fetcher and the source of a worker. The worker fetches from one target at a time. The actor keeps what is shown of the
+// target.
 type actor struct {
 	sources.TargetFetcher
 	source sources.Source
 	stage  *stage
-	place  int  // place of the target that was given to Use last
+	place  int  // place of the target in the latest call of Use
 	shown  *try // what is shown of that target
 }
 

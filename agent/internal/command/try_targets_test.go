@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/agent/internal/command"
 )
 
-// TestTryAsksTargetsAtTheSameTime checks that cton try asks slow targets at the same time, as a run does, and shows them in the order of the
-// list, each with its document and what the script shows.
+// TestTryAsksTargetsAtTheSameTime checks that cton try asks slow targets at the same time, as a run does. It must show the targets in the
+// order of the list, each with its document and with what the script shows.
 func TestTryAsksTargetsAtTheSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const targets = 40

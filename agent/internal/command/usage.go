@@ -111,7 +111,7 @@ func flagNames(c *kong.Context) []string {
 	return names
 }
 
-// unknown returns a message that a name is unknown, and which known name the user may have meant.
+// unknown returns a message that says that a name is unknown, and which known name the user may have meant.
 func unknown(what, name string, known []string) string {
 	text := fmt.Sprintf("unknown %s %q", what, name)
 	if meant := config.Closest(name, known); meant != "" && len(name) > 2 {
@@ -123,7 +123,7 @@ func unknown(what, name string, known []string) string {
 // maxListed is the maximum number of names that an error lists.
 const maxListed = 30
 
-// noSuch returns the error that nothing in the configuration has this name. It lists the known names.
+// noSuch returns the error that says that nothing in the configuration has this name. It lists the known names.
 func noSuch(what, name string, known []string) error {
 	text := fmt.Sprintf("no %s is named %q", what, name)
 	if meant := config.Closest(name, known); meant != "" {

@@ -175,8 +175,7 @@ func TestPageOfSink(t *testing.T) {
 	}
 }
 
-// TestWatchConfig checks that a reload follows when a symbolic link leads to another file. Kubernetes changes a
-// ConfigMap like this.
+// TestWatchConfig checks that a reload follows when a symbolic link leads to another file. Kubernetes changes a ConfigMap in this way.
 func TestWatchConfig(t *testing.T) {
 	dir := t.TempDir()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"total": 7}`) }))

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// collisions checks whether jobs and sinks that are valid alone exclude each other.
+// collisions checks whether jobs and sinks that are valid on their own exclude each other.
 func (r *reader) collisions(plan *Plan, root *yaml.Node) {
 	claimed := map[string]string{}
 	claim := func(c sinks.Claimer, role, name string) {
@@ -167,7 +167,7 @@ func (n *namesakes) add(d *declared) {
 	}
 }
 
-// clash returns why a declaration and an earlier one exclude each other, and what to do; "" if they do not.
+// clash returns why a declaration and an earlier one exclude each other, and what to do. It returns "" if they do not exclude each other.
 func (n *namesakes) clash(d *declared, all []Sink, merging []string) (text, remedy string) {
 	key, values := d.key()
 	for _, g := range n.groups {
@@ -212,7 +212,7 @@ func page(a, b *Job, merging []string) string {
 	return ""
 }
 
-// clash returns why two metrics exclude each other, and what to do; "" if they do not.
+// clash returns why two metrics exclude each other, and what to do. It returns "" if they do not exclude each other.
 func clash(d, other *declared, merged string) (text, remedy string) {
 	switch where := other.path; {
 	case d.name != other.name:

@@ -9,8 +9,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// setDefaults checks the section defaults and keeps the entries that can be used. These are settings of every job, and
-// settings of kinds of fetchers and sources, which are used only for jobs of that kind.
+// setDefaults checks the section defaults and keeps the entries that can be used. An entry is either a setting of every job, or the
+// settings of a kind of fetcher or source. The latter are used only for jobs of that kind.
 func (r *reader) setDefaults(n *yaml.Node) {
 	if n.IsZero() || n.ShortTag() == "!!null" {
 		return
@@ -78,7 +78,7 @@ func (r *reader) withDefaults(job *yaml.Node) *yaml.Node {
 	return overlay(job, fitting, 0)
 }
 
-// overlay returns the mapping n, to which it adds those entries of the second mapping that n does not have.
+// overlay returns a mapping with the entries of the mapping n. It adds those entries of the mapping under that n does not have.
 func overlay(n, under *yaml.Node, depth int) *yaml.Node {
 	merged := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column, Style: n.Style}
 	own := map[string]bool{}

@@ -19,7 +19,7 @@ func (d *described) at(name string) *described {
 	return d.within[name]
 }
 
-// any returns the descriptions of all settings that are two levels below d. Between them are names that the user chooses.
+// any returns the descriptions of all settings that are two levels below d. The names on the level between are chosen by the user.
 func (d *described) any() *described {
 	all := &described{within: map[string]*described{}}
 	for _, one := range d.within {
@@ -49,7 +49,7 @@ func describe(example string) *described {
 	line := regexp.MustCompile(`^([ #-]*?)([A-Za-z_][\w.-]*):(?:\s+(?:[^#\s]|\S#)(?:[^#]|\S#)*?)?(?:\s+# +(.*))?$`)
 	more := regexp.MustCompile(`^([ #]*)# +(.*)$`)
 	var last *described
-	column := 0 // column in which the comment of the setting begins that the variable last points to
+	column := 0 // column in which the comment of a setting begins, namely of the setting to which the variable last points
 	for text := range strings.Lines(example) {
 		text = strings.TrimRight(text, "\n")
 		if parts := more.FindStringSubmatch(text); parts != nil && last != nil && len([]rune(parts[1])) == column {

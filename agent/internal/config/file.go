@@ -116,8 +116,8 @@ func (f *File) part(line int) part {
 	return f.parts[max(after-1, 0)]
 }
 
-// place returns the position of a line as text for users. The text contains the name of the line's file only if the line from is in
-// another file.
+// place returns the position of a line as text for users. The argument from is the number of another line. The text contains the name of
+// the line's file only if that other line is in a different file.
 func (f *File) place(line, from int) string {
 	p := f.part(line)
 	if p == f.part(from) {
@@ -251,7 +251,8 @@ func (f *File) second() yaml.Mark {
 	return yaml.Mark{}
 }
 
-// within returns the position, or if it is after the end of the file, the end of the last line that is not blank.
+// within returns a position in the file. If the given position is after the end of the file, it returns the end of the last line that is
+// not blank.
 func (f *File) within(line, col int) (int, int) {
 	if line <= 0 || line < len(f.lines) || f.line(line) != "" {
 		return max(line, 0), col
@@ -263,7 +264,7 @@ func (f *File) within(line, col int) (int, int) {
 	return line, len([]rune(f.line(line))) + 1
 }
 
-// line returns the line with a number. Lines are counted from 1.
+// line returns the line with the number n. Lines are counted from 1.
 func (f *File) line(n int) string {
 	if n < 1 || n > len(f.lines) {
 		return ""

@@ -55,9 +55,9 @@ func Dir(paths []string) string {
 }
 
 // Read reads and merges the files of a configuration. A path is a file, "-" for standard input, or a directory. A directory stands for
-// its files *.yaml and *.yml, sorted by name. The setting include of a file names further files. Each file is read only once. If two
-// files set something differently, the method Plan reports a problem. It also reports a syntax error in a file that has only jobs,
-// unless the plan is for another job (see Only). A returned error has the type Problems if it is about the text of a file.
+// its files *.yaml and *.yml, sorted by name. The setting include of a file names further files. Each file is read only once. If two files
+// set something differently, the method Plan reports a problem. Plan also reports a syntax error in a file that has only jobs, unless the
+// plan is for another job (see Only). A returned error has the type Problems if it is about the text of a file.
 func Read(paths []string, stdin io.Reader) (*File, error) {
 	l := &loader{stdin: stdin, dir: Dir(paths), seen: map[string]bool{}}
 	for _, path := range paths {
@@ -261,8 +261,9 @@ func included(pattern, full string) ([]string, error) {
 	return nil, nil
 }
 
-// isEmptyDropIn reports whether a pattern that matches no file is one of a folder for files that come later, and not mistyped: the folder
-// exists, has nothing that a slightly different pattern would match, and the pattern can match a YAML file.
+// isEmptyDropIn looks at a pattern that matches no file. It reports whether the pattern is meant for a folder to which files will be added
+// later, so that it is not a mistake. This is so if the folder exists, if the folder has nothing that a slightly different pattern would
+// match, and if the pattern can match a YAML file.
 func isEmptyDropIn(pattern string) bool {
 	folder, deep := filepath.Dir(pattern), false
 	for strings.ContainsAny(folder, `*?[`) {
@@ -281,7 +282,7 @@ func isEmptyDropIn(pattern string) bool {
 	return isYAML(pattern) || strings.ContainsAny(filepath.Ext(pattern), `*?[`) || filepath.Ext(pattern) == ""
 }
 
-// isYAML reports whether the name of a file is one of a YAML file.
+// isYAML reports whether a file is a YAML file, judging by its name.
 func isYAML(name string) bool {
 	ext := filepath.Ext(name)
 	return ext == ".yaml" || ext == ".yml"
@@ -389,8 +390,7 @@ func (m *merger) add(n *yaml.Node) {
 	m.merge(m.root, rest, "", 0)
 }
 
-// merge adds the entries of the mapping from to the mapping into. If both have different values for an entry, it reports a
-// problem.
+// merge adds the entries of the mapping "from" to the mapping "into". If both have different values for an entry, it reports a problem.
 func (m *merger) merge(into, from *yaml.Node, path string, depth int) {
 	for _, p := range pairs(from, 0) {
 		at := join(path, p.key.Value)
@@ -421,7 +421,7 @@ func (m *merger) bad(n *yaml.Node, path, format string, args ...any) {
 	m.problems = append(m.problems, m.Problem(n, path, fmt.Sprintf(format, args...)))
 }
 
-// isExtension reports whether a top-level key is not read. The value of such a key is only used by aliases.
+// isExtension reports whether a top-level key is an extension, which is not read. The value of such a key is only used by aliases.
 func isExtension(key string) bool { return strings.HasPrefix(key, "x-") }
 
 // withoutExtensions returns the top level of a file without the keys for which isExtension is true.

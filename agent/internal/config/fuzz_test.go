@@ -20,8 +20,8 @@ func codeNames() *regexp.Regexp {
 	return regexp.MustCompile(`\bstruct \{|interface \{|\bmain\.|rules\.|sources\.[A-Z]|setting\.[A-Z]|!!\w+|unmarshal|%!|0x[0-9a-f]{6}|<nil>`)
 }
 
-// FuzzLoad checks that any file gives a plan or a list of problems. The text of each problem is one line, and it is at
-// a line that exists in the file.
+// FuzzLoad checks that any file gives a plan or a list of problems. The text of each problem is one line, and the problem is at a line that
+// exists in the file.
 func FuzzLoad(f *testing.F) {
 	f.Add(examples.Demo("http://127.0.0.1:8001", ":8000"))
 	f.Add(config.Example())

@@ -22,8 +22,8 @@ const (
 	defaultTimeout   = setting.Duration(30 * time.Second)
 	defaultMaxSeries = 100_000
 
-	// assumedSchedule is the schedule that is assumed for a job without one. The default of valid_for follows from it. It is long, so that the
-	// series of the job do not end when a run fails and the next one succeeds.
+	// assumedSchedule is the schedule that is assumed for a job without one. The default of valid_for follows from it. This schedule has a
+	// long interval, so that the series of the job do not end when a run fails and the next one succeeds.
 	assumedSchedule = "@every 24h"
 )
 
@@ -103,7 +103,7 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 	return job
 }
 
-// texts checks that a job whose source reads texts has a fetcher that can fetch texts.
+// texts reports a problem if the source of a job reads texts, but the fetcher of the job cannot fetch texts.
 func (r *reader) texts(job *Job, source, fetch *yaml.Node, path string) {
 	if _, reads := job.SourceConfig.(sources.TextReader); !reads {
 		return

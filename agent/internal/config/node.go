@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// child returns the value of a key in a mapping, or an item of a list by its index. key is the node at which a problem with
-// the name is shown; for a list, this is the item.
+// child returns the value of a key in a mapping, or an item of a list by its index. The result key is the node at which a problem with the
+// name is shown; for a list, this is the item.
 func child(n *yaml.Node, name string) (key, value *yaml.Node) {
 	n = resolve(n)
 	if n == nil {

@@ -81,7 +81,7 @@ func (r *relocator) mapping(n *yaml.Node, t reflect.Type, tag string) {
 	}
 }
 
-// value changes a single value if it is a relative path or contains a relative path.
+// value adapts a single value that is a relative path, or that contains a relative path.
 func (r *relocator) value(n *yaml.Node, t reflect.Type, tag string) {
 	prefix := r.part(n.Line).prefix
 	if prefix == "" || r.moved[n] || n.Value == "" {
@@ -115,7 +115,7 @@ func readsReferences(t reflect.Type, tag string) (whole, within bool) {
 	return whole, isText || hasTag(tag, "template")
 }
 
-// relocated returns a reference with the prefix added to its path, if it is a relative path of a file.
+// relocated returns a reference. If the reference names a file by a relative path, relocated adds the prefix to that path.
 func relocated(reference, prefix string) string {
 	path, isFile := strings.CutPrefix(reference, "file:")
 	if !isFile || filepath.IsAbs(path) {

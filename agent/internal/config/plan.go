@@ -61,7 +61,8 @@ type Elsewhere struct {
 	Sinks []string // names of the sinks, as in Job
 }
 
-// Keep leaves the jobs of a shard in the plan. The sinks stay: one without jobs may have a queue on disk, or be scraped.
+// Keep removes all jobs from the plan except those of a shard. It removes no sinks: a sink without jobs may still have a queue on disk, or
+// be scraped.
 func (p *Plan) Keep(s shard.Shard) {
 	all := p.Jobs
 	p.Shard, p.Jobs, p.Elsewhere = s, nil, nil

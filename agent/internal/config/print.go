@@ -59,7 +59,7 @@ func (p *Plan) jobNodes() *yaml.Node {
 	return all
 }
 
-// only returns the entries of a mapping whose names the function keep accepts.
+// only returns a copy of a mapping that has just those entries for whose names the function keep returns true.
 func only(n *yaml.Node, keep func(name string) bool) *yaml.Node {
 	kept := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for _, p := range pairs(n, 0) {

@@ -57,8 +57,8 @@ func (u *unresolved) job(j *Job) {
 	}
 }
 
-// walk adds a problem for each reference in n, and in the nodes below it, that cannot be read. t is the type that n is decoded into, and
-// tag is the struct tag of its setting. The type relocator walks through nodes in the same way.
+// walk looks at each reference in n and in the nodes below it. If the reference cannot be read, walk adds a problem. The argument t is the
+// type into which n is decoded, and tag is the struct tag of its setting. The type relocator walks through nodes in the same way.
 func (u *unresolved) walk(n *yaml.Node, path string, t reflect.Type, tag string) {
 	n = resolve(n)
 	for t.Kind() == reflect.Pointer {

@@ -136,7 +136,7 @@ func structSchema(t reflect.Type, defaults reflect.Value, about *described) obje
 // maxSchemaDepth limits how deep types are nested, since a type can contain itself.
 const maxSchemaDepth = 8
 
-// valueSchema returns the schema of values of a type. byDefault is invalid or zero if there is no default.
+// valueSchema returns the schema of values of a type. The argument byDefault is the default. It is invalid or zero if there is none.
 func valueSchema(t reflect.Type, byDefault reflect.Value, about *described, outer []reflect.Type) object {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -203,7 +203,7 @@ func textSchema(t reflect.Type) object {
 }
 
 // patternSchema returns the schema of strings that match a pattern, and of values of the types in more. Its patternErrorMessage, an
-// extension of JSON Schema that editors show, is the error that UnmarshalText of value returns.
+// extension of JSON Schema that editors show, is the error that the method UnmarshalText of the argument value returns.
 func patternSchema(pattern string, value any, more ...string) object {
 	schema := object{"type": nullable(append([]string{"string"}, more...)...), "pattern": pattern}
 	if reader, ok := reflect.New(reflect.TypeOf(value)).Interface().(encoding.TextUnmarshaler); ok {

@@ -31,7 +31,7 @@ func TestSelector(t *testing.T) {
 	}
 }
 
-// FuzzSelector checks that the text of an accepted selector is accepted again, and then selects the same.
+// FuzzSelector checks that the text of an accepted selector is accepted again, and that it then selects the same series.
 func FuzzSelector(f *testing.F) {
 	for _, text := range []string{`m`, `m{a="x", b="y"}`, `{"m.n", "b c"="2"}`} {
 		f.Add(text)

@@ -124,7 +124,7 @@ func (c *client) tls(to *yaml.Node, n *node) {
 	put(to, "tls_config", t)
 }
 
-// headers returns headers. The value of a header that can be a secret is replaced by a reference.
+// headers converts HTTP headers. If the value of a header can be a secret, a reference replaces it.
 func (c *client) headers(n *node) *yaml.Node {
 	h := object()
 	for _, m := range n.pairs() {

@@ -188,8 +188,8 @@ func (p *Page) without(label string) *Page {
 	return q
 }
 
-// pairs adds the series that only one side has to the differences. It reports two series together, one of each side, if they
-// have the same name and similar labels.
+// pairs looks for series that only one side has, and adds them to the differences. It reports two series together, one of each side, if
+// they have the same name and similar labels.
 func (c *Comparison) pairs(gone, added []sample) {
 	const most = 2000 // with more series, no pairs are searched
 	for _, old := range gone {

@@ -110,8 +110,8 @@ type input struct {
 	tool string
 }
 
-// Convert converts the files of one tool. The files of json_exporter can be converted together with the configuration of the
-// Prometheus that scrapes it, and those of sql_exporter together with its collector files.
+// Convert converts the files of one tool. The files of json_exporter can be converted together with the configuration of the Prometheus
+// that scrapes json_exporter, and those of sql_exporter together with its collector files.
 func Convert(files []File, o Options) (Result, error) {
 	inputs := make([]input, 0, len(files))
 	for _, f := range files {
@@ -228,8 +228,8 @@ func (c *conversion) run() (string, error) {
 	return tools[0], nil
 }
 
-// unread adds notes about the settings that were not read. If a Prometheus scrapes sql_exporter or script_exporter, only the interval in
-// its file is used.
+// unread adds notes about the settings that were not read. If a Prometheus scrapes sql_exporter or script_exporter, only the interval of a
+// scrape is used from the file of Prometheus.
 func (c *conversion) unread(tool string) {
 	for _, in := range c.inputs {
 		if in.tool == tool || tool == "json_exporter" {
@@ -334,7 +334,7 @@ func fits(page map[string][]placed, j *job) bool {
 	return true
 }
 
-// apart reports whether a constant label of the metric a ensures that it has no series in common with the metric b.
+// apart reports whether a constant label of the metric a ensures that the metrics a and b have no series in common.
 func apart(a, b *metricOut) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]
@@ -346,7 +346,7 @@ func apart(a, b *metricOut) bool {
 	return false
 }
 
-// agree gives metrics with the same name the same help and type.
+// agree makes metrics with the same name have the same help and type.
 func (o *output) agree(jobs []*job) {
 	help, kinds := map[string]string{}, map[string]string{}
 	for _, j := range jobs {

@@ -31,8 +31,8 @@ import (
 	"github.com/collectington/collectington/sources/targets"
 )
 
-// answers is a network that has the text of a response for each method and URL. If the first line of a text is such as "status
-// 503", the response has this status.
+// answers is a network that has the text of a response for each method and URL. If the first line of a text has the form "status 503", the
+// response has this status.
 type answers map[string]string
 
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {

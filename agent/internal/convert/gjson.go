@@ -47,7 +47,7 @@ type gjsonReader struct {
 	jq    string
 
 	// exists is a jq condition that is true if the path has a value, which can be null. It gives nothing or fails if an object or list on
-	// the way is missing. If it is "", the path has a value if its value is not null.
+	// the way is missing. If exists is "", the path counts as having a value when that value is not null.
 	exists string
 }
 
@@ -174,7 +174,7 @@ func (g *gjsonReader) query() error {
 	return nil
 }
 
-// operatorAt returns the index of the first operator that is neither in quotes nor in a query within this one, or -1.
+// operatorAt returns the index of the first operator that is neither in quotes nor in a nested query, or -1.
 func operatorAt(condition, operator string) int {
 	depth := 0
 	for i, c := range unquoted(condition) {
@@ -190,8 +190,8 @@ func operatorAt(condition, operator string) int {
 	return -1
 }
 
-// gjsonCondition returns a jq condition for what is in the parentheses of a query. It gives nothing or fails for an item that has no value
-// at the path of the query.
+// gjsonCondition returns a jq condition for what is in the parentheses of a query. This condition gives nothing or fails for an item that
+// has no value at the path of the query.
 func gjsonCondition(inner string) (string, error) {
 	if strings.TrimSpace(inner) == "" {
 		return "", errors.New("a query without a condition finds nothing")
@@ -237,7 +237,7 @@ func gjsonCondition(inner string) (string, error) {
 	return cmp.Or(g.exists, jqOr(g.jq)+" != null"), nil
 }
 
-// gjsonComparison returns a jq condition that compares the value of the expression left with a text. As in gjson, the type of the value
+// gjsonComparison returns a jq condition that compares the value of the expression "left" with a text. As in gjson, the type of the value
 // says how: a text is compared with the text itself, and a number with the number in it. Null, a list, an object and a missing value meet
 // no condition. Unlike gjson, == and != do not take a text that is no number as 0.
 func gjsonComparison(left, op, text string) (string, error) {

@@ -75,7 +75,7 @@ func (x *jsonExporter) metrics(m module, notes *[]note) []*metricOut {
 	return x.merge(all)
 }
 
-// unknown notes the keys of a metric that json_exporter does not read.
+// unknown adds a note for each key of a metric that json_exporter does not read.
 func (x *jsonExporter) unknown(n *node, notes *[]note) {
 	for _, p := range n.pairs() {
 		switch p.key {

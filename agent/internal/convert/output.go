@@ -140,7 +140,7 @@ func (o *output) statusCodes(to *[]note, n *node, key string) *yaml.Node {
 	return codes // put leaves out an empty list
 }
 
-// object returns a mapping. pairs has keys and values alternately. A value is a *yaml.Node, a string or a bool. Empty values
+// object returns a mapping. The argument pairs has keys and values alternately. A value is a *yaml.Node, a string or a bool. Empty values
 // are left out.
 func object(pairs ...any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
@@ -182,7 +182,8 @@ func flow(m map[string]string) *yaml.Node {
 	return n
 }
 
-// letters returns a value of a setting that stands for the same letters. cton would take some letters for a reference or a template.
+// letters returns a text that a setting can have so that cton reads it as exactly these letters. Without this, cton would take some letters
+// for a reference or a template.
 func letters(value string) string {
 	if setting.IsReference(value) || setting.FindLookalike(value) != nil || strings.Contains(value, "{{") {
 		return "{{ " + strconv.Quote(value) + " }}"

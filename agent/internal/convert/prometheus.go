@@ -230,7 +230,7 @@ func hasProbe(j *scrapeJob) bool {
 	})
 }
 
-// complete adds the port, the path and the labels job and instance. If the target cannot be scraped, it sets message.
+// complete adds the port, the path and the labels job and instance. If the target cannot be scraped, it says why in the field message.
 func (t *target) complete(j *scrapeJob) bool {
 	if t.scheme != "http" && t.scheme != "https" {
 		t.message = "the scheme is neither http nor https; the target is left out"
@@ -330,7 +330,7 @@ func secretRule(n *node) bool {
 	return ok && secretName(parameter) && replacement != "" && !strings.Contains(replacement, "$") || secretText(replacement) || secretText(regex)
 }
 
-// rule returns a relabelling rule as a setting. pairs has keys and values alternately.
+// rule returns a relabelling rule as a setting. The argument pairs has keys and values alternately.
 func rule(pairs ...any) *yaml.Node {
 	r := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -371,7 +371,7 @@ func (p *prometheus) address(t *target, notes *[]note) string {
 	return t.url()
 }
 
-// secretParameter reports whether the value of a parameter can be a secret, or is an address that has one.
+// secretParameter reports whether the value of a parameter can be a secret, or is an address that contains a secret.
 func secretParameter(value string) bool {
 	_, changed := publicValue(value)
 	return changed || secretText(value)

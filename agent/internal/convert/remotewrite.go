@@ -168,7 +168,7 @@ func (p *prometheus) others(jobs []scrapeJob, modules, exporters map[string]bool
 	}
 }
 
-// finish adds the labels of the target to a job's metrics, as Prometheus does when it scrapes. A job with targets adds them itself.
+// finish adds the labels of the target to a job's metrics, as Prometheus does when it scrapes. A job with targets adds these labels itself.
 func (p probe) finish(o *output, j *job) {
 	j.notes = append(j.notes, p.notes...)
 	for _, m := range j.metrics {

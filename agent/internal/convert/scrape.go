@@ -13,7 +13,7 @@ func (s *scrapeJob) live() bool { return !s.urls && s.valid }
 
 // live adds the jobs of an entry and copies its targets and rules unchanged. There is one job for each group of targets.
 func (p *prometheus) live(s scrapeJob) {
-	dropped := func(g *node) bool { // the rules have dropped all targets of the group, or it is empty
+	dropped := func(g *node) bool { // the rules have dropped all targets of the group, or the group is empty
 		return !slices.ContainsFunc(s.targets, func(t target) bool { return t.line == g.get("targets").at(g.line) })
 	}
 	groups := slices.DeleteFunc(slices.Clone(s.node.list("static_configs")), dropped)

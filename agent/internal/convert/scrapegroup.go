@@ -45,8 +45,8 @@ type scrapeGroup struct {
 	param    string          // name of the parameter whose value is the instance, as for the blackbox exporter; "" = none
 }
 
-// scrapeGroups groups the targets of an entry. The targets of a group have the same labels, except for the label instance. In a
-// group, the hosts differ, or the values of the parameter that gives the instance.
+// scrapeGroups groups the targets of an entry. The targets of a group have the same labels, except for the label instance. They differ
+// either in their hosts, or in the values of the parameter that gives the instance.
 func scrapeGroups(s scrapeJob) []*scrapeGroup {
 	var groups []*scrapeGroup
 	for _, t := range s.targets {

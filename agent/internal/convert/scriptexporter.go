@@ -125,7 +125,7 @@ func addressWithLogin(word string) bool {
 	})
 }
 
-// loginFlag reports whether a command has a user and a password as curl gets them: -u USER:PASSWORD.
+// loginFlag reports whether a command has a user and a password in the form that curl takes: -u USER:PASSWORD.
 func loginFlag(words []string) bool {
 	fields := strings.Fields(strings.Join(words, " "))
 	for i, w := range fields {

@@ -16,7 +16,8 @@ import (
 // probeGroup is the probes of one module that become one job: one probe, or several similar ones.
 type probeGroup []probe
 
-// groupProbes joins the probes of a scrape job and a module that differ only in their address and in the values of their labels.
+// groupProbes joins probes that belong to the same scrape job and module, and differ only in their address and in the values of their
+// labels.
 func groupProbes(o *output, all []probe) []probeGroup {
 	var groups []probeGroup
 	at := map[string]int{} // index of a group, keyed by what its probes have in common

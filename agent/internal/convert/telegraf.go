@@ -68,8 +68,9 @@ func (t *telegraf) convert(roots []*node) {
 	}
 }
 
-// variables adds a note for each setting of an input, and for each name in a rule of a processor, that refers to a variable, unless there is
-// a note about its line. Tags are not among them, since labels have notes of their own.
+// variables looks for variables in the settings of an input, and in the names in rules of processors. It adds a note for each setting and
+// each name that refers to a variable, unless there already is a note about its line. It does not look at tags, since labels have notes of
+// their own.
 func (t *telegraf) variables() {
 	noted := map[int]bool{}
 	for _, notes := range t.out.allNotes() {
@@ -164,8 +165,8 @@ func (t *telegraf) jitter(n *node) string {
 	return short(d)
 }
 
-// finish converts the data format of an input, applies filters and processors unless the input is passed on as it is, and adds the job.
-// tags are constant tags that the plugin adds.
+// finish converts the data format of an input, applies filters and processors unless the input is passed on as it is, and adds the job. The
+// argument tags has the constant tags that the plugin adds.
 func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 	job := &j
 	job.name, job.named = t.out.unused(job.name), true
@@ -318,7 +319,7 @@ func (t *telegraf) place(j *job, m *metricOut) {
 	j.metrics[i] = joinMetrics(j.metrics[i], m)
 }
 
-// compute makes the value of a metric an expression that needs no map.
+// compute replaces the value of a metric by an expression that has the same effect without the map in the field mapped.
 func (m *metricOut) compute() {
 	if m.computed != "" {
 		m.value, m.mapped, m.fallback, m.computed = m.computed, nil, "", ""

@@ -41,7 +41,7 @@ func (r randomRules) tag() string { return r.one("a", "b", "c", "d") }
 
 func (r randomRules) field() string { return r.one("temp", "hum", "state", "mode", "more") }
 
-// rule returns a rule. Each is in a processor of its own, except for mappings.
+// rule returns a random rule. Each rule is in a processor of its own, except for mappings.
 func (r randomRules) rule() rule {
 	switch r.IntN(7) {
 	case 0:
@@ -195,7 +195,7 @@ func (r randomRules) letterCase() rule {
 	}}
 }
 
-// randomItem returns an item with some of the tags and fields. Its tag id is not changed by rules.
+// randomItem returns an item with some of the tags and fields. The rules do not change its tag "id".
 func (r randomRules) randomItem(id int) map[string]any {
 	item := map[string]any{"id": strconv.Itoa(id)}
 	for _, k := range []string{"a", "b", "c"} {

@@ -10,7 +10,7 @@ import (
 )
 
 // enum applies the mappings of an enum processor. As in Telegraf, each mapping reads the fields and tags as they were before the processor,
-// and the last mapping that has a result for a field or a tag sets it.
+// and if several mappings have a result for the same field or tag, the last of them sets it.
 func (t *telegraf) enum(b *block, n *node, notes *[]note) {
 	fields, tags := slices.Clone(b.fields), slices.Clone(b.tags)
 	slices.SortFunc(tags, func(x, y tagOut) int { return cmp.Compare(x.name, y.name) }) // the order of Telegraf
@@ -105,7 +105,8 @@ func (r enumRule) expression() string {
 	return piped(path, "values | tostring | "+lookup)
 }
 
-// mapField sets a field to the result of the last rule that has one. Otherwise, a field that the block already has keeps its value.
+// mapField sets a field to the result of the last rule that has one. If no rule has a result, a field that the block already has keeps its
+// value.
 func (b *block) mapField(dest string, rules []enumRule) {
 	var all []string
 	x := fieldOut{name: dest, kind: fieldNative}
@@ -135,14 +136,14 @@ func (b *block) mapField(dest string, rules []enumRule) {
 	b.fields[i] = x
 }
 
-// plain reports whether the setting map can express the results of a rule that are numbers.
+// plain reports whether the setting map can express those results of a rule that are numbers.
 func (r enumRule) plain() bool {
 	_, err := strconv.ParseFloat(r.fallback, 64)
 	return len(r.numbers) > 0 && r.source.kind != fieldMapped && (len(r.texts) == 0 || err != nil)
 }
 
-// enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value without a mapping and a default does
-// not change the tag named in dest.
+// enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value that has no mapping, if there is no
+// default, does not change the tag named in dest.
 func (c change) enumTag(x tagOut, m *node) {
 	dest, mappings := cmp.Or(m.str("dest"), x.name), m.pairs("value_mappings")
 	if x.constant {

@@ -24,7 +24,8 @@ type fieldOut struct {
 	path string // jq expression within an item
 	kind fieldKind
 
-	// For fieldMapped: the metric has the number of mapped for the value of source, and otherwise fallback. path gives the same.
+	// For fieldMapped: the value of the metric is the number that mapped has for the value of source, or fallback if mapped has none. The
+	// expression path gives the same value.
 	source   string
 	mapped   map[string]float64
 	fallback string
@@ -48,8 +49,8 @@ func (f fieldOut) number() string {
 	return f.path
 }
 
-// native returns a jq expression for the value of a field as Telegraf has it: a number, a boolean or a text. Of texts that are numbers, it
-// gives the numbers.
+// native returns a jq expression for the value of a field as Telegraf has it: a number, a boolean or a text. If a text is a number, the
+// expression gives this number.
 func (f fieldOut) native() string {
 	switch f.kind {
 	case fieldTyped, fieldBool:
@@ -100,7 +101,7 @@ func (f fieldOut) textual() bool {
 	return f.kind == fieldText || f.kind == fieldMixed || f.kind == fieldMapped // a text that is not mapped stays
 }
 
-// or returns the field f with the value of another field for items without f.
+// or combines two fields. The result is the field f, but for items without f it has the value of the other field.
 func (f fieldOut) or(other fieldOut) fieldOut {
 	merged := fieldOut{name: f.name, path: firstOf(f.native(), other.native()), kind: fieldNative}
 	switch {
@@ -131,7 +132,7 @@ func piped(path, function string) string {
 	return path + " | " + function
 }
 
-// putField sets a field. Items without the field keep the value of an older field with its name.
+// putField sets a field. Items without the field keep the value of an older field with the same name.
 func (b *block) putField(f fieldOut) {
 	i := slices.IndexFunc(b.fields, func(o fieldOut) bool { return o.name == f.name })
 	if i < 0 {
@@ -141,7 +142,8 @@ func (b *block) putField(f fieldOut) {
 	b.fields[i] = f.or(b.fields[i])
 }
 
-// renameField gives a field another name. As in Telegraf, it replaces a field that has this name, in the items that have the renamed field.
+// renameField gives a field another name. If there already is a field with that name, the renamed field replaces it, but as in Telegraf
+// only in items that have the renamed field.
 func (b *block) renameField(from, to string) {
 	i := slices.IndexFunc(b.fields, func(f fieldOut) bool { return f.name == from })
 	if i < 0 || from == to {

@@ -91,7 +91,7 @@ func (f filter) of(keys ...string) globs {
 
 func (f filter) included() globs { return f.of("fieldinclude", "fieldpass") }
 
-// keeps reports whether a name is kept. It must match pass, unless pass is empty, and must not match drop.
+// keeps reports whether a name is kept. The name must match pass, unless pass is empty, and must not match drop.
 func keeps(name string, pass, drop globs) bool {
 	return (len(pass) == 0 || pass.match(name)) && !drop.match(name)
 }
@@ -124,8 +124,8 @@ func (f filter) selects(t *telegraf, b *block, notes *[]note) bool {
 	return some
 }
 
-// condition returns a jq condition for the items that the settings tagpass and tagdrop keep, or "" if they keep all items. some is false if
-// they keep none.
+// condition returns a jq condition for the items that the settings tagpass and tagdrop keep, or "" if they keep all items. The result some
+// is false if they keep no item.
 func (f filter) condition(t *telegraf, b *block, notes *[]note) (condition string, some bool) {
 	if f.n.has("metricpass") {
 		t.out.lose(notes, f.n.get("metricpass").line, "metricpass", "there is no counterpart")
@@ -145,8 +145,8 @@ func (f filter) condition(t *telegraf, b *block, notes *[]note) (condition strin
 	return strings.Join(parts, " and "), !dropped && (passed || len(pass) > 0)
 }
 
-// tagTests returns the jq conditions of a setting, one of which must be true for an item to match. all is true if all items match. A tag
-// whose value is not known is treated as if the setting had no effect.
+// tagTests returns the jq conditions of a setting. An item matches if at least one of them is true. The result all is true if all items
+// match. A tag whose value is not known is treated as if the setting had no effect.
 func (f filter) tagTests(t *telegraf, b *block, key string, notes *[]note) (parts []string, all bool) {
 	for _, m := range f.n.pairs(key) {
 		g := globs(f.n.strs(key, m.key))
@@ -168,7 +168,7 @@ func (f filter) tagTests(t *telegraf, b *block, key string, notes *[]note) (part
 	return parts, all
 }
 
-// trims removes fields and tags of a block, and reports whether any fields are left.
+// trims removes the fields and tags that the filter does not keep from a block. It reports whether any fields are left.
 func (f filter) trims(b *block) bool {
 	b.fields = slices.DeleteFunc(b.fields, func(x fieldOut) bool { return !f.field(x.name) })
 	b.tags = slices.DeleteFunc(b.tags, func(x tagOut) bool { return !f.tag(x.name) })

@@ -47,8 +47,8 @@ func (t *telegraf) exposition(n *node, j *job) {
 	t.notProcessed(j, "")
 }
 
-// notProcessed adds a note for each processor: processors are not applied to metrics whose names come from the data. name is the name of the
-// measurement, or "" if it comes from the data too.
+// notProcessed adds a note for each processor: processors are not applied to metrics whose names come from the data. The argument name is
+// the name of the measurement, or "" if this name comes from the data too.
 func (t *telegraf) notProcessed(j *job, name string) {
 	for _, p := range t.processors {
 		if name != "" && !(filter{p.n}).measurement(name) {
@@ -152,8 +152,8 @@ func (t *telegraf) filters() (all []filter) {
 	return all
 }
 
-// test returns a part of a jq pipe. It keeps the values that match the settings named in pass, and that do not match the settings named in
-// drop. Names are separated by spaces. The result is "" if none of these settings is set.
+// test returns a part of a jq pipe. This part keeps the values that match the settings named in pass, and that do not match the settings
+// named in drop. Names are separated by spaces. The result is "" if none of these settings is set.
 func (f filter) test(value, pass, drop string) string {
 	text := ""
 	if g := f.of(strings.Fields(pass)...); len(g) > 0 {

@@ -87,8 +87,8 @@ func flatten(v any, name, last, path string, all []leaf) []leaf {
 	return all
 }
 
-// leaves returns the scalars of all items, and each path only once. If a path has a text in one item and a number in
-// another, it is returned for both.
+// leaves returns the scalars of all items, and each path only once. If a path has a text in one item and a number in another, leaves
+// returns the path for both.
 func leaves(items []any) []leaf {
 	var all []leaf
 	at := map[string]bool{}
@@ -107,8 +107,9 @@ func leaves(items []any) []leaf {
 // jsonKey is a jq expression for the part of a name that a key gives.
 const jsonKey = "tostring"
 
-// flatItems returns a jq expression that turns an item into an object of its scalars with flattened names. key is a jq expression for the part
-// of a name that a key gives. The object lacks the scalars that have an excluded name, and those in objects that have such a name.
+// flatItems returns a jq expression that turns an item into an object of its scalars with flattened names. The argument key is a jq
+// expression for the part of a name that a key gives. The object lacks the scalars that have an excluded name, and those in objects that
+// have such a name.
 func flatItems(key string, excluded []string) string {
 	name, kept := `map(`+key+`) | join("_")`, ""
 	if len(excluded) > 0 {

@@ -186,7 +186,7 @@ func (b *block) inside(expression string) string {
 	return within(expression)
 }
 
-// within returns the jq expression for a path within the member named item.
+// within returns the jq expression for a path within the member named "item".
 func within(path string) string {
 	switch {
 	case path == ".":

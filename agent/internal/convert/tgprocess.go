@@ -168,7 +168,8 @@ func (b *block) regexTags(r *node) []tagOut {
 	})
 }
 
-// regexApplies reports whether a rule of the processor regex can change anything in a block. where is the list that has the rule.
+// regexApplies reports whether a rule of the processor regex can change anything in a block. The argument where names the list that has the
+// rule.
 func (b *block) regexApplies(where string, r *node) bool {
 	keys := globs{r.str("key")}
 	re, err := regexp.Compile(r.str("pattern"))
@@ -239,7 +240,7 @@ func substitution(text, replacement string) string {
 		`.text += $s[.end:$m.offset] + ` + quote(replacement) + ` | .end = $m.offset + $m.length end) | .text + $s[.end:]`
 }
 
-// anchored reports whether each match of a pattern is at the start of the text. It returns false for some patterns of this kind.
+// anchored reports whether each match of a pattern is at the start of the text. For some patterns it returns false although this is so.
 func anchored(text string) bool {
 	tree, err := syntax.Parse(text, syntax.Perl)
 	return err == nil && tree.Op == syntax.OpConcat && tree.Sub[0].Op == syntax.OpBeginText
@@ -258,7 +259,8 @@ func (c change) lose(format string, args ...any) {
 	c.t.out.loseOnce(c.notes, c.line, c.key, format, args...)
 }
 
-// maxExpressions limits the length of the expressions in bytes that a rule puts together. Without a limit, each rule could double it.
+// maxExpressions is the maximum length, in bytes, of the expressions that a rule puts together. Without a limit, each rule could double the
+// length.
 const maxExpressions = 8 << 10
 
 // known reports whether the value of a tag is known. If it is not, known adds a note.
@@ -270,7 +272,7 @@ func (c change) known(x tagOut) bool {
 	return why == ""
 }
 
-// fits reports whether the expression of the tag dest can include that of the tag x. If not, it adds a note.
+// fits reports whether the expression of the tag dest can include that of the tag x. If it cannot, fits adds a note.
 func (c change) fits(x tagOut, dest tagOut) bool {
 	if len(x.value)+len(dest.value) > maxExpressions {
 		c.lose("the expression of the tag %s would be too long, so the tag stays as it is: write the expression of the label by hand", word(dest.name))
@@ -279,8 +281,8 @@ func (c change) fits(x tagOut, dest tagOut) bool {
 	return true
 }
 
-// set sets the tag dest to a jq expression within the value of the tag x. If an item does not have the tag x, or the expression gives
-// nothing, the tag dest keeps its value.
+// set sets the tag dest to the result of a jq expression whose input is the value of the tag x. If an item does not have the tag x, or the
+// expression gives nothing, the tag dest keeps its value.
 func (c change) set(x tagOut, dest, expression string, about origin) {
 	old, _ := c.b.find(dest)
 	if old.constant && old.machine {
@@ -349,14 +351,14 @@ func (t *telegraf) letterCase(b *block, n *node, notes *[]note) {
 	}
 }
 
-// isFor reports whether a rule of the processor strings is for a name. key says for what kind of name.
+// isFor reports whether a rule of the processor strings applies to a name. The argument key is the kind of name, such as "tag".
 func isFor(r *node, key, name string) bool {
 	wanted := r.str(key)
 	return wanted != "" && (wanted == "*" || wanted == name)
 }
 
-// letterCase sets the tag named dest to the value of a tag in another case. jq is the function of jq for it. A tag that is missing changes
-// nothing.
+// letterCase sets the tag named dest to the value of the tag x in lower or upper case. The argument jq is the name of the jq function that
+// changes the case. If the tag x is missing, nothing changes.
 func (c change) letterCase(x tagOut, dest, jq string) {
 	switch {
 	case !x.constant && dest == x.name:

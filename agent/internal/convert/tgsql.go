@@ -165,7 +165,8 @@ func (t *telegraf) columns(q *node, j *job) *block {
 	return b
 }
 
-// columnTag returns the tag for a column. As in Telegraf, it has no spaces around the value, and a row whose value is empty does not have it.
+// columnTag returns the tag for a column. As in Telegraf, spaces around the value are removed, and a row whose value is empty does not have
+// the tag.
 func columnTag(name string) tagOut {
 	return tagOut{name: name, value: present(field(name)) + ` | trim | select(. != "")`}
 }

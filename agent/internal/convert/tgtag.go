@@ -15,7 +15,7 @@ type tagOut struct {
 	origin
 }
 
-// origin says what is to know about the texts of the configuration that are part of a tag.
+// origin has what must be known about the texts of the configuration that are part of a tag.
 type origin struct {
 	variable bool   // one of them has a variable, which Telegraf replaces by its value and cton does not
 	notes    []note // what is lost if the tag becomes a label
@@ -90,7 +90,7 @@ func (x tagOut) label() string {
 	return "(" + x.value + `) // ""`
 }
 
-// or returns the tag x with the value of another tag for items without x.
+// or combines two tags. The result is the tag x, but for items without x it has the value of the other tag.
 func (x tagOut) or(other tagOut) tagOut {
 	if x.always() {
 		return x
@@ -116,13 +116,13 @@ func (b *block) removeTag(name string) {
 	b.tags = slices.DeleteFunc(b.tags, func(x tagOut) bool { return x.name == name })
 }
 
-// replaceTag sets a tag. An older tag with its name is removed.
+// replaceTag sets a tag. An older tag with the same name is removed.
 func (b *block) replaceTag(x tagOut) {
 	b.removeTag(x.name)
 	b.tags = append(b.tags, x)
 }
 
-// putTag sets a tag. Items without the tag keep the value of an older tag with its name.
+// putTag sets a tag. Items without the tag keep the value of an older tag with the same name.
 func (b *block) putTag(x tagOut) {
 	if old, ok := b.find(x.name); ok {
 		x = x.or(old)
@@ -138,7 +138,8 @@ func (b *block) addTag(x tagOut) {
 	b.replaceTag(x)
 }
 
-// renameTag gives a tag another name. As in Telegraf, it replaces a tag that has this name, in the items that have the renamed tag.
+// renameTag gives a tag another name. If there already is a tag with that name, the renamed tag replaces it, but as in Telegraf only in
+// items that have the renamed tag.
 func (b *block) renameTag(from, to string) {
 	x, ok := b.find(from)
 	if !ok || from == to {
@@ -180,7 +181,7 @@ func (t *telegraf) labels(j *job, b *block) (labels, constant map[string]string)
 	return labels, constant
 }
 
-// machineNote adds a note about a label that has the name of the machine in Telegraf, unless there is one.
+// machineNote adds a note about a label that has the name of the machine in Telegraf, unless there already is such a note.
 func (t *telegraf) machineNote(label string) {
 	n := note{0, "hostname", "Telegraf gives series the name of its machine in the label " + label + ", which is left out here: set hostname in [agent] and convert again to keep it"}
 	if !slices.Contains(t.out.problems, n) {
