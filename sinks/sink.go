@@ -49,12 +49,12 @@ type Describer interface {
 // Fact is a line of the status page.
 type Fact struct{ Name, Text string }
 
-// Repeater is an optional interface of a Sink whose receiver accepts samples of the past. A sink without it loses the samples that were not
-// delivered when the agent was killed.
+// Repeater is an optional interface of a Sink whose receiver accepts samples of the past. A sink that is not a Repeater loses the samples
+// that it had not delivered when the agent was killed.
 type Repeater interface {
-	// Repeat takes the last batch of a job before a restart, with the time of that batch. It is called before the first Write. The receiver
-	// may already have the samples: if it refuses them, that is neither an error nor a loss. The series of the batch, including those in
-	// Known, were delivered before the restart: the next batch of the job ends those that it does not contain.
+	// Repeat takes the newest batch that a job had before a restart, with the time of that batch. The agent calls Repeat before the first
+	// Write. The receiver may already have the samples: if it refuses them, that is neither an error nor a loss. The series of the batch,
+	// including those in Known, were delivered before the restart: the next batch of the job ends those that it does not contain.
 	Repeat(ctx context.Context, batch metric.Batch) error
 }
 

@@ -88,7 +88,7 @@ func (s *Stats) Refuse(gist string, r Refusal) {
 	}
 }
 
-// Refusals returns the reasons that receivers have given, the reason with the most samples first.
+// Refusals returns the reasons that receivers have given, sorted by the number of samples, the largest number first.
 func (s *Stats) Refusals() []Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,7 +36,7 @@ type Series struct {
 	labels1 *string // the labels, encoded as fields of a 1.0 message; nil until they are needed
 }
 
-// family is what the series of a table with the same metadata share.
+// family holds the metadata of series. All series of a table that have the same metadata share one family.
 type family struct {
 	familyKey
 	table *Table
@@ -101,7 +101,7 @@ func (s *Series) Forget() {
 	*s = Series{}
 }
 
-// acquireFamily returns the family with the metadata of d and counts one more use of it.
+// acquireFamily returns the family with the metadata of d, and increases the family's number of uses by one.
 func (t *Table) acquireFamily(d *metric.Desc) *family {
 	key := familyKey{t.acquire(d.Help), t.acquire(d.Unit), cmp.Or(d.Scraped, d.Type)}
 	f := t.families[key]
@@ -113,7 +113,7 @@ func (t *Table) acquireFamily(d *metric.Desc) *family {
 	return f
 }
 
-// releaseFamily counts one use of a family less. A family without uses is removed.
+// releaseFamily decreases the number of uses of a family by one. It removes a family without uses.
 func (t *Table) releaseFamily(f *family) {
 	if f.uses--; f.uses == 0 {
 		delete(t.families, f.familyKey)
@@ -122,7 +122,7 @@ func (t *Table) releaseFamily(f *family) {
 	t.release(f.unit)
 }
 
-// acquire returns the slot of a string and counts one more use of it.
+// acquire returns the slot of a string, and increases the string's number of uses by one.
 func (t *Table) acquire(text string) uint32 {
 	slot, known := t.slots[text]
 	if !known {
@@ -140,7 +140,7 @@ func (t *Table) acquire(text string) uint32 {
 	return slot
 }
 
-// release counts one use of a string less. A string without uses is removed.
+// release decreases the number of uses of a string by one. It removes a string without uses.
 func (t *Table) release(slot uint32) {
 	e := &t.strings[slot]
 	e.uses--

@@ -1,7 +1,7 @@
 // Package peers runs Prometheus and the Pushgateway inside a test, for the tests of this repository. They are the real handlers and
 // storage, called without a network.
 //
-// It is a package of its own because it has many dependencies. The author of a sink can use sinktest without them.
+// Since it has many dependencies, it is separate from package sinktest: the author of a sink can use sinktest without them.
 package peers
 
 import (
@@ -176,7 +176,7 @@ func (p *Prometheus) Points(t testing.TB, selector string) map[string][]Point {
 	return all
 }
 
-// Exemplars returns the exemplars of the selected series, by time.
+// Exemplars returns the exemplars of the selected series, sorted by time.
 func (p *Prometheus) Exemplars(t testing.TB, selector string) []exemplar.Exemplar {
 	t.Helper()
 	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)

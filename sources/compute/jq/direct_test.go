@@ -132,8 +132,8 @@ func (w writer) expr(depth int) string {
 	return "(" + sub() + ") | " + w.of("length", "tonumber", "tostring", "ascii_downcase", "not", "select(.)", "fromdate", "timestamp")
 }
 
-// branches reports whether gojq 0.12.20 is wrong about a constant after the expression: its optimizer returns 1 for
-// select((.a or .b) | 1).
+// branches reports whether gojq 0.12.20 may be wrong about a constant that follows the expression: its optimizer returns 1 for select((.a
+// or .b) | 1).
 func branches(text string) bool {
 	return strings.Contains(text, "and") || strings.Contains(text, "or") || strings.Contains(text, "//") || strings.Contains(text, "if")
 }

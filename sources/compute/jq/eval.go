@@ -131,8 +131,8 @@ func alternative(left, right step) step {
 	}
 }
 
-// logic is one of the operators "or" and "and": the parameter named or says which. It evaluates right only if left does not determine the
-// result.
+// logic returns the step for the operator "or" if its parameter "or" is true, and otherwise for the operator "and". The step evaluates the
+// right operand only if the left operand does not determine the result.
 func logic(left, right step, or bool) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := left(e, in)
@@ -146,7 +146,7 @@ func logic(left, right step, or bool) step {
 	}
 }
 
-// binary applies an operator to the results of two steps. If an operand has no value, ok is false.
+// binary returns a step that applies an operator to the results of two other steps. If one of these is not ok, the new step is not ok.
 func binary(left, right step, op operator) step {
 	return func(e *evaluator, in value) (value, bool) {
 		l, ok := left(e, in)

@@ -138,7 +138,7 @@ func resolvePath(v document.Value, path []string) (document.Value, error) {
 	return v, nil
 }
 
-// inList returns a hint if v is a list, where the path should be applied to each item.
+// inList returns a hint if v is a list: the path should then be applied to each item. Otherwise it returns "".
 func inList(v document.Value) string {
 	if v.Kind() == document.Array {
 		return "; write [] to iterate over its items"

@@ -33,7 +33,8 @@ func (n *pathNode) lookups(names []string) []member {
 	return all
 }
 
-// child returns the node for a member with this name. For other expressions, name is the text of the expression.
+// child returns the node for the member with this name. A node can also stand for the result of an expression that is not a path. Then the
+// name is the text of the expression.
 func (n *pathNode) child(name string) *pathNode {
 	if n.children == nil {
 		n.children = map[string]*pathNode{}

@@ -96,7 +96,7 @@ func TestFingerprintHasTheTime(t *testing.T) {
 	}
 }
 
-// FuzzTime checks that any time of an API is refused, or in the range of a sample's timestamp.
+// FuzzTime checks that any time from an API is either refused or in the range that a sample's timestamp can have.
 func FuzzTime(f *testing.F) {
 	for _, seed := range []string{"2026-11-22T18:39:00Z", "1e400", "-0", "0x1p-2", "9999-12-31T23:59:59.9999999Z", "253402300799.9999", "NaN"} {
 		f.Add(seed, "")

@@ -32,8 +32,8 @@ func (s *source) fetchRequest(b *starlark.Builtin, r sources.Request, maxAge tim
 	return s.tick.response(r.Key(), maxAge, func() (starlark.Value, int, error) { return s.tick.send(r) })
 }
 
-// getData is get_data_from_store(name, expires). It returns what the script's read_data returns for the name. Without a read_data
-// it returns the job's own document for any name. If the argument expires is missing, the value of the setting expires is used.
+// getData is get_data_from_store(name, expires). It returns what the script's read_data returns for the name. Without a read_data it
+// returns the job's own document for any name. If the argument "expires" is missing, the setting "expires" takes its place.
 func (s *source) getData(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var expires starlark.Value
@@ -95,8 +95,8 @@ type response struct {
 	size  int       // approximate size in bytes
 }
 
-// response returns a response: one that this tick already has, or a cached one that is younger than maxAge, or what the function
-// get returns.
+// response returns the response that this tick already has for the key. If there is none, it returns a cached response that is younger than
+// maxAge. If there is no such response either, it calls get and returns the result.
 func (t *tick) response(key string, maxAge time.Duration, get func() (value starlark.Value, size int, err error)) (starlark.Value, error) {
 	r, ok := t.responses[key]
 	if !ok {
