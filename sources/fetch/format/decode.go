@@ -147,7 +147,7 @@ func inLine(line int, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...))
 }
 
-// ndjsonError returns the error of a line of NDJSON with the place in the line that is wrong.
+// ndjsonError returns the error of a line of NDJSON. The error names the place in the line that is wrong.
 func ndjsonError(text []byte, err error) error {
 	line, ok := errors.AsType[*document.LineError](err)
 	if !ok {

@@ -450,7 +450,7 @@ func sampleText(set map[string]string, value float64, at *int64) string {
 	return fmt.Sprint(set, value, stamp)
 }
 
-// FuzzText checks that any pattern finds its matches in any text.
+// FuzzText checks that the decoder finds as many matches of a pattern in a text as package regexp.
 func FuzzText(f *testing.F) {
 	f.Add(`(?m)^(?P<a>\w+) = (?P<b>\S+)$`, []byte("a = 1\n"))
 	f.Add(`(?P<a>)`, []byte("\xffé"))

@@ -21,7 +21,7 @@ type Paginate struct {
 	NextURL selector    `yaml:"next_url"` // selects the URL of the next page from a page
 
 	Items    listPath `yaml:"items"`     // path of the list in a page
-	Until    selector `yaml:"until"`     // selects true from the last page; if it is not set, the chosen way of paging detects the last page
+	Until    selector `yaml:"until"`     // gives true for the last page; if it is not set, the chosen way of paging detects the last page
 	MaxPages int      `yaml:"max_pages"` // maximum number of pages; with more pages the tick fails; 0 = 100
 }
 

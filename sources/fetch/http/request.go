@@ -294,7 +294,8 @@ func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error 
 	return nil
 }
 
-// queryOf returns the settings' query. If secretsOnly is true, it leaves out templates that contain no secret or contain an item field.
+// queryOf returns the settings' query. If secretsOnly is true, it leaves out the templates without a secret, and the templates with an item
+// field.
 func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Values, error) {
 	query := url.Values{}
 	for _, p := range b.templates.query {

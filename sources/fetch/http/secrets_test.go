@@ -44,7 +44,8 @@ func TestCutSecret(t *testing.T) {
 	}
 }
 
-// TestOwnCondition checks that a 304 to a job's own If-None-Match does not give the cached response of another version.
+// TestOwnCondition checks jobs that send their own If-None-Match. A response 304 to it does not give a cached response that is another
+// version.
 func TestOwnCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
