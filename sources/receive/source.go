@@ -124,8 +124,8 @@ func (s *source) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, 
 	return readings, nil
 }
 
-// current returns the store, and the reason why pushes cannot be received. If Run was not called, it returns a store with the
-// groups that are on disk now.
+// current returns the store. The result "failed" is the reason why pushes cannot be received, or nil if they can. If Run was not called, it
+// returns a store with the groups that are on disk now.
 func (s *source) current() (store *groups.Store, failed, err error) {
 	s.mu.Lock() // until the store below is closed: otherwise Run could fail, because this store has locked the directory
 	defer s.mu.Unlock()

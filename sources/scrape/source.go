@@ -20,7 +20,7 @@ import (
 
 const (
 	windowSize  = 64 << 10 // bytes
-	maxIdleBody = 64 << 10 // bytes of a worker's buffer that are kept though the last page needed fewer
+	maxIdleBody = 64 << 10 // a worker's buffer of at most this size is kept even if the last page needed less
 )
 
 // source scrapes the targets of a job.

@@ -154,8 +154,8 @@ func TestHostileAddresses(t *testing.T) {
 	}
 }
 
-// TestUnixSockets checks that a target can be a unix socket, from the settings or by the label that Prometheus has for it, also if a proxy
-// is set. A list from a server cannot name a socket.
+// TestUnixSockets checks that a target can be a unix socket, also if a proxy is set. The socket is in the settings, or in the label that
+// Prometheus has for it. A list from a server cannot name a socket.
 func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()
 	for i, name := range []string{"a.sock", "b.sock"} {

@@ -15,7 +15,7 @@ type beside struct {
 	labels   []byte // labels of the native histogram, as the parser writes them
 }
 
-// begin begins the classic lines of a native histogram. text is the series of the histogram.
+// begin begins the classic lines of a native histogram. The argument "text" is the series of the histogram.
 func (b *beside) begin(text []byte, isHidden bool) {
 	_, labels, _ := bytes.Cut(text, []byte{model.SeparatorByte})
 	b.isActive, b.isHidden, b.labels = true, isHidden, append(b.labels[:0], labels...)
