@@ -141,7 +141,7 @@ type Pod struct {
 
 // Memory keeps a few bytes of a sink over restarts. The sink can use it from its first Write or Run on, not in New.
 type Memory interface {
-	Load() []byte      // returns what was stored last, or nil
+	Load() []byte      // returns the data of the newest call of Store, or nil
 	Store(data []byte) // writes data to disk within seconds; meant for facts that the sink would otherwise request from its receiver
 }
 

@@ -141,7 +141,7 @@ func (s *Stats) TellSpool(f func() SpoolFault) {
 	s.spool = f
 }
 
-// Spool returns what is wrong with the sink's spool. ok is false if the sink has no spool.
+// Spool returns what is wrong with the sink's spool. The result "ok" is false if the sink has no spool.
 func (s *Stats) Spool() (fault SpoolFault, ok bool) {
 	s.mu.Lock()
 	f := s.spool

@@ -42,8 +42,9 @@ type Fetcher interface {
 type Tick struct {
 	Time time.Time // when the tick began; its samples have this time
 
-	// The tick reads [Start, End). If the job has the setting window, this is a window that has ended, and Start is earlier by the setting
-	// overlap. Otherwise, it is the time from the last successful tick until this tick, or one interval if there is none.
+	// The tick reads [Start, End). If the job has the setting "window", this is a window that has ended, and Start is earlier by the
+	// setting "overlap". Otherwise, it is the time from the previous successful tick until this tick. If no tick was successful before, it
+	// is one interval.
 	Start, End time.Time
 
 	Zone *time.Location // time zone of dates, if windows are whole days; nil = UTC

@@ -30,8 +30,8 @@ import (
 type Peer struct {
 	Sink sinks.Sink
 
-	// Holds waits until everything that was written has arrived. It returns what the receiver has stored at the time of the last
-	// batch, without the labels that the sink adds: see [FromText].
+	// Holds waits until everything that was written has arrived. It returns what the receiver has stored at the time of the newest batch,
+	// without the labels that the sink adds: see [FromText].
 	Holds func(t *testing.T, at time.Time) Holding
 
 	// Refuse makes the receiver refuse all later deliveries. Its error responses contain the address, headers and credentials of

@@ -26,7 +26,8 @@ func New(env sources.Env, f *FileSD, h *HTTPSD, check func(target string) error)
 	return l, setting.Under("http_sd", err)
 }
 
-// Refresh reads the lists that have changed or are due, and returns their groups. interval is the time from one run to the next.
+// Refresh reads the lists that have changed or are due, and returns their groups. The argument "interval" is the time from one run to the
+// next.
 func (l *Lists) Refresh(ctx context.Context, interval time.Duration) (groups []Group, problems []error) {
 	groups, problems = l.files.Refresh()
 	if l.server.config.IsSet() {

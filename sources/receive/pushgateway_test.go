@@ -245,7 +245,7 @@ func TestAsPushgateway(t *testing.T) {
 	})
 }
 
-// compare sends requests to both and compares.
+// compare sends the same requests to a Pushgateway and to the source, and compares the answers and the groups.
 func compare(t *testing.T, utf8 bool, steps []step) {
 	real := httptest.NewServer(newDecoding(newPushgateway(t, utf8)))
 	defer real.Close()

@@ -93,7 +93,7 @@ func (s *source) open() (*groups.Store, error) {
 	return store, nil
 }
 
-// Addr returns the address that Run has bound, or "".
+// Addr returns the address on which Run listens, or "" if it does not listen.
 func (s *source) Addr() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -124,8 +124,8 @@ func TestAddressAsURL(t *testing.T) {
 	}
 }
 
-// TestHostileAddresses checks that a target is refused if relabelled labels give an address that is not only a host and a port, another
-// scheme than http and https, or a label that is not UTF-8.
+// TestHostileAddresses checks which results of relabelling are refused: an address that is not only a host and a port, a scheme other than
+// http and https, and a label that is not UTF-8.
 func TestHostileAddresses(t *testing.T) {
 	for _, labels := range []map[string]string{
 		{"to": "user:secret@h"},

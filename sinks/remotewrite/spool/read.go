@@ -113,7 +113,7 @@ func (q *Queue) waits(e *entry, err error) bool {
 	return !passed
 }
 
-// readable notes that a record can be read.
+// readable records that the file of a record can be read again.
 func (q *Queue) readable(e *entry) {
 	q.mu.Lock()
 	since := q.unread

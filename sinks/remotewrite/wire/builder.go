@@ -114,7 +114,7 @@ func (b *Builder) AddHistogram(s *Series, time int64, h *metric.HistogramValue, 
 	}
 }
 
-// AddExemplar adds an exemplar of the series. labels are sorted by name.
+// AddExemplar adds an exemplar of the series. The labels must be sorted by name.
 func (b *Builder) AddExemplar(s *Series, labels []metric.Label, value float64, time int64) {
 	b.openSeries(s)
 	b.counts.Exemplars++

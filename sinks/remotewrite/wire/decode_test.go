@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// requests calls test with random requests and the items in them.
+// requests calls the function "test" with random requests and the items in them.
 func requests(test func(seed uint64, p Protocol, q Request, items []Item)) {
 	b := NewTable().NewBuilder()
 	for seed := range uint64(60) {

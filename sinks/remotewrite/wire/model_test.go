@@ -347,7 +347,7 @@ func itemsOf(q Request) (all []Item, err error) {
 	return all, nil
 }
 
-// same reports lines that differ.
+// same reports an error with the differences if the two lists of lines differ.
 func same(t *testing.T, what string, want, got []string) {
 	t.Helper()
 	if !slices.Equal(want, got) {

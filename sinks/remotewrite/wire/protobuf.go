@@ -131,7 +131,8 @@ func appendString(dst []byte, field byte, s string) []byte {
 	return protowire.AppendString(append(dst, field<<3|message), s)
 }
 
-// beginMessage begins a message or a packed list. start is the index in out at which its contents will begin.
+// beginMessage begins a message or a packed list. The result "start" is the index, in the result "out", at which the contents of the
+// message or list will begin.
 func beginMessage(dst []byte, field byte) (out []byte, start int) {
 	dst = append(dst, field<<3|message, 0)
 	return dst, len(dst)
@@ -173,7 +174,7 @@ type field struct {
 	bytes []byte // value of a message, a string or a packed list
 }
 
-// readField reads the first field of raw. raw must not be empty.
+// readField reads the first field of raw. The argument "raw" must not be empty.
 func readField(raw []byte) (f field, rest []byte, err error) {
 	tag, n := protowire.ConsumeVarint(raw)
 	if n < 0 {
@@ -199,7 +200,7 @@ func readField(raw []byte) (f field, rest []byte, err error) {
 	return f, raw[n:], nil
 }
 
-// eachField calls read for every field of a message.
+// eachField calls the function "read" for every field of a message.
 func eachField(raw []byte, read func(field) error) error {
 	for len(raw) > 0 {
 		f, rest, err := readField(raw)

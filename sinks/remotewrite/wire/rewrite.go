@@ -27,7 +27,7 @@ func Join(p Protocol, keep func(*Item) bool, requests ...Request) (Request, erro
 	return b.End(), nil
 }
 
-// copyTo adds the items to a builder. sent is the set of families whose metadata was already added.
+// copyTo adds the items to a builder. The argument "sent" is the set of families whose metadata was already added.
 func (q Request) copyTo(b *Builder, sent families, keep func(*Item) bool) error {
 	var s *Series
 	number := -1 // Item.Series of the items that belong to s

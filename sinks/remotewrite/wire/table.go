@@ -43,7 +43,7 @@ type family struct {
 	uses  int // number of series
 }
 
-// familyKey is the metadata of series. help and unit are slots.
+// familyKey is the metadata of series. The fields "help" and "unit" are slots.
 type familyKey struct {
 	help, unit uint32
 	metricType metric.Type
@@ -73,7 +73,7 @@ func (r refs) afterLabel() refs {
 	return r
 }
 
-// Series returns a series with these labels, and with the type, help and unit of its family. labels are sorted by name and include
+// Series returns a series with these labels, and with the type, help and unit of its family. The labels must be sorted by name and include
 // the metric name as __name__. Call [Series.Forget] when the series is no longer used.
 func (t *Table) Series(labels []metric.Label, family *metric.Desc) Series {
 	t.scratch = t.scratch[:0]
@@ -211,7 +211,7 @@ func (s *Series) Value(name Symbol) Symbol {
 	return 0
 }
 
-// Equal reports whether the series has exactly these labels. labels are sorted by name.
+// Equal reports whether the series has exactly these labels, which must be sorted by name.
 func (s *Series) Equal(labels []metric.Label) bool {
 	rest := s.refs
 	for _, want := range labels {

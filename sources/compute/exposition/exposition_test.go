@@ -153,7 +153,7 @@ func samples(text []byte) (n int, whole bool) {
 	}
 }
 
-// parts returns the number of samples of a series.
+// parts returns how many samples a series has in the text.
 func parts(d *metric.Desc, s *metric.Series) int {
 	switch {
 	case s.Histogram() != nil:

@@ -18,8 +18,7 @@ import (
 // than 64 bits.
 type step func(e *evaluator, in value) (out value, ok bool)
 
-// needsJQ is the error for an expression that only gojq can evaluate. The field named part is the part of the expression that
-// needs gojq.
+// needsJQ is the error for an expression that only gojq can evaluate. The field "part" is the part of the expression that needs gojq.
 type needsJQ struct{ part string }
 
 func (e *needsJQ) Error() string { return e.part }

@@ -64,7 +64,7 @@ func agree(t *testing.T, text, doc string) (direct bool) {
 	return true
 }
 
-// agreeOn does the check of the function agree for one value.
+// agreeOn does the check of the function "agree" for one value.
 func agreeOn(t *testing.T, x *Expr, in document.Value) {
 	t.Helper()
 	got, want := values(t, x, ofDocument(in)), values(t, &Expr{code: x.code}, ofJQ(in.JQ()))

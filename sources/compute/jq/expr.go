@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// Expr is a compiled jq expression. The variables $start and $end are the tick's window in Unix seconds, and the function now
-// returns the tick's time.
+// Expr is a compiled jq expression. The variables $start and $end are the tick's window in Unix seconds, and the function "now" returns the
+// tick's time.
 type Expr struct {
 	text   string
 	query  *gojq.Query

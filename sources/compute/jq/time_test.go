@@ -76,8 +76,8 @@ func TestTimesOfTheWindow(t *testing.T) {
 	}
 }
 
-// TestFingerprintHasTheTime checks that metrics with different timestamps have different fingerprints, and that a metric without a
-// timestamp keeps the fingerprint that is in saved states.
+// TestFingerprintHasTheTime checks that metrics with different timestamps have different fingerprints. The fingerprint of a metric without
+// a timestamp must stay the same as in saved states.
 func TestFingerprintHasTheTime(t *testing.T) {
 	const plain = "m: {type: gauge, value: .n"
 	seen := map[string]string{}

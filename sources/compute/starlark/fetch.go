@@ -269,7 +269,7 @@ func unpackParameters(what string, v starlark.Value) ([]sources.Parameter, error
 	return all, nil
 }
 
-// unpackExpires reads the argument named expires: a string, a duration or a number of seconds. The default is 0.
+// unpackExpires reads the argument "expires": a string, a duration or a number of seconds. The default is 0.
 func unpackExpires(name string, v starlark.Value) (time.Duration, error) {
 	d, err := durationOf(v)
 	if err == nil && d < 0 {

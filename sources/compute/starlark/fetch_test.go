@@ -174,7 +174,7 @@ def get_x(): return get_data_from_store("a") + get_data_from_store("x", expires 
 	}
 }
 
-// TestExpiresRefuses checks the errors for invalid values of the argument named expires.
+// TestExpiresRefuses checks the errors for invalid values of the argument "expires".
 func TestExpiresRefuses(t *testing.T) {
 	for given, want := range map[string]string{
 		`"soon"`: `fetch: expires: want a duration such as "60s", or a number of seconds: "soon" is not a duration such as 1h30m or PT1H30M`,

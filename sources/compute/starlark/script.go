@@ -97,7 +97,7 @@ type change struct {
 	apply func(*metric.Desc) error
 }
 
-// register is the function register_metric(name, function). It returns the function.
+// register is the script's function register_metric(name, function). It returns its second argument.
 func (r *registry) register(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var f *starlark.Function

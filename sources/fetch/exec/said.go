@@ -34,7 +34,7 @@ func linesOf(text string) []string {
 	return strings.Split(text, "\n")
 }
 
-// line returns the first and the last line as one line.
+// line returns the first and the final line as one line.
 func (s said) line() string {
 	excerpt := func(line string) string { return sources.Excerpt([]byte(strings.TrimSpace(line)), maxLine) }
 	if len(s) == 1 {

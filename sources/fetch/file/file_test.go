@@ -60,7 +60,7 @@ func fetch(t *testing.T, ctx context.Context, f sources.Fetcher) string {
 	return doc.Root.Raw()
 }
 
-// old is long enough ago for a file to be settled.
+// old returns a time that is long enough ago for a file to be settled.
 func old() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 250e6, time.UTC) }
 
 func write(t *testing.T, path, text string, modified time.Time) {

@@ -14,7 +14,7 @@ import (
 
 var errChanged = errors.New("the file changed while it was read: write it under another name and rename it")
 
-// read appends the text of a file, and returns the state in which the file was read. If the file changes meanwhile, it is read
+// read appends the text of a file, and returns the state in which the file was read. If the file changes during the read, read reads it
 // once more.
 func (f *fetcher) read(ctx context.Context, name string, into []byte) ([]byte, fs.FileInfo, error) {
 	for range 2 {

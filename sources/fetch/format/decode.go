@@ -31,8 +31,8 @@ func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder {
 	return d
 }
 
-// Decode decodes a text in UTF-8, which must not change while the document is in use. The argument from says where the text comes
-// from, for messages. The content type selects the format if the settings do not. When ctx ends, a search for a pattern stops.
+// Decode decodes a text in UTF-8, which must not change while the document is in use. The argument "from" says where the text comes from,
+// for messages. The content type selects the format if the settings do not. When ctx ends, a search for a pattern stops.
 func (d *Decoder) Decode(ctx context.Context, from, contentType string, text []byte) (*sources.Document, error) {
 	doc, err := d.decodeAs(ctx, from, contentType, text)
 	if err != nil {

@@ -45,7 +45,7 @@ type elements struct {
 	keys   []document.TextRef
 	listed []bool
 	parent []uint32 // the last element that has a child with this name
-	last   []uint32 // the last child with this name in the element in parent
+	last   []uint32 // the last child with this name in the element "parent"
 
 	spare []byte // memory for joining texts
 }
@@ -226,7 +226,7 @@ func (x *elements) add(e element) uint32 {
 
 func (x *elements) nameOf(at uint32) string { return cut(written(x.names[x.all[at].name])) }
 
-// hintJSON returns a hint if a text looks like JSON, or "".
+// hintJSON returns a hint if a text looks like JSON, and otherwise "".
 func hintJSON(text []byte) string {
 	if text = bytes.TrimSpace(text); text[0] == '{' || text[0] == '[' {
 		return ": if it is JSON, set format: json"

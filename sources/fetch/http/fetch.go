@@ -62,7 +62,7 @@ func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Reques
 	return f.fetchPaged(ctx, tick, r, f.set.Paginate)
 }
 
-// fetchPaged fetches all pages, or a single page if by is nil.
+// fetchPaged fetches all pages. If the argument "by" is nil, it fetches a single page.
 func (f *fetcher) fetchPaged(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
 	if by == nil {
 		return f.fetchOne(ctx, tick, r, pageStep{})

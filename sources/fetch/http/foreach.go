@@ -119,7 +119,7 @@ type item struct {
 	json  []byte // value as JSON, for the document
 }
 
-// in returns the items that Items selects from a document.
+// in returns the items that the setting Items selects from a document.
 func (e *ForEach) in(ctx context.Context, root document.Value) ([]item, error) {
 	var items []item
 	err := e.Items.Each(ctx, root.JQ(), func(v any) error {

@@ -111,7 +111,7 @@ func (p *pager) begin() pageStep {
 	return pageStep{}
 }
 
-// next returns the step to the next page; nil if this page is the last.
+// next returns the step to the next page, or nil if this page is the last one.
 func (p *pager) next(ctx context.Context, page, list document.Value) (*pageStep, error) {
 	if !p.set.Until.IsZero() {
 		end, err := p.set.Until.from(ctx, page)

@@ -40,7 +40,7 @@ func (p PageParameter) String() string {
 	return p.Param
 }
 
-// PageNumber selects pages by number. Pages are fetched until one has no items: a page with few items need not be the last.
+// PageNumber selects pages by number. Pages are fetched until one has no items: a page with few items is not always the last one.
 type PageNumber struct {
 	PageParameter `yaml:",inline"`
 	Start         *int `yaml:"start"` // nil = 1

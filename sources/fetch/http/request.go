@@ -168,7 +168,7 @@ func setHeader(req *http.Request, name, value string) {
 	req.Header.Set(name, value)
 }
 
-// formType is the media type of a body that is made from the setting form.
+// formType is the media type of a body that is made from the setting "form".
 const formType = "application/x-www-form-urlencoded"
 
 // contentType returns the media type of a body if no header sets it.
@@ -262,7 +262,7 @@ func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (content, error) {
 	return content{text: text}, nil
 }
 
-// formFor returns the body that the setting form describes.
+// formFor returns the body that the setting "form" describes.
 func (b *requestBuilder) formFor(tick sources.Tick, i *item) (content, error) {
 	form := url.Values{}
 	for _, p := range b.templates.form {

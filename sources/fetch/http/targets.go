@@ -95,7 +95,7 @@ func (e *endpoint) name(given *Address) string {
 	return given.Place()
 }
 
-// maker returns what makes endpoints for a job.
+// maker returns the Maker that makes the endpoints of a job.
 func (c *Config) maker(job string) (*discovery.Maker, error) {
 	rules, err := c.Relabel.Compile("relabel_configs")
 	return &discovery.Maker{Job: job, JobLabels: c.jobLabels, Rules: rules}, err

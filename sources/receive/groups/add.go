@@ -56,7 +56,7 @@ func add(old, pushed *Family) (*Family, error) {
 	return &sum, nil
 }
 
-// keep appends the series of old that are also in rest.
+// keep appends those series of the family "old" that are also in the map "rest".
 func (f *Family) keep(old *Family, rest map[string]*metric.Series) {
 	for _, p := range old.Parts {
 		var kept []metric.Series

@@ -84,7 +84,7 @@ func (g *Group) series() int {
 	return n
 }
 
-// family returns the family with this name, or nil.
+// family returns the family with this name, or nil if the group has none.
 func (g *Group) family(name string) *Family {
 	if g == nil {
 		return nil

@@ -68,7 +68,7 @@ type Refusal struct{ error }
 // FullError is the error for a push that would exceed a limit.
 type FullError struct{ error }
 
-// maxWaiting is the maximum number of waiting requests. maxBatch is the maximum number of requests that are written to disk
+// maxWaiting is the maximum number of waiting requests. The constant maxBatch is the maximum number of requests that are written to disk
 // together.
 const (
 	maxWaiting = 1000
@@ -122,7 +122,7 @@ func (s *Store) Groups() (all []*Group, version int) {
 	return all, s.version
 }
 
-// Err returns the reason why the last write to disk has failed, or nil.
+// Err returns the reason why the newest write to disk has failed, or nil if it has not failed.
 func (s *Store) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -44,7 +44,7 @@ func open(t testing.TB, change func(*Options)) *gateway {
 	return g
 }
 
-// on returns a change that sets the disk.
+// on returns a function that changes options, so that the store uses this disk.
 func on(disk *disktest.Disk) func(*Options) {
 	return func(o *Options) { o.Dir, o.Place = disk, "groups" }
 }

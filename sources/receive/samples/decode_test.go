@@ -141,7 +141,7 @@ func v2() *writev2.Request {
 	return q
 }
 
-// TestInvalidSeries checks that a series that no receiver would store is left out, and that the other series are not.
+// TestInvalidSeries checks requests with a series that no receiver would store. Only this series is left out.
 func TestInvalidSeries(t *testing.T) {
 	long := strings.Repeat("x", 65_000)
 	bad := map[string]prompb.TimeSeries{

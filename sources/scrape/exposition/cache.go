@@ -57,8 +57,8 @@ func (c *Cache) SetGauges(values ...float64) {
 	}
 }
 
-// find returns the line with this hash and length, or nil. The lines of a page keep their order, so the line is usually the one that is
-// expected next.
+// find returns the line with this hash and length, or nil if there is none. The lines of a page keep their order, so the line is usually
+// the one that is expected next.
 func (c *Cache) find(hash uint64, length int) *line {
 	if c.next < len(c.last) {
 		if l := c.last[c.next]; l.hash == hash && int(l.length) == length {

@@ -143,7 +143,7 @@ func (p *Pool) hash(id identity, labels []byte) uint64 {
 	return h.Sum64()
 }
 
-// lineOf returns a line other than l with this role and bound, or nil.
+// lineOf returns a line other than l with this role and bound, or nil if there is none.
 func (x *series) lineOf(id identity, l *line) *line {
 	for other := x.first; other != nil; other = other.next {
 		if other != l && other.role == id.role && other.bound == id.bound {

@@ -22,9 +22,9 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// Compile parses and compiles a script. It allows while, set, and control flow at the top level, but not recursion and load.
-// isPredeclared reports whether the environment defines a name. An error is a syntax.Error or a resolve.ErrorList, which have
-// positions.
+// Compile parses and compiles a script. Scripts can use "while", "set", and control flow at the top level. They cannot use recursion and
+// "load". The argument "isPredeclared" reports whether the environment defines a name. An error is a syntax.Error or a resolve.ErrorList,
+// which have positions.
 func Compile(file, text string, isPredeclared func(name string) bool) (*starlark.Program, error) {
 	options := &syntax.FileOptions{Set: true, While: true, TopLevelControl: true}
 	tree, err := options.Parse(file, text, 0)
