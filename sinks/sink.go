@@ -134,7 +134,7 @@ type Env struct {
 }
 
 // Pod is a pod of Kubernetes. Each run in a pod has a new instance name. A sink whose receiver keeps the data of an instance for ever
-// therefore uses the label namespace, with the value Namespace, in place of the instance label.
+// therefore uses the label "namespace", whose value is the field Namespace, in place of the instance label.
 type Pod struct {
 	Namespace string // "" = unknown
 }

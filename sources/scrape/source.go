@@ -34,7 +34,7 @@ type source struct {
 
 	listed   []endpoint // endpoints of the last discovery
 	problems []error    // problems with listed
-	reads    int        // lists.Reads when listed was made; 0 = it was never made
+	reads    int        // value of lists.Reads when the field "listed" was made; 0 = it was never made
 
 	targets []*target
 	caches  []*exposition.Cache // the caches of targets

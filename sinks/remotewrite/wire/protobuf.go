@@ -77,7 +77,7 @@ const (
 // hintGauge is the reset hint of a gauge histogram. Other histograms need no hint, since receivers detect their resets.
 const hintGauge = 3
 
-// typeNumber returns the number of a metric type, which is the same in both protocols.
+// typeNumber returns the number of a metric type. The number is the same in both protocols.
 func typeNumber(t metric.Type) uint64 {
 	switch t {
 	case metric.Counter:

@@ -126,7 +126,7 @@ func (t *Table) releaseFamily(f *family) {
 func (t *Table) acquire(text string) uint32 {
 	slot, known := t.slots[text]
 	if !known {
-		text = strings.Clone(text) // it may be part of a large string, which would stay in memory
+		text = strings.Clone(text) // the text may be part of a large string, which would stay in memory
 		if n := len(t.free); n > 0 {
 			slot, t.free = t.free[n-1], t.free[:n-1]
 			t.strings[slot].text = text

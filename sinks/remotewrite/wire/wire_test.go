@@ -23,7 +23,7 @@ func FuzzEncode(f *testing.F) {
 		f.Add(seed, "room", "a\"\n\x00é")
 	}
 	f.Add(uint64(7), "", "")
-	b := NewTable().NewBuilder() // its memory is used again: nothing of one request may be left in the next
+	b := NewTable().NewBuilder() // the builder's memory is used again: nothing of one request must be left in the next
 	f.Fuzz(func(t *testing.T, seed uint64, name, text string) {
 		items := randomItems(rand.New(rand.NewPCG(seed, 3)), name, text)
 		b.SetLayout(Layout(seed % 2))

@@ -156,7 +156,7 @@ func (w writer) doc(depth int) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// TestDirectAgreesWithJQ checks many random expressions, the same ones in each run.
+// TestDirectAgreesWithJQ checks many random expressions. They are the same in each run of the test.
 func TestDirectAgreesWithJQ(t *testing.T) {
 	w, direct := writer{rand.New(rand.NewPCG(1, 2)).IntN}, 0
 	const all = 10_000

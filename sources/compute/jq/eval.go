@@ -19,8 +19,8 @@ import (
 type evaluator struct {
 	now       float64         // the time of the tick, which jq's now returns
 	variables []any           // for gojq: the time of the tick, $start and $end
-	strings   strings.Builder // the bytes of new strings; the strings stay valid when it grows
-	boxes     []box           // the boxes of new strings; pointers to them stay valid when it grows
+	strings   strings.Builder // the bytes of new strings; the strings stay valid when the builder grows
+	boxes     []box           // the boxes of new strings; pointers to them stay valid when the slice grows
 	visited   int             // number of items of lists and objects that were visited
 	twice     *localTime      // set when a time was read whose local time occurs twice; the caller resets it
 	ended     error           // why the tick ends together with the expression; nil while the tick continues

@@ -101,7 +101,7 @@ func (t *tick) response(key string, maxAge time.Duration, get func() (value star
 	r, ok := t.responses[key]
 	if !ok {
 		if r, ok := t.cache.find(key, t.at.Time, maxAge); ok {
-			t.size += r.size // counted, since a store that read_data makes from it may refer to it
+			t.size += r.size // counted, since the result of read_data may refer to this response
 			return r.value, nil
 		}
 		if len(t.responses) >= maxResponses {

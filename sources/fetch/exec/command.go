@@ -111,8 +111,8 @@ func (c *capture) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// edges keeps the beginning and the end of a stream. Both are needed: a shell writes its error message first, while programs in
-// most languages write it last.
+// edges keeps the beginning and the end of a stream. Both are needed: a shell writes its error message at the beginning, but programs in
+// most languages write it at the end.
 type edges struct {
 	head  capture // the beginning
 	tail  []byte

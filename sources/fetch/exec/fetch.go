@@ -124,7 +124,7 @@ func (f *fetcher) note(e *ending, said said) {
 	f.log.Warn("the command has reported a problem", args...)
 }
 
-// decode returns the document. If Document is Result and the output cannot be decoded, the document has the error.
+// decode returns the document. If Document is Result and the output cannot be decoded, the document contains the error.
 func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.Document, error) {
 	text, err := f.decoder.UTF8("", f.output)
 	switch {

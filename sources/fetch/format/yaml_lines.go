@@ -15,7 +15,7 @@ type lines struct {
 	built  *document.Builder
 	rest   []byte // the lines after the current one
 	line   []byte // what has not been read of the current line, without spaces at its ends; empty after the last line
-	indent int    // the column at which line begins, counted from 0; -1 after the last line
+	indent int    // the column at which the text in "line" begins, counted from 0; -1 after the last line
 	text   []byte // memory for a scalar without its escapes
 }
 
@@ -272,7 +272,7 @@ func (l *lines) key(s scalar, seen *keys) bool {
 type keys struct {
 	few  [16]document.TextRef
 	n    int             // how many there are in few
-	many map[string]bool // all keys, if there are more than fit into few
+	many map[string]bool // all keys, if there are more than fit into the field "few"
 }
 
 // add adds a key. It returns false if the mapping already has this key.

@@ -51,8 +51,8 @@ type Offset struct {
 	PageParameter `yaml:",inline"`
 }
 
-// Cursor selects from each page a string or number (the cursor), which is sent to request the next page. A page without a cursor is
-// the last.
+// Cursor selects from each page a string or number (the cursor), which is sent to request the next page. A page without a cursor is the
+// last one.
 type Cursor struct {
 	From          selector `yaml:"from"`
 	Header        string   `yaml:"header"` // response header that contains the cursor, in place of From

@@ -97,7 +97,8 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var _ = url.Parse
 
-// TestSecretsWithin checks what is sent for secrets within a text: each is escaped as its place needs it, and shown nowhere.
+// TestSecretsWithin checks what is sent for secrets within a text. Each secret is escaped as its place in the text needs it. No secret is
+// shown anywhere.
 func TestSecretsWithin(t *testing.T) {
 	const key = `k"<&/ +%é`
 	for text, want := range map[string]string{

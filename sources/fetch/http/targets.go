@@ -190,7 +190,7 @@ type targets struct {
 	client *httpclient.Client
 	maker  *discovery.Maker
 	lists  *discovery.Lists
-	reads  int // lists.Reads when list was made; 0 = no tick has made it
+	reads  int // value of lists.Reads when the field "list" was made; 0 = no tick has made it
 
 	list     []*sources.Target
 	problems []error
@@ -198,7 +198,7 @@ type targets struct {
 
 // target is what the fetcher needs to fetch from one target.
 type target struct {
-	key     string // the URL and the field key of the endpoint, as one text
+	key     string // the URL and the field "key" of the endpoint, as one text
 	builder *requestBuilder
 	client  *httpclient.Client
 	limit   func() // sets the rate limit of the target's server

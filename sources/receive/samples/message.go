@@ -43,7 +43,7 @@ type histogramSample struct {
 	time, start int64
 	isFloat     bool
 	ints        histogram.Histogram
-	floats      histogram.FloatHistogram // only the counts; the other fields are in ints
+	floats      histogram.FloatHistogram // only the counts; the other fields are in "ints"
 }
 
 var errKind = errors.New("a field has another type than in the specification")

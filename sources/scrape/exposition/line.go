@@ -60,7 +60,7 @@ type line struct {
 	length    uint32 // length of the hashed text in bytes
 	version   uint32 // version of family when the line was resolved; if family is nil, familiesVersion of the cache
 	family    *metadata
-	series    *series // nil if relabelling drops the line, or if it is a duplicate
+	series    *series // nil if relabelling drops the line, or if the line is a duplicate
 	next      *line   // next line of the same series
 	bound     float64 // for a bucket: the value of le or quantile
 	role      role

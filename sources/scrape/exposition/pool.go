@@ -39,7 +39,7 @@ type Options struct {
 	LabelValueLengthLimit int
 
 	// Gauges are the metrics about each scrape. Problems and dropped samples are reported with the readings of the first gauge. If there
-	// are no gauges, they are reported with a metric that has no series. Its name is Subject.
+	// are no gauges, they are reported with a metric that has no series. The name of that metric is Subject.
 	Gauges  []Gauge
 	Subject string
 

@@ -504,7 +504,7 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 	m, suffix := r.cache.metadata(name)
 	l.family, l.version, l.bounds = m, r.cache.familiesVersion, boundsOf(r.typ)
 	switch {
-	case m != nil && !m.isIn(r.pool.round): // the family's metadata is from the last page; this page has none yet, or only a part of it
+	case m != nil && !m.isIn(r.pool.round): // the family's metadata is from the previous page; this page has none yet, or only a part of it
 		m, l.family, l.version = nil, nil, neverCurrent
 	case m != nil:
 		l.version = m.version
