@@ -82,8 +82,8 @@ type Kind struct {
 	Notes func(c Config) []string
 	// SpoolDir returns the directory of the sink's queue, relative to the configuration's folder. "" = the queue is in memory.
 	SpoolDir func(c Config) string
-	// ForBackfill returns the settings for a backfill while the agent runs: the queue is in memory, since the agent has locked the spool,
-	// and no series ends. It is nil for a kind whose receiver does not accept samples of the past.
+	// ForBackfill returns the settings for a backfill while the agent runs. With these settings, the queue is in memory, since the agent
+	// has locked the spool. No series ends. ForBackfill is nil for a kind whose receiver does not accept samples of the past.
 	ForBackfill func(c Config) Config
 }
 

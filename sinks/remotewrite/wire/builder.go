@@ -34,7 +34,7 @@ func (t *Table) NewBuilder() *Builder {
 }
 
 // Layout is the order of the fields in the messages of series and samples in 2.0. Protobuf allows any order. Neighbouring series differ in
-// a few bytes, and compression finds the repetitions between these bytes. So it depends on the series and on their order which layout makes
+// some bytes, and compression finds the repetitions between these bytes. So it depends on the series and on their order which layout makes
 // a request shorter.
 type Layout uint8
 

@@ -7,11 +7,11 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// pathNode is a node in the tree of paths that expressions share. The root stands for an item, and a child for a member of the
-// item, and so on. All members that expressions look up at one node are found by reading the keys of an object only once.
+// pathNode is a node in the tree of paths that expressions share. The root stands for an item, and a child for a member of the item, and so
+// on. If expressions look up several members at one node, the keys of the object are read only once.
 //
-// A node only caches the members of the last object. If an expression uses the wrong node, it is slower, but still right. The zero
-// value is a root.
+// A node only caches the members of the newest object. An expression that uses the wrong node is slower, but its result is still right. The
+// zero value is a root.
 type pathNode struct {
 	members  document.Lookup
 	children map[string]*pathNode

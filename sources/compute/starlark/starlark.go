@@ -6,7 +6,7 @@
 //
 // The top level of the script runs once, when the job is created. After that, its values are frozen. So a script cannot keep state between
 // ticks; the ledger keeps the state. With the argument "expires" of fetch and get_data_from_store, a script can keep responses for later
-// ticks, but only as a cache.
+// ticks, but only as a cache: that does not change the results.
 //
 // Package [sandbox] limits the resources that a script can use. This package has the functions that a script can call.
 //

@@ -6,9 +6,9 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// beside handles the classic lines of a histogram that is also native. They come after the native histogram. Prometheus ignores
-// them unless always_scrape_classic_histograms is set. Here they are read, since some sinks have no native histograms. But they do
-// not count as samples, and if relabelling drops the native histogram, they are dropped too.
+// beside handles the classic lines of a histogram that is also native. These lines come after the native histogram. Prometheus ignores them
+// unless always_scrape_classic_histograms is set. Here they are read, since some sinks have no native histograms. But they do not count as
+// samples, and if relabelling drops the native histogram, they are dropped too.
 type beside struct {
 	isActive bool   // the current line may be a classic line of the histogram
 	isHidden bool   // relabelling has dropped the native histogram

@@ -48,8 +48,8 @@ func scrapedType(t model.MetricType) metric.Type {
 	return 0
 }
 
-// inFamily returns the identity of a series in a family of this type. The argument "suffix" is the suffix of its name before relabelling. A
-// line of a histogram or summary that relabelling has changed becomes a separate series.
+// inFamily returns the identity of a series in a family of this type. The argument "suffix" is the suffix that the name of the series had
+// before relabelling. A line of a histogram or summary that relabelling has changed becomes a separate series.
 func (id identity) inFamily(t model.MetricType, suffix string, final labels.Labels) identity {
 	alone := id
 	base, found := strings.CutSuffix(id.name, suffix)

@@ -27,7 +27,7 @@ const (
 )
 
 // bounds says which label contains the number of a bound. Different spellings of the number are equal: 1 and 1.0 are the same bound. As in
-// Prometheus, this depends on the last # TYPE line, not on the family of the sample.
+// Prometheus, it depends on the previous # TYPE line which label that is, not on the family of the sample.
 type bounds uint8
 
 const (

@@ -166,8 +166,8 @@ func (r *Reader) parseLines() error {
 	}
 }
 
-// takeKnown takes lines without the parser. It stops at the first line that is not the same as in the last scrape, except for its value, or
-// is in another position. The result "any" is true if it has taken a line. takeKnown does not use anything that the pool's mutex guards.
+// takeKnown takes lines without the parser. It stops at the first line that differs from the last scrape in more than its value, or that is
+// in another position. The result "any" is true if it has taken a line. takeKnown does not use anything that the pool's mutex guards.
 func (r *Reader) takeKnown() (any bool, err error) {
 	for c := r.cache; c.next < len(c.last) && err == nil; any = true {
 		l := c.last[c.next]
