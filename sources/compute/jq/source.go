@@ -221,8 +221,7 @@ func (s *source) gather(tick sources.Tick, skipped sources.Skipped) {
 	}
 }
 
-// gatherNames adds the metrics of a declaration with name_from. The argument "err" is the error of the declaration. All of these metrics
-// get this error.
+// gatherNames adds the metrics of a declaration with name_from. err is the error of the declaration, which all of these metrics get.
 func (s *source) gatherNames(n *names, err error, tick sources.Tick) {
 	if err == nil {
 		n.end(s.taken)

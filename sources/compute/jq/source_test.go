@@ -226,8 +226,8 @@ func (s *skipping) Fetch(ctx context.Context, tick sources.Tick, r sources.Reque
 	return doc, err
 }
 
-// TestSkippedItems checks a document that lacks some of its items. These items are counted as drops. A metric of the whole document fails,
-// since its value would be wrong.
+// TestSkippedItems checks that items that the document lacks are counted as drops, and that a metric of the whole document
+// fails, since its value would be wrong.
 func TestSkippedItems(t *testing.T) {
 	doc := &skipping{fixed{text: `{"list":[{"v":1}]}`, parser: sources.Parser{}}, sources.Skipped{Items: 2, First: errors.New("GET /3: 404")}}
 	s, err := configOf(t, "each: {type: gauge, items: '.list[]', value: .v}\nwhole: {type: gauge, value: '.list | length'}").New(sources.Env{Fetch: doc})

@@ -77,8 +77,7 @@ func (f *Family) keep(old *Family, rest map[string]*metric.Series) {
 	}
 }
 
-// addSeries adds the value of the series "before" to the value of s. The series "before" is the earlier state of s. The start of s becomes
-// that of "before".
+// addSeries adds the value of an earlier series, before, to the value of s, and sets the start of s to the earlier start.
 func addSeries(d, shape *metric.Desc, s, before *metric.Series) error {
 	s.Start = before.Start
 	switch d.Type {
