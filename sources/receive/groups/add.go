@@ -56,7 +56,7 @@ func add(old, pushed *Family) (*Family, error) {
 	return &sum, nil
 }
 
-// keep appends those series of the family "old" that are also in the map "rest".
+// keep appends the series of old that are also in rest.
 func (f *Family) keep(old *Family, rest map[string]*metric.Series) {
 	for _, p := range old.Parts {
 		var kept []metric.Series
@@ -77,7 +77,8 @@ func (f *Family) keep(old *Family, rest map[string]*metric.Series) {
 	}
 }
 
-// addSeries adds the value of an earlier series, before, to the value of s, and sets the start of s to the earlier start.
+// addSeries adds the value of the series "before" to the value of s. The series "before" is the earlier state of s. The start of s becomes
+// that of "before".
 func addSeries(d, shape *metric.Desc, s, before *metric.Series) error {
 	s.Start = before.Start
 	switch d.Type {
