@@ -49,12 +49,12 @@ type Describer interface {
 // Fact is a line of the status page.
 type Fact struct{ Name, Text string }
 
-// Repeater is an optional interface of a Sink whose receiver accepts samples of the past. A sink without it loses the samples that were not
-// delivered when the agent was killed.
+// Repeater is an optional interface of a Sink whose receiver accepts samples of the past. A sink that is not a Repeater loses the samples
+// that it had not delivered when the agent was killed.
 type Repeater interface {
-	// Repeat takes the last batch of a job before a restart, with the time of that batch. It is called before the first Write. The receiver
-	// may already have the samples: if it refuses them, that is neither an error nor a loss. The series of the batch, including those in
-	// Known, were delivered before the restart: the next batch of the job ends those that it does not contain.
+	// Repeat takes the newest batch that a job had before a restart, with the time of that batch. The agent calls Repeat before the first
+	// Write. The receiver may already have the samples: if it refuses them, that is neither an error nor a loss. The series of the batch,
+	// including those in Known, were delivered before the restart: the next batch of the job ends those that it does not contain.
 	Repeat(ctx context.Context, batch metric.Batch) error
 }
 
@@ -82,8 +82,8 @@ type Kind struct {
 	Notes func(c Config) []string
 	// SpoolDir returns the directory of the sink's queue, relative to the configuration's folder. "" = the queue is in memory.
 	SpoolDir func(c Config) string
-	// ForBackfill returns the settings for a backfill while the agent runs: the queue is in memory, since the agent has locked the spool,
-	// and no series ends. It is nil for a kind whose receiver does not accept samples of the past.
+	// ForBackfill returns the settings for a backfill while the agent runs. With these settings, the queue is in memory, since the agent
+	// has locked the spool. No series ends. ForBackfill is nil for a kind whose receiver does not accept samples of the past.
 	ForBackfill func(c Config) Config
 }
 
@@ -134,14 +134,14 @@ type Env struct {
 }
 
 // Pod is a pod of Kubernetes. Each run in a pod has a new instance name. A sink whose receiver keeps the data of an instance for ever
-// therefore uses the label namespace, with the value Namespace, in place of the instance label.
+// therefore uses the label "namespace", whose value is the field Namespace, in place of the instance label.
 type Pod struct {
 	Namespace string // "" = unknown
 }
 
 // Memory keeps a few bytes of a sink over restarts. The sink can use it from its first Write or Run on, not in New.
 type Memory interface {
-	Load() []byte      // returns what was stored last, or nil
+	Load() []byte      // returns the data of the newest call of Store, or nil
 	Store(data []byte) // writes data to disk within seconds; meant for facts that the sink would otherwise request from its receiver
 }
 

@@ -88,7 +88,7 @@ func (s *Stats) Refuse(gist string, r Refusal) {
 	}
 }
 
-// Refusals returns the reasons that receivers have given, the reason with the most samples first.
+// Refusals returns the reasons that receivers have given, sorted by the number of samples, the largest number first.
 func (s *Stats) Refusals() []Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +141,7 @@ func (s *Stats) TellSpool(f func() SpoolFault) {
 	s.spool = f
 }
 
-// Spool returns what is wrong with the sink's spool. ok is false if the sink has no spool.
+// Spool returns what is wrong with the sink's spool. The result "ok" is false if the sink has no spool.
 func (s *Stats) Spool() (fault SpoolFault, ok bool) {
 	s.mu.Lock()
 	f := s.spool

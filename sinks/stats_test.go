@@ -47,7 +47,7 @@ func TestStatsPending(t *testing.T) {
 	}
 }
 
-// TestMarks checks that the marks of Permanent and After are found in errors that wrap a marked error, and do not change the text
+// TestMarks checks the marks of Permanent and After. They are found in an error that wraps a marked error, and they do not change the text
 // of an error.
 func TestMarks(t *testing.T) {
 	cause := errors.New("no")

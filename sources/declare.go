@@ -60,8 +60,8 @@ func defaultBuckets() []float64 {
 	return []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 }
 
-// Desc returns the description of the metric for the ledger. labels are the label names of its readings. once says that readings
-// have event IDs. Validate must have returned nil for the declaration.
+// Desc returns the description of the metric for the ledger. The argument "labels" contains the label names of its readings, and "once"
+// says whether readings have event IDs. Validate must have returned nil for the declaration.
 func (d *Declaration) Desc(name string, labels []string, once bool) *metric.Desc {
 	desc := &metric.Desc{
 		Name: name, Help: d.Help, Unit: d.Unit, Type: d.Type,
@@ -95,8 +95,8 @@ func (d *Declaration) Desc(name string, labels []string, once bool) *metric.Desc
 	return desc
 }
 
-// Validate checks the declaration of the metric called name. labels are the label names of its readings. once says that readings
-// have event IDs. The problems name settings of the metric.
+// Validate checks the declaration of the metric with this name. The argument "labels" contains the label names of its readings, and "once"
+// says whether readings have event IDs. The problems name settings of the metric.
 func (d *Declaration) Validate(name string, labels []string, once bool) error {
 	return errors.Join(
 		d.checkName(name),
@@ -106,7 +106,7 @@ func (d *Declaration) Validate(name string, labels []string, once bool) error {
 	)
 }
 
-// AddLabels adds the constant labels whose names the metric does not use yet. own are the label names of its readings.
+// AddLabels adds the constant labels whose names the metric does not use yet. The argument "own" contains the label names of its readings.
 func (d *Declaration) AddLabels(labels map[string]string, own []string) {
 	all := Labels{}
 	for name, value := range labels {

@@ -83,7 +83,8 @@ func notJSON(body []byte, err error) error {
 	return fmt.Errorf("the JSON is %w", err)
 }
 
-// lenientHint returns a hint to set json.lenient if that allows what the error is about, or "". rest is the text from the error on.
+// lenientHint returns a hint to set json.lenient if this setting would allow what is wrong, and otherwise "". The argument "rest" is the
+// text from the position of the error on.
 func lenientHint(e *document.SyntaxError, rest []byte) string {
 	lastComma := rest[0] == ']' && e.Want == "a value" || rest[0] == '}' && e.Want == "a key in quotes"
 	for _, begin := range []string{"NaN", "Infinity", "//", "/*"} {

@@ -24,9 +24,9 @@ func CheckPattern(pattern string) error {
 	return nil
 }
 
-// Glob returns the files that match a pattern, sorted, like filepath.Glob. Unlike filepath.Glob, it also returns an error for the
-// directories that it cannot read, in addition to the files in other directories. It is unknown which files these directories
-// contain, so the caller must not conclude that they were removed. A directory that does not exist has no files.
+// Glob returns the files that match a pattern, sorted, like filepath.Glob. Unlike filepath.Glob, it returns an error for the directories
+// that it cannot read, and still returns the files in the other directories. It is unknown which files the unreadable directories contain,
+// so the caller must not conclude that they were removed. A directory that does not exist has no files.
 func Glob(pattern string) (paths []string, err error) {
 	if _, err := filepath.Match(pattern, ""); err != nil {
 		return nil, err

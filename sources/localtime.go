@@ -2,8 +2,8 @@ package sources
 
 import "time"
 
-// Twice reports whether the local time of t occurs twice because clocks are set back, and returns both times. Otherwise both
-// results are t.
+// Twice reports whether the local time of t occurs twice because clocks are set back, and returns both times. Otherwise, "first" and
+// "second" are both t.
 func Twice(t time.Time) (first, second time.Time, twice bool) {
 	_, offset := t.Zone()
 	start, end := t.ZoneBounds()

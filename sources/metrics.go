@@ -78,8 +78,8 @@ func (m *Metric) Desc(name string) *metric.Desc {
 	return m.Declaration.Desc(name, m.Labels, m.OnceBy != "")
 }
 
-// EnableDelta declares that code measures a running total, and the metric is the change of the total. If the metric does not allow
-// this, EnableDelta returns an error that names the metrics that do.
+// EnableDelta declares that code measures a running total, and the metric is the change of the total. If the metric does not allow this,
+// EnableDelta returns an error that names the kinds of metrics that allow it.
 func EnableDelta(d *metric.Desc) error {
 	switch {
 	case d.Type == metric.Counter && !d.Once && d.From != metric.Events:
@@ -93,7 +93,7 @@ func EnableDelta(d *metric.Desc) error {
 }
 
 // EnableIncrement declares that code measures changes, and the metric is the sum of the changes. If the metric does not allow this,
-// EnableIncrement returns an error that names the metrics that do.
+// EnableIncrement returns an error that names the kinds of metrics that allow it.
 func EnableIncrement(d *metric.Desc) error {
 	switch {
 	case d.Type == metric.Gauge && !d.Delta, d.Type == metric.Counter && !d.Once && d.From != metric.Events:
@@ -104,8 +104,8 @@ func EnableIncrement(d *metric.Desc) error {
 	return nil
 }
 
-// EnableOnce declares that code measures events with IDs, and each event is counted once. If the metric does not allow this,
-// EnableOnce returns an error that names the metrics that do.
+// EnableOnce declares that code measures events with IDs, and each event is counted once. If the metric does not allow this, EnableOnce
+// returns an error that names the kinds of metrics that allow it.
 func EnableOnce(d *metric.Desc) error {
 	if d.Type == metric.Gauge {
 		return errors.New("a counter, a histogram or a summary")

@@ -42,8 +42,9 @@ type Fetcher interface {
 type Tick struct {
 	Time time.Time // when the tick began; its samples have this time
 
-	// The tick reads [Start, End). If the job has the setting window, this is a window that has ended, and Start is earlier by the setting
-	// overlap. Otherwise, it is the time from the last successful tick until this tick, or one interval if there is none.
+	// The tick reads [Start, End). If the job has the setting "window", this is a window that has ended, and Start is earlier by the
+	// setting "overlap". Otherwise, it is the time from the previous successful tick until this tick. If no tick was successful before, it
+	// is one interval.
 	Start, End time.Time
 
 	Zone *time.Location // time zone of dates, if windows are whole days; nil = UTC
@@ -62,7 +63,7 @@ type Kind[T any] struct {
 	Example  string           // the text of example.yaml in the kind's folder
 	Schedule string           // schedule of a job that sets none; "" = cton run needs a job that sets one
 
-	// Check reads the files that the settings name, for cton check. Validate must not read files. In env, Web and Fetch are nil.
+	// Check reads the files that the settings name, for cton check. Validate must not read files. The fields Web and Fetch of env are nil.
 	Check func(c Config[T], env Env) error
 	// Notes returns facts about valid settings that a user should know. cton check shows them. Notes is called after Check, with the same
 	// env.
@@ -113,14 +114,14 @@ type Targeter interface {
 
 // Targets are the targets of a job.
 type Targets interface {
-	// Discover returns the current targets, each of which has different labels, and the reasons why targets are left out. It returns the
+	// Discover returns the current targets, and the reasons why targets are left out. No two targets have the same labels. It returns the
 	// same slice as long as the targets do not change.
 	Discover(ctx context.Context, tick Tick) (targets []*Target, problems []error)
 	// NewFetcher returns a fetcher. Several fetchers work at the same time, each of them for one target at a time.
 	NewFetcher() TargetFetcher
 }
 
-// TargetFetcher is a Fetcher that fetches from the target that was given to Use last.
+// TargetFetcher is a Fetcher that fetches from the target of the newest call of Use.
 type TargetFetcher interface {
 	Fetcher
 	Use(t *Target)

@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Holding is what a receiver has stored: the last value of each series, and the types.
+// Holding is what a receiver has stored: the newest value of each series, and the types.
 type Holding struct {
 	// Values has the value of each series. Its keys are in the text format with sorted labels: `up{job="a"}`,
 	// `took_bucket{le="0.5"}`.

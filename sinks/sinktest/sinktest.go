@@ -30,8 +30,8 @@ import (
 type Peer struct {
 	Sink sinks.Sink
 
-	// Holds waits until everything that was written has arrived. It returns what the receiver has stored at the time of the last
-	// batch, without the labels that the sink adds: see [FromText].
+	// Holds waits until everything that was written has arrived. It returns what the receiver has stored at the time of the newest batch,
+	// without the labels that the sink adds: see [FromText].
 	Holds func(t *testing.T, at time.Time) Holding
 
 	// Refuse makes the receiver refuse all later deliveries. Its error responses contain the address, headers and credentials of
@@ -43,7 +43,7 @@ type Peer struct {
 	Logged func() string
 }
 
-// Run runs the suite. It calls the function open for each test. Whatever this function starts must be stopped by t.Cleanup.
+// Run runs the suite. It calls the function "open" for each test. Whatever this function starts must be stopped by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Peer) {
 	for _, c := range []struct {
 		name string
@@ -61,7 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Peer) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
-			// This is registered first, so that it runs after the cleanups that open registers.
+			// This is registered first, so that it runs after the cleanups that the function "open" registers.
 			t.Cleanup(func() {
 				if err := goleak.Find(before); err != nil && !t.Failed() {
 					t.Errorf("goroutines are running after the end of Run: %v", err)

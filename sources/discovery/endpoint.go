@@ -49,7 +49,7 @@ const socketLabel = "__unix_socket__"
 // ErrRemoteSocket is the error if a list from a server names a unix socket. A server must not choose a socket of this machine.
 var ErrRemoteSocket = errors.New("a list from http_sd cannot name a unix socket")
 
-// Endpoint returns the endpoint for an address in a group. keep is false if relabel_configs drop it.
+// Endpoint returns the endpoint for an address in a group. The result "keep" is false if relabel_configs drop the target.
 //
 // The labels __address__, __scheme__, __metrics_path__ and __param_NAME make the URL. Other labels that begin with __ are for
 // the rules only.

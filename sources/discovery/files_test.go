@@ -12,7 +12,7 @@ import (
 
 func anyTarget(string) error { return nil }
 
-// TestInvalidFileIsReadAgain checks that a file that was not valid is read again, though its size and time are the same.
+// TestInvalidFileIsReadAgain checks that a file that was not valid is read again even if its size and time are the same.
 func TestInvalidFileIsReadAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "t.yaml")
 	at := time.Now().Add(-time.Hour)
@@ -35,7 +35,7 @@ func TestInvalidFileIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestUnreadableDirectory checks that targets stay while the directory of their file cannot be read, and end when the file is
+// TestUnreadableDirectory checks the targets of a file. They stay while the directory of the file cannot be read. They end when the file is
 // removed.
 func TestUnreadableDirectory(t *testing.T) {
 	dir := t.TempDir()

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// FuzzList checks that a list is refused by an error of one line, or gives groups that can be used.
+// FuzzList checks that a list either is refused with an error of one line, or gives groups that can be used.
 func FuzzList(f *testing.F) {
 	for _, list := range []string{
 		"- targets: [a:1]\n  labels: {x: y}", `[{"targets": ["a:1"], "labels": {"x": "y"}}]`, "[]", "a", "- &a {targets: [x]}\n- *a", "- {labels: {<<: {a: b}}}", "- {labels: {? [a] : b}}", "--- []\n--- []", "\xff",

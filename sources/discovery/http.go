@@ -53,7 +53,8 @@ type httpSD struct {
 	reads  int // counts answers
 }
 
-// refresh fetches the targets, if the last response is older than refresh_interval. interval is the time from one run to the next.
+// refresh fetches the targets, if the last response is older than refresh_interval. The argument "interval" is the time from one run to the
+// next.
 func (h *httpSD) refresh(ctx context.Context, interval time.Duration) error {
 	// The request is sent in the run that is closest to the time when it is due.
 	if !h.at.IsZero() && time.Since(h.at)+interval/2 < time.Duration(h.config.RefreshInterval) {

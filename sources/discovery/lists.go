@@ -14,7 +14,8 @@ type Lists struct {
 	server httpSD
 }
 
-// New returns the lists of the settings. check returns why a target is not valid, or nil.
+// New returns the lists of the settings. The function "check" returns nil for a valid target, and otherwise the reason why the target is
+// not valid.
 func New(env sources.Env, f *FileSD, h *HTTPSD, check func(target string) error) (*Lists, error) {
 	l := &Lists{files: Files{Dir: env.Dir, Patterns: f.Files, Check: check}, server: httpSD{config: h, check: check}}
 	if !h.IsSet() {
@@ -25,7 +26,8 @@ func New(env sources.Env, f *FileSD, h *HTTPSD, check func(target string) error)
 	return l, setting.Under("http_sd", err)
 }
 
-// Refresh reads the lists that have changed or are due, and returns their groups. interval is the time from one run to the next.
+// Refresh reads the lists that have changed or are due, and returns their groups. The argument "interval" is the time from one run to the
+// next.
 func (l *Lists) Refresh(ctx context.Context, interval time.Duration) (groups []Group, problems []error) {
 	groups, problems = l.files.Refresh()
 	if l.server.config.IsSet() {
@@ -46,7 +48,7 @@ func (l *Lists) Files() []Group {
 // Reads returns a number that grows when the groups may have changed. It is more than 0.
 func (l *Lists) Reads() int { return 1 + l.files.Reads + l.server.reads }
 
-// CloseIdleConnections closes the connections to the server of the list that are not in use.
+// CloseIdleConnections closes the unused connections to the server that sends the list.
 func (l *Lists) CloseIdleConnections() {
 	if l.server.client != nil {
 		l.server.client.CloseIdleConnections()

@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// Value converts a native histogram: h, which has integer counts, or if h is nil, floats, which has float counts. The error says
-// why Prometheus does not accept the histogram.
+// Value converts a native histogram. It converts h, which has integer counts. If h is nil, it converts the argument "floats", which has
+// float counts. The error says why Prometheus does not accept the histogram.
 func Value(h *histogram.Histogram, floats *histogram.FloatHistogram) (*metric.HistogramValue, error) {
 	if h == nil {
 		return floatValue(floats)
@@ -50,7 +50,8 @@ func floatValue(h *histogram.FloatHistogram) (*metric.HistogramValue, error) {
 	return &metric.HistogramValue{Count: math.Float64bits(h.Count), Sum: h.Sum, Native: n}, nil
 }
 
-// bucketsOf returns the buckets of spans whose count is not zero. The spans have n buckets; count(i) returns the count of bucket i.
+// bucketsOf returns those buckets in the spans whose count is not zero. The spans have n buckets together; count(i) returns the count of
+// bucket i.
 func bucketsOf(spans []histogram.Span, n int, count func(i int) uint64) []metric.NativeBucket {
 	all := make([]metric.NativeBucket, 0, n)
 	index, next := int32(0), 0

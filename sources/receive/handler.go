@@ -86,8 +86,8 @@ func notAllowed(w http.ResponseWriter, methods string) {
 	http.Error(w, "method not allowed: use "+methods, http.StatusMethodNotAllowed)
 }
 
-// decode calls the function do when fewer than maxDecoding other bodies are being decoded. It returns false, without a call, if
-// the client closes the connection before that.
+// decode waits until fewer than maxDecoding other bodies are being decoded, and then calls the function "do". If the client closes the
+// connection before that, decode returns false without the call.
 func (h *handler) decode(ctx context.Context, do func()) bool {
 	select {
 	case h.decoding <- struct{}{}:
@@ -215,7 +215,7 @@ func (h *handler) readAll(from io.Reader) (body []byte, release func(), err erro
 
 var errBusy = errors.New("too many pushes are being received: try again later")
 
-// budgetReader adds the number of bytes that it reads to held. It returns an error if held is then more than most.
+// budgetReader adds the number of bytes that it reads to *held. If that makes *held larger than "most", it returns an error.
 type budgetReader struct {
 	from  io.Reader
 	held  *atomic.Int64

@@ -8,7 +8,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestAdder checks which labels a series gets, that pointers stay, and that two series which become equal are one.
+// TestAdder checks which labels a series gets. The pointers to its label set and its description stay the same. If two series become equal,
+// only one remains.
 func TestAdder(t *testing.T) {
 	a := newAdder(map[string]string{"site": "oslo", "a": "1"})
 	d := &metric.Desc{Name: "up", LabelNames: []string{"job"}}

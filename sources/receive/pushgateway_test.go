@@ -158,8 +158,8 @@ type step struct {
 	header             []string
 }
 
-// TestAsPushgateway sends the same requests to a Pushgateway and to the source, among them those of the Pushgateway's own tests, and
-// compares the answers and, after each, all groups.
+// TestAsPushgateway sends the same requests to a Pushgateway and to the source. Some of them are from the Pushgateway's own tests. After
+// each request, it compares the answers and all groups.
 func TestAsPushgateway(t *testing.T) {
 	const text = "some_metric 3.14\nanother_metric{instance=\"testinstance\",job=\"testjob\"} 42\n"
 	asProtobuf := []string{"Content-Type", "application/vnd.google.protobuf; encoding=delimited; proto=io.prometheus.client.MetricFamily"}
@@ -245,7 +245,7 @@ func TestAsPushgateway(t *testing.T) {
 	})
 }
 
-// compare sends requests to both and compares.
+// compare sends the same requests to a Pushgateway and to the source, and compares the answers and the groups.
 func compare(t *testing.T, utf8 bool, steps []step) {
 	real := httptest.NewServer(newDecoding(newPushgateway(t, utf8)))
 	defer real.Close()
@@ -275,7 +275,7 @@ func compare(t *testing.T, utf8 bool, steps []step) {
 	}
 }
 
-// newDecoding decompresses bodies as main does in the Pushgateway.
+// newDecoding decompresses bodies as the Pushgateway's main function does.
 func newDecoding(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get("Content-Encoding") {

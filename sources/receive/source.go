@@ -93,7 +93,7 @@ func (s *source) open() (*groups.Store, error) {
 	return store, nil
 }
 
-// Addr returns the address that Run has bound, or "".
+// Addr returns the address on which Run listens, or "" if it does not listen.
 func (s *source) Addr() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,8 +124,8 @@ func (s *source) Collect(ctx context.Context, _ sources.Tick) (metric.Readings, 
 	return readings, nil
 }
 
-// current returns the store, and the reason why pushes cannot be received. If Run was not called, it returns a store with the
-// groups that are on disk now.
+// current returns the store. The result "failed" is the reason why pushes cannot be received, or nil if they can. If Run was not called, it
+// returns a store with the groups that are on disk now.
 func (s *source) current() (store *groups.Store, failed, err error) {
 	s.mu.Lock() // until the store below is closed: otherwise Run could fail, because this store has locked the directory
 	defer s.mu.Unlock()

@@ -91,8 +91,8 @@ func TestManyGroups(t *testing.T) {
 	}
 }
 
-// TestRestart checks that groups are there after a restart with a directory, that a single run shows them without a server, and that
-// without a directory they stay while the server is started again.
+// TestRestart starts the server again. With a directory, the groups are still there after a restart of the process, and a single run
+// returns them without a server. Without a directory, the groups stay as long as the process runs.
 func TestRestart(t *testing.T) {
 	for _, dir := range []string{"groups", ""} {
 		c := defaults()
@@ -139,8 +139,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestNativeHistograms checks that native histograms are passed on as native histograms only if the settings say so, and otherwise as
-// classic ones.
+// TestNativeHistograms checks how native histograms are passed on: as native histograms if the settings say so, and otherwise as classic
+// ones.
 func TestNativeHistograms(t *testing.T) {
 	for _, isNative := range []bool{false, true} {
 		c := defaults()
@@ -180,7 +180,8 @@ func TestNativeHistograms(t *testing.T) {
 	}
 }
 
-// TestCannotReceive checks that a tick shows the groups and says that none can be pushed.
+// TestCannotReceive checks sources that cannot start because their directory or their address is in use. If only the address is in use, a
+// tick reports that as the reason why nothing can be pushed.
 func TestCannotReceive(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

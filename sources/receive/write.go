@@ -54,7 +54,8 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// protocolOf reports whether a request is in protocol 2.0. If it is neither in 2.0 nor in 1.0, the error says why.
+// protocolOf reports whether a request is in protocol 2.0. If the request is neither in 2.0 nor in 1.0, protocolOf returns an error that
+// says what is wrong.
 func protocolOf(h http.Header) (isV2 bool, err error) {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && encoding != "snappy" {
 		return false, fmt.Errorf("the Content-Encoding %.80q is not supported: want snappy", encoding)

@@ -46,7 +46,7 @@ type Config struct {
 	FileSD  discovery.FileSD  `yaml:"file_sd"`
 	HTTPSD  discovery.HTTPSD  `yaml:"http_sd"`
 
-	// Settings of all targets that an address or a label of a target can override.
+	// Settings for all targets. The address or a label of a target can override them.
 	Scheme      string                    `yaml:"scheme"`
 	MetricsPath string                    `yaml:"metrics_path"`
 	Params      map[string][]setting.Text `yaml:"params"`

@@ -55,8 +55,8 @@ func (s *source) fetch(ctx context.Context, t *target, reader *exposition.Reader
 	return resp.Header.Get("Content-Type"), nil
 }
 
-// address returns the target's URL. References to secrets in the setting params are replaced by the secrets. References in a list
-// of targets are not replaced.
+// address returns the target's URL. References to secrets in the setting "params" are replaced by the secrets. References in a list of
+// targets are not replaced.
 func (s *source) address(t *target) (string, error) {
 	if t.url.RawQuery == "" {
 		return t.url.String(), nil

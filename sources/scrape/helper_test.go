@@ -33,7 +33,7 @@ func addresses(t testing.TB, texts ...string) []Address {
 	return all
 }
 
-// sourceOf returns a source of the default settings and a change.
+// sourceOf returns a source with the default settings, after the function "change" has changed them.
 func sourceOf(t testing.TB, change func(*Config)) *source {
 	t.Helper()
 	c := Kind.Defaults().(*Config)

@@ -27,7 +27,7 @@ import (
 	"github.com/collectington/collectington/sources/targets"
 )
 
-// TestHostilePages checks that an invalid page fails its own target only, with an error of one short line.
+// TestHostilePages checks that an invalid page makes only its own target fail, with an error of one short line.
 func TestHostilePages(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind, body, want string
@@ -220,8 +220,8 @@ func TestInvalidNativeHistograms(t *testing.T) {
 	}
 }
 
-// FuzzPage checks that any page gives families that can be written as text, or an error, and that the same page gives the same
-// result when its lines are already known.
+// FuzzPage checks that any page gives either families that can be written as text, or an error. The second scrape of the same page, when
+// its lines are known, must give the same result.
 func FuzzPage(f *testing.F) {
 	families, err := scrapetest.Registry().Gather()
 	if err != nil {

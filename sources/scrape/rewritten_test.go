@@ -51,7 +51,7 @@ func TestLineRewritten(t *testing.T) {
 	}
 }
 
-// TestTwoLinesOfOneSeries checks that one of two lines of a series is dropped, in each order of the lines.
+// TestTwoLinesOfOneSeries checks that one line is dropped if a series has two lines, whichever line comes first.
 func TestTwoLinesOfOneSeries(t *testing.T) {
 	one, other := "m{a=\"1\",b=\"2\"} 1\n", "m{b=\"2\",a=\"1\"} 5\n"
 	e := newExporter(t, one+other)

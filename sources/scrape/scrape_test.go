@@ -115,8 +115,8 @@ func TestLabels(t *testing.T) {
 	check(s, map[string]float64{`b{instance="` + e.instance() + `"}`: 2, `d_total{instance="` + e.instance() + `"}`: 3})
 }
 
-// TestDuplicates checks that the first of two lines of one series is taken, and the second once the first is gone, within a
-// target and between targets.
+// TestDuplicates checks two lines of the same series, on the page of one target and on those of two targets. The first line is taken. When
+// that line is gone, the second one is taken.
 func TestDuplicates(t *testing.T) {
 	drop := func(c *Config) { c.MetricRelabel = relabel.Rules{{Regex: new("x|instance"), Action: "labeldrop"}} }
 	s, e := onePage(t, "a{x=\"1\"} 1\na{x=\"2\"} 2\na{x=\"2\"} 3\nb 4\nb 5\n", drop)

@@ -20,7 +20,7 @@ import (
 
 const (
 	windowSize  = 64 << 10 // bytes
-	maxIdleBody = 64 << 10 // bytes of a worker's buffer that are kept though the last page needed fewer
+	maxIdleBody = 64 << 10 // a worker's buffer of at most this size is kept even if the last page needed less
 )
 
 // source scrapes the targets of a job.
@@ -34,7 +34,7 @@ type source struct {
 
 	listed   []endpoint // endpoints of the last discovery
 	problems []error    // problems with listed
-	reads    int        // lists.Reads when listed was made; 0 = it was never made
+	reads    int        // value of lists.Reads when the field "listed" was made; 0 = it was never made
 
 	targets []*target
 	caches  []*exposition.Cache // the caches of targets

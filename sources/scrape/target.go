@@ -38,7 +38,7 @@ func newEndpoints(c *Config, job string) (*endpoints, error) {
 	return &endpoints{discovery.Maker{Job: job, JobLabels: c.jobLabels, Scheme: c.Scheme, Path: c.MetricsPath, Params: params, Rules: rules}}, err
 }
 
-// of returns the endpoint for an address in a group. keep is false if relabel_configs drop it.
+// of returns the endpoint for an address in a group. The result "keep" is false if relabel_configs drop the target.
 func (x *endpoints) of(a *Address, g *discovery.Group) (e endpoint, keep bool, err error) {
 	from := discovery.Address{URL: a.URL.URL, Socket: a.socket}
 	if a.socket != "" {

@@ -124,8 +124,8 @@ func TestAddressAsURL(t *testing.T) {
 	}
 }
 
-// TestHostileAddresses checks that a target is refused if relabelled labels give an address that is not only a host and a port, another
-// scheme than http and https, or a label that is not UTF-8.
+// TestHostileAddresses checks which results of relabelling are refused: an address that is not only a host and a port, a scheme other than
+// http and https, and a label that is not UTF-8.
 func TestHostileAddresses(t *testing.T) {
 	for _, labels := range []map[string]string{
 		{"to": "user:secret@h"},
@@ -154,8 +154,8 @@ func TestHostileAddresses(t *testing.T) {
 	}
 }
 
-// TestUnixSockets checks that a target can be a unix socket, from the settings or by the label that Prometheus has for it, also if a proxy
-// is set. A list from a server cannot name a socket.
+// TestUnixSockets checks that a target can be a unix socket, also if a proxy is set. The socket is in the settings, or in the label that
+// Prometheus has for it. A list from a server cannot name a socket.
 func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()
 	for i, name := range []string{"a.sock", "b.sock"} {

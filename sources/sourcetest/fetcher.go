@@ -32,7 +32,7 @@ type FetcherPeer struct {
 	Behave func(Behavior)
 	// Fixed says that the fetcher accepts only the request of its settings.
 	Fixed bool
-	// NeverHangs says that the peer cannot hang, such as a file.
+	// NeverHangs says that the peer cannot hang, as is the case with a file.
 	NeverHangs bool
 	// Logged returns what the fetcher has logged and shown: see [FetcherEnv].
 	Logged func() string
@@ -41,8 +41,8 @@ type FetcherPeer struct {
 // Secret is the value of every secret env:NAME in the environment of [FetcherEnv]. It must not appear in an error or the log.
 const Secret = secret
 
-// FetcherEnv returns an environment for a fetcher, and a function that returns what the fetcher has logged and shown. dir is the
-// directory to which paths are relative.
+// FetcherEnv returns an environment for a fetcher, and a function that returns what the fetcher has logged and shown. The argument "dir" is
+// the directory to which paths are relative.
 func FetcherEnv(dir string) (env sources.Env, logged func() string) {
 	p := &peer{}
 	secrets := &setting.SecretStore{Dir: dir, LookupEnv: func(string) (string, bool) { return Secret, true }}
@@ -55,7 +55,7 @@ func FetcherEnv(dir string) (env sources.Env, logged func() string) {
 	}, p.logged
 }
 
-// RunFetcher runs the suite for fetchers. It calls the function open for each test. What this function starts has to be closed by
+// RunFetcher runs the suite for fetchers. It calls the function "open" for each test. Whatever this function starts must be stopped by
 // t.Cleanup.
 func RunFetcher(t *testing.T, open func(t *testing.T) FetcherPeer) {
 	for _, c := range []struct {

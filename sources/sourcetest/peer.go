@@ -107,7 +107,7 @@ func (p *peer) ask(ctx context.Context) (document string, behave behaviour, err 
 	return document, behave, nil
 }
 
-// from is where documents come from.
+// from says where documents come from, for messages.
 const from = "GET https://api.example.com/v1"
 
 // fetch puts the answer into the buffer, where it is valid until the next call, as with a real fetcher.

@@ -43,7 +43,7 @@ type Subject struct {
 	PassesOn bool
 	// Push delivers a document to a source that others push to. nil = the source fetches its documents.
 	Push func(t *testing.T, source sources.Source, document string)
-	// Varying are the names of metrics that differ from tick to tick, though the document is the same.
+	// Varying are the names of metrics whose readings differ from tick to tick even if the document is the same.
 	Varying []string
 
 	// Partial is a document in which only the metric Failing cannot be measured. "" = there is no such document.

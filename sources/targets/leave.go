@@ -21,8 +21,8 @@ const leaveTimeout = 5 * time.Second
 
 var errLeave = errors.New("no answer within " + leaveTimeout.String())
 
-// Leave ends the sessions at the servers that are in gone and not in stay. All clients have the same settings. It returns at once and does that in the background, since a
-// server that is no target any more often does not answer. It logs errors.
+// Leave ends the sessions at the servers that are in "gone" but not in "stay". All clients have the same settings. It returns at once and
+// works in the background, since a server that is no longer a target often does not answer. It logs errors.
 func Leave(log *slog.Logger, gone, stay []Server) {
 	if len(gone) == 0 {
 		return

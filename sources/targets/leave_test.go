@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// sessions is a provider with a session at each server. It notes the servers that are left.
+// sessions is a provider with a session at each server. It notes the servers whose sessions were ended.
 type sessions struct {
 	mu   sync.Mutex
 	left []string
@@ -35,8 +35,8 @@ func (s *sessions) Leave(_ context.Context, u *url.URL) error {
 	return nil
 }
 
-// TestLeave checks that the session at a server stays if another target has the same server, however its address is written, and that it is
-// ended once otherwise.
+// TestLeave checks the session at the server of a target that is gone. If another target has the same server, the session stays, even if
+// the addresses are written differently. Otherwise, the session is ended once.
 func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sessions{}

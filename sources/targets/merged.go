@@ -13,7 +13,7 @@ import (
 type merged struct {
 	metric.Measured
 	of       *metric.Desc          // the description without the labels of targets
-	same     map[*metric.Desc]bool // descriptions of workers that were found to be equal to the description in the field named of
+	same     map[*metric.Desc]bool // descriptions of workers that were found to be equal to the description in the field "of"
 	measured int                   // number of targets that gave readings of the metric or an error
 	failed   int                   // number of targets that gave an error
 	lost     int                   // number of targets that gave an error and no Drops; end adds a Drop for them
@@ -30,7 +30,7 @@ func (m *merged) begin() {
 	m.measured, m.failed, m.lost, m.first = 0, 0, 0, nil
 }
 
-// add adds the readings of a target. It returns an error if they cannot be used.
+// add adds the readings of a target. It returns an error if the readings cannot be used.
 func (m *merged) add(t *sources.Target, one *metric.Measured) error {
 	m.measured++
 	err := one.Err

@@ -14,8 +14,8 @@ import (
 // MaxWorkers is the maximum number of targets that a job fetches from at the same time.
 const MaxWorkers = 32
 
-// Each calls the function work for each index i below n, in several goroutines at the same time. The argument worker is the number of the
-// goroutine, from 0 to workers-1.
+// Each calls the function "work" for each index i below n, in several goroutines at the same time. The argument "worker" of that function
+// is the number of the goroutine, from 0 to workers-1.
 func Each(workers, n int, work func(worker, i int)) {
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -41,8 +41,8 @@ const (
 // ErrTimeout is the cause of a context that WithDeadline has ended.
 var ErrTimeout = errors.New("no answer in time: a target has the job's timeout, and at most until the next run; raise timeout, or run the job less often")
 
-// WithDeadline returns a context for the targets. It ends before ctx, so that a slow target fails alone and not the whole tick, and
-// before the interval is over, so that a slow target does not delay the next tick.
+// WithDeadline returns a context for the targets. The new context ends before ctx, so that a slow target fails alone and not the whole
+// tick. It also ends before the interval is over, so that a slow target does not delay the next tick.
 func WithDeadline(ctx context.Context, tick sources.Tick) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if next := time.Now().Add(tick.Interval); tick.Interval > 0 && (!ok || next.Before(deadline)) {

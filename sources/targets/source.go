@@ -48,8 +48,8 @@ type known struct {
 	since  time.Time        // start of the first window in which the target failed; zero = the last tick succeeded
 }
 
-// New returns a source for the targets t. workers is the maximum number of targets that are fetched at the same time. make is called
-// once for each worker and returns the worker's source, which uses the given fetcher.
+// New returns a source for the targets t. The argument "workers" is the maximum number of targets that are fetched at the same time. The
+// function "make" is called once for each worker. It returns the worker's source, which uses the given fetcher.
 func New(t sources.Targets, workers int, log *slog.Logger, make func(sources.Fetcher) (sources.Source, error)) (*Source, error) {
 	s := &Source{
 		targets: t, make: make, most: workers, log: log,
@@ -188,8 +188,9 @@ func (s *Source) answered() bool {
 	return slices.ContainsFunc(s.results, func(r result) bool { return r.err == nil })
 }
 
-// ended returns a function that reports whether a series of a metric belongs to a target that the job no longer has. It returns nil if
-// the metric is not accumulated, or sets job or instance itself: its series then do not show their target.
+// ended returns a function that reports whether a series of a metric belongs to a target that the job no longer has. It returns nil if the
+// metric is not accumulated. It also returns nil if the metric itself has a label job or instance, since its series then do not show their
+// target.
 func (s *Source) ended(m *merged) func(*metric.LabelSet) bool {
 	if !m.Desc.Accumulates() || m.declares("job") || m.declares("instance") {
 		return nil

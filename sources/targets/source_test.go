@@ -83,8 +83,8 @@ func lines(readings metric.Readings) []string {
 	return all
 }
 
-// TestEveryReadingIsThere checks that all readings of all targets that answer are there, once and with their labels, whatever the
-// workers do meanwhile, and that the metric named up is 0 for each target that fails.
+// TestEveryReadingIsThere runs several workers. Each reading of each target that answers must be there exactly once, with the labels of its
+// target. The metric named up must be 0 for each target that fails.
 func TestEveryReadingIsThere(t *testing.T) {
 	for seed := range uint64(50) {
 		dice := rand.New(rand.NewPCG(seed, 1))
@@ -134,8 +134,8 @@ func TestEveryReadingIsThere(t *testing.T) {
 	}
 }
 
-// TestElsewhere checks that the count of a metric's readings includes those that are passed on under other names (Elsewhere), from
-// all targets.
+// TestElsewhere checks that the number of a metric's readings includes the readings of all targets that are passed on under other names
+// (Elsewhere).
 func TestElsewhere(t *testing.T) {
 	d := &metric.Desc{Name: "named", Type: metric.Gauge}
 	f := &fleet{list: []*sources.Target{target("a"), target("b")}}

@@ -30,8 +30,8 @@ func isUnreadable(err error) bool {
 	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, durable.ErrNotRegular)
 }
 
-// isAway reports whether err says that a file is missing because the whole spool is: its directory was moved, or its disk unmounted. The
-// spool is not empty otherwise, since it has its lock.
+// isAway reports whether err says that a file is missing because the whole spool is missing: the directory was moved, or the disk was
+// unmounted. A spool that is there is never empty, since it contains its lock.
 func (q *Queue) isAway(err error) bool {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return false
@@ -78,8 +78,8 @@ func (q *Queue) read(e *entry) ([]byte, error) {
 	return payload, err
 }
 
-// waits puts a record that could not be read back into the queue. It reports whether the caller must wait for it; otherwise the
-// caller takes the next record.
+// waits puts a record that could not be read back into the queue. The result is true if the caller must wait for this record, and false if
+// the caller takes the next one.
 func (q *Queue) waits(e *entry, err error) bool {
 	unreadable, ok := errors.AsType[*unreadableError](err)
 	if !ok {
@@ -113,7 +113,7 @@ func (q *Queue) waits(e *entry, err error) bool {
 	return !passed
 }
 
-// readable notes that a record can be read.
+// readable records that the file of a record can be read again.
 func (q *Queue) readable(e *entry) {
 	q.mu.Lock()
 	since := q.unread
@@ -128,8 +128,8 @@ func (q *Queue) readable(e *entry) {
 	}
 }
 
-// nextRead returns a channel that gets a value when a record of the shard that could not be read is to be read again. It returns
-// nil if there is no such record.
+// nextRead returns a channel that gets a value when it is time to read a record of the shard again that could not be read before. The
+// result is nil if there is no such record.
 func (q *Queue) nextRead(shard int) <-chan time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -19,13 +19,13 @@ type Record struct {
 	Meta
 	Payload []byte        // must not be modified after Put
 	Age     time.Duration // time since the record was put, independent of clock changes; set by Next
-	// Again says that the samples may have been sent before. Next also sets it in two cases: if the record is from an earlier
-	// process, which may have ended between the response and the end of Ack; and if it is from another process, which may repeat
-	// samples that an earlier process has sent.
+	// Again says that the samples may have been sent before. The caller of Put can set it. Next also sets it in two cases. The first case
+	// is a record of an earlier process, which may have ended between the response and the end of Ack. The second case is a record of
+	// another process, which may repeat samples that an earlier process has sent.
 	Again bool
 }
 
-// Meta describes a record. All of it is in the name of the record's file.
+// Meta describes a record. The name of the record's file contains all of its fields.
 type Meta struct {
 	ID         uint64 // its position in the queue, from 1; set by Put
 	Shard      int    // from 0; all samples of a series are in the same shard
@@ -48,9 +48,9 @@ type Meta struct {
 //
 //	cton-spool 1 s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764
 //
-// Files of later versions must also end in .rec, begin with the same word and the version's number, and their names must start with
-// the ID, if they have one. So earlier versions of the program recognize them. testdata contains records of each version, which all
-// later versions of the program must read.
+// The rules for files of later versions are: the name must also end in .rec, and it must start with the ID if the record has one. The
+// content must begin with the same word and the version's number. So earlier versions of the program recognize them. The folder testdata
+// contains records of each version. All later versions of the program must read them.
 const (
 	suffix  = ".rec"
 	letters = "sptonvheb" // the first letter of each field
@@ -78,7 +78,7 @@ func laterVersion(fsys durable.FS, name string) *VersionError {
 	return later
 }
 
-// inspect reads the version of a file. later is nil if the file has the current version, or an earlier one.
+// inspect reads the version of a file. The result "later" is nil if the file has the current version, or an earlier one.
 func inspect(fsys durable.FS, name string) (later *VersionError, err error) {
 	text, err := fsys.ReadFile(name, int64(len(magic)+10))
 	if v := versionOf(text); err == nil && v > version {
@@ -107,7 +107,7 @@ func versionOf(file []byte) int {
 // maxName is the size of a buffer that is large enough for most names of files, and for most first lines of files.
 const maxName = 160
 
-// fields returns the numbers of the label, in the order of letters.
+// fields returns the numbers that appendLabel writes, in the order of the constant "letters".
 func (m *Meta) fields() [len(letters)]int64 {
 	return [...]int64{
 		int64(m.Shard), int64(m.Protocol), m.Taken, m.Oldest, m.Newest,
@@ -137,7 +137,7 @@ func (m *Meta) appendName(text []byte) []byte {
 	return append(m.appendLabel(text), suffix...)
 }
 
-// parseName parses the name of a file. It reports whether name is a valid record name, which means that m.name returns it.
+// parseName parses the name of a file. It reports whether the name is valid. A name is valid if m.name returns exactly this name.
 func parseName(name []byte) (m Meta, ok bool) {
 	label, ok := bytes.CutSuffix(name, []byte(suffix))
 	if !ok || len(label) <= len(zeros) || label[len(zeros)] != '.' {
@@ -175,8 +175,8 @@ func parseName(name []byte) (m Meta, ok bool) {
 	return m, true
 }
 
-// parseNumber parses the number at the beginning of text. size is the length of the number, or 0 if there is none, or none as
-// strconv.AppendInt writes it.
+// parseNumber parses the number at the beginning of text. The result "size" is the length of the number. It is 0 if there is no number, or
+// if strconv.AppendInt would write the number in another way.
 func parseNumber(text []byte) (n int64, size int) {
 	sign, limit := int64(1), uint64(math.MaxInt64)
 	if len(text) > 0 && text[0] == '-' {
@@ -235,7 +235,7 @@ func (r *Record) encode() []byte {
 	return file
 }
 
-// decode returns the payload from the content of m's file. The text of an error follows the name of the file, as in "x.rec is
+// decode returns the payload from the content of m's file. Callers put the name of the file before the text of an error, as in "x.rec is
 // empty".
 func (m *Meta) decode(file []byte) ([]byte, error) {
 	header := m.header()

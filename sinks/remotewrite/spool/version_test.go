@@ -39,7 +39,7 @@ func TestVersion1(t *testing.T) {
 	})
 }
 
-// laterRecords returns the files of records of version 2, one with a name as in version 1 and two with other names.
+// laterRecords returns the contents of files with records of version 2, by name. One name has the form of version 1, two have other forms.
 func laterRecords() map[string][]byte {
 	m := Meta{ID: 2, Taken: 946684800000, Samples: 7, Bytes: 9}
 	return map[string][]byte{
@@ -75,7 +75,7 @@ func untouched(t *testing.T, d *disktest.Disk) {
 	}
 }
 
-// TestLaterVersion checks that records of a later version stay where they are, are not sent, not counted, and logged once.
+// TestLaterVersion checks that records of a later version stay where they are. They are neither sent nor counted, and they are logged once.
 func TestLaterVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := onWithLater(t)
@@ -120,8 +120,7 @@ func TestLaterVersionIsNotBounded(t *testing.T) {
 	})
 }
 
-// TestLaterVersionSetAside checks that a record of a later version that an earlier program has set aside is not removed when
-// others are.
+// TestLaterVersionSetAside checks records that were set aside. One of them has a later version: it stays when the others are removed.
 func TestLaterVersionSetAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)

@@ -21,7 +21,7 @@ const (
 	ticks = 1772366460123
 )
 
-// fleet is 30,000 counters: 6 names, 50 teams, 100 hosts, each series with 5 labels, job and instance.
+// fleet returns 30,000 series of counters: 6 names, 50 teams and 100 hosts. Each series has 5 labels, and the labels job and instance.
 func fleet(t *Table) (all []*Series) {
 	for n := range 6 {
 		d := &metric.Desc{Name: fmt.Sprint("api_requests_", n, "_total"), Type: metric.Counter, Help: "Requests by team and host."}
@@ -60,7 +60,7 @@ func packed(b *Builder, p Protocol, series []*Series, size int, start int64, val
 	return float64(n) / float64(len(series))
 }
 
-// byName compares series by their labels, of which the name is the first.
+// byName compares series by their labels. The first label is the name of the metric.
 func byName(a, b *Series) int { return strings.Compare(a.String(), b.String()) }
 
 // TestBytesPerSample checks the compressed bytes for each sample, and logs them.
@@ -124,7 +124,7 @@ func TestAllocations(t *testing.T) {
 // encoder encodes a request of some of the fleet's samples.
 type encoder func(series []int, values []float64) []byte
 
-// encoders returns the encoders of this package, and those of Prometheus' types with reused memory.
+// encoders returns the encoders of this package, and encoders that use Prometheus' types and reuse their memory.
 func encoders() []struct {
 	name   string
 	encode encoder
@@ -207,7 +207,7 @@ func prometheus2(known [][]metric.Label) encoder {
 	}
 }
 
-// BenchmarkEncode encodes the fleet in requests of 5,000 samples, also with Prometheus' types.
+// BenchmarkEncode encodes the fleet in requests of 5,000 samples: with this package, and with Prometheus' types.
 func BenchmarkEncode(b *testing.B) {
 	const series, size = 30000, 5000
 	dice := rand.New(rand.NewPCG(1, 2))

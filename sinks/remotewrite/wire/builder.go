@@ -9,8 +9,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Builder encodes one request after another and reuses its memory. Consecutive samples of the same series are put into one message;
-// they must be in order of time.
+// Builder encodes one request after another and reuses its memory. It puts consecutive samples of the same series into one message. These
+// samples must be in order of time.
 type Builder struct {
 	protocol Protocol
 	layout   Layout
@@ -26,15 +26,16 @@ type Builder struct {
 	symbols symbols // 2.0 only
 }
 
-// NewBuilder returns a builder for series of the table. The table keeps a reference to it.
+// NewBuilder returns a builder for series of the table. The table keeps a reference to the builder.
 func (t *Table) NewBuilder() *Builder {
 	b := &Builder{symbols: symbols{table: t, texts: map[string]uint32{}}}
 	t.builders = append(t.builders, b)
 	return b
 }
 
-// Layout is the order of the fields in the messages of series and samples in 2.0. Protobuf allows any order. Compression finds a repetition
-// from one byte that differs between neighbouring series to the next, so which layout is shorter depends on the series and their order.
+// Layout is the order of the fields in the messages of series and samples in 2.0. Protobuf allows any order. Neighbouring series differ in
+// some bytes, and compression finds the repetitions between these bytes. So it depends on the series and on their order which layout makes
+// a request shorter.
 type Layout uint8
 
 const (
@@ -45,13 +46,13 @@ const (
 	SamplesFirst
 )
 
-// SetLayout sets the layout of the series that are begun after it.
+// SetLayout sets the layout of all series that begin after the call.
 func (b *Builder) SetLayout(l Layout) {
 	b.closeSeries()
 	b.layout = l
 }
 
-// Begin begins a request. After it, the bytes of the previous request are invalid.
+// Begin begins a request. It makes the bytes of the previous request invalid.
 func (b *Builder) Begin(p Protocol) {
 	b.protocol, b.counts, b.open = p, Counts{}, nil
 	b.body, b.labels, b.metadata = b.body[:0], b.labels[:0], b.metadata[:0]
@@ -77,7 +78,8 @@ func (b *Builder) Size() int {
 	return len(b.symbols.body) + len(b.body) + len(b.labels) + len(b.metadata)
 }
 
-// Add adds a sample. Timestamps are in Unix milliseconds. start = 0 means no start timestamp; in 1.0 start is ignored.
+// Add adds a sample. Timestamps are in Unix milliseconds. If "start" is 0, there is no start timestamp. Protocol 1.0 has no start
+// timestamps, so Add ignores them there.
 func (b *Builder) Add(s *Series, time int64, value float64, start int64) {
 	b.openSeries(s)
 	b.counts.addTime(time)
@@ -112,7 +114,7 @@ func (b *Builder) AddHistogram(s *Series, time int64, h *metric.HistogramValue, 
 	}
 }
 
-// AddExemplar adds an exemplar of the series. labels are sorted by name.
+// AddExemplar adds an exemplar of the series. The labels must be sorted by name.
 func (b *Builder) AddExemplar(s *Series, labels []metric.Label, value float64, time int64) {
 	b.openSeries(s)
 	b.counts.Exemplars++
@@ -180,8 +182,8 @@ func (b *Builder) openSeries(s *Series) {
 	b.body = endMessage(b.symbols.appendRefs(dst, s.refs), list)
 }
 
-// closeSeries ends the open message, if any. It puts the metadata at the end of the message. The metadata and the start of the next message
-// are often the same for consecutive series, and since they are adjacent, they compress as one repetition.
+// closeSeries ends the open message, if any. It puts the metadata at the end of the message, next to the start of the following message.
+// Both are often the same for consecutive series. As neighbours, they compress as one repetition.
 func (b *Builder) closeSeries() {
 	s := b.open
 	if s == nil {
@@ -216,8 +218,8 @@ type symbols struct {
 	used   []uint32          // slots that have a reference
 	texts  map[string]uint32 // references of strings that are not in the table
 
-	// The labels after the first one of the series that was written last, and their encoded references. Metrics of one record differ only
-	// in their names, so the next series often has the same.
+	// The labels of the newest series except the first label, and the encoded references of these labels. Metrics of one record differ only
+	// in their names, so the next series often has the same labels.
 	tail        refs
 	encodedTail []byte
 }
@@ -342,7 +344,7 @@ func appendHistogram(dst []byte, field byte, h *metric.HistogramValue, time, sta
 	return endMessage(dst, at)
 }
 
-// appendCount appends a count: as an integer to a field, or as a float to the field with the next number.
+// appendCount appends a count. An integer is written as the field with this number, a float as the field with the next number.
 func appendCount(dst []byte, field byte, count uint64, fraction bool) []byte {
 	if fraction {
 		return protowire.AppendFixed64(append(dst, (field+1)<<3|fixed64), count)

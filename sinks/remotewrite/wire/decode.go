@@ -368,7 +368,7 @@ func (d *decoder) familyOfSeries(name string) *metric.Desc {
 	return &d.family
 }
 
-// familyOf returns the family name of a series, unless it is a native histogram.
+// familyOf returns the name of the family to which a series of this name and type belongs. It is not meant for native histograms.
 func familyOf(name string, t metric.Type) string {
 	suffixes := []string{}
 	switch {
@@ -397,7 +397,7 @@ type span struct {
 	length uint64
 }
 
-// countFields is the number of fields of a histogram that are a count or a zero count: integers and floats separately.
+// countFields counts the fields of a histogram that hold a count or a zero count. It counts integers and floats separately.
 type countFields struct{ integers, floats int }
 
 func (d *decoder) decodeHistogram(raw []byte) error {
@@ -491,7 +491,7 @@ func (s *bucketList) span(raw []byte) error {
 	return err
 }
 
-// list sets a packed list. It is an error if the list occurs twice.
+// list sets a packed list. If the message has the list twice, list returns an error.
 func list(of *[]byte, raw []byte) error {
 	if *of != nil {
 		return errors.New("a histogram has two lists of counts")

@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// requests calls test with random requests and the items in them.
+// requests calls the function "test" with random requests and the items in them.
 func requests(test func(seed uint64, p Protocol, q Request, items []Item)) {
 	b := NewTable().NewBuilder()
 	for seed := range uint64(60) {
@@ -26,8 +26,8 @@ func requests(test func(seed uint64, p Protocol, q Request, items []Item)) {
 	}
 }
 
-// TestRewrite checks that a request rewritten in 1.0 equals the one built in 1.0, and that rewriting it in 2.0 again loses only
-// start timestamps.
+// TestRewrite rewrites requests in 1.0 and then in 2.0 again. The first result must equal a request that was built in 1.0. The second
+// result must have lost nothing but start timestamps.
 func TestRewrite(t *testing.T) {
 	other := NewTable().NewBuilder()
 	requests(func(seed uint64, p Protocol, q Request, items []Item) {
@@ -83,7 +83,7 @@ func TestRewriteKeeps(t *testing.T) {
 	})
 }
 
-// TestSplit checks that repeated splitting ends with the single items, in order.
+// TestSplit checks that repeated splitting ends with requests of one item each, in the original order.
 func TestSplit(t *testing.T) {
 	requests(func(seed uint64, p Protocol, q Request, items []Item) {
 		var got []Item
@@ -204,7 +204,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// agrees checks that Prometheus decodes a request that this package decodes, and with the same result.
+// agrees checks one request: if this package decodes it, Prometheus must decode it too, with the same result.
 func agrees(t *testing.T, p Protocol, raw []byte) {
 	t.Helper()
 	q, err := Decode(p, raw)
@@ -244,7 +244,7 @@ func agrees(t *testing.T, p Protocol, raw []byte) {
 	same(t, p.String(), want, got)
 }
 
-// TestFlippedBytes checks that a request with a flipped bit is an error, or is decoded as Prometheus decodes it.
+// TestFlippedBytes checks requests with a flipped bit: Decode must return either an error or the same result as Prometheus.
 func TestFlippedBytes(t *testing.T) {
 	refused := 0
 	requests(func(seed uint64, p Protocol, q Request, _ []Item) {

@@ -246,7 +246,7 @@ func spans[Span any](buckets []metric.NativeBucket, span func(offset int32, leng
 	return all, deltas
 }
 
-// bits formats the bits of a number, and both zeros as 0: Prometheus' types do not encode a negative zero.
+// bits formats the bits of a number. The result for both zeros is "0", since Prometheus' types do not encode a negative zero.
 func bits(v float64) string {
 	if v == 0 {
 		return "0"
@@ -283,7 +283,7 @@ func lines1(q *prompb.WriteRequest) (all []string) {
 	return all
 }
 
-// lines2 formats all of a message of 2.0 except its symbol references.
+// lines2 formats a whole message of 2.0, with the strings in place of the symbol references.
 func lines2(q *writev2.Request) (all []string) {
 	text := func(refs []uint32) (all []string) {
 		for _, n := range refs {
@@ -347,7 +347,7 @@ func itemsOf(q Request) (all []Item, err error) {
 	return all, nil
 }
 
-// same reports lines that differ.
+// same reports an error with the differences if the two lists of lines differ.
 func same(t *testing.T, what string, want, got []string) {
 	t.Helper()
 	if !slices.Equal(want, got) {

@@ -77,7 +77,7 @@ const (
 // hintGauge is the reset hint of a gauge histogram. Other histograms need no hint, since receivers detect their resets.
 const hintGauge = 3
 
-// typeNumber returns the number of a metric type, which is the same in both protocols.
+// typeNumber returns the number of a metric type. The number is the same in both protocols.
 func typeNumber(t metric.Type) uint64 {
 	switch t {
 	case metric.Counter:
@@ -131,7 +131,8 @@ func appendString(dst []byte, field byte, s string) []byte {
 	return protowire.AppendString(append(dst, field<<3|message), s)
 }
 
-// beginMessage begins a message or a packed list. start is the index in out at which its contents will begin.
+// beginMessage begins a message or a packed list. The result "start" is the index, in the result "out", at which the contents of the
+// message or list will begin.
 func beginMessage(dst []byte, field byte) (out []byte, start int) {
 	dst = append(dst, field<<3|message, 0)
 	return dst, len(dst)
@@ -173,7 +174,7 @@ type field struct {
 	bytes []byte // value of a message, a string or a packed list
 }
 
-// readField reads the first field of raw. raw must not be empty.
+// readField reads the first field of raw. The argument "raw" must not be empty.
 func readField(raw []byte) (f field, rest []byte, err error) {
 	tag, n := protowire.ConsumeVarint(raw)
 	if n < 0 {
@@ -199,7 +200,7 @@ func readField(raw []byte) (f field, rest []byte, err error) {
 	return f, raw[n:], nil
 }
 
-// eachField calls read for every field of a message.
+// eachField calls the function "read" for every field of a message.
 func eachField(raw []byte, read func(field) error) error {
 	for len(raw) > 0 {
 		f, rest, err := readField(raw)

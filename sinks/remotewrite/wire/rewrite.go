@@ -6,14 +6,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Rewrite returns a request of protocol p with those items of q for which keep returns true, or with all items if keep is nil. It
-// shares no memory with q. Metadata is kept if q has it. In 1.0, start timestamps are lost.
+// Rewrite returns a request of protocol p with those items of q for which keep returns true, or with all items if keep is nil. It shares no
+// memory with q. The result has metadata if q has it. A result in 1.0 has no start timestamps.
 func (q Request) Rewrite(p Protocol, keep func(*Item) bool) (Request, error) {
 	return Join(p, keep, q)
 }
 
-// Join returns a request of protocol p with the items of all requests, in their order, for which keep returns true, like Rewrite.
-// If several requests have the same series, the result has a message of it for each.
+// Join returns a request of protocol p with the items of all requests, in their order. Like Rewrite, it takes only the items for which keep
+// returns true, or all items if keep is nil. If several requests have the same series, the result has one message of that series for each
+// of these requests.
 func Join(p Protocol, keep func(*Item) bool, requests ...Request) (Request, error) {
 	b := NewTable().NewBuilder()
 	b.Begin(p)
@@ -26,7 +27,7 @@ func Join(p Protocol, keep func(*Item) bool, requests ...Request) (Request, erro
 	return b.End(), nil
 }
 
-// copyTo adds the items to a builder. sent is the set of families whose metadata was already added.
+// copyTo adds the items to a builder. The argument "sent" is the set of families whose metadata was already added.
 func (q Request) copyTo(b *Builder, sent families, keep func(*Item) bool) error {
 	var s *Series
 	number := -1 // Item.Series of the items that belong to s
@@ -81,8 +82,8 @@ func (b *Builder) add(s *Series, i *Item) {
 	}
 }
 
-// Split divides q into two requests with about the same number of items. If q has several series, it divides between two series. A
-// classic histogram may be divided. If q has fewer than two items, the second request is empty.
+// Split divides q into two requests with about the same number of items. If q has several series, it divides between two series. The series
+// of one classic histogram may come into different requests. If q has fewer than two items, the second request is empty.
 func (q Request) Split() (first, second Request, err error) {
 	cut, err := q.middle()
 	if err != nil {
@@ -101,7 +102,7 @@ func (q Request) Split() (first, second Request, err error) {
 	return first, second, err
 }
 
-// middle returns the number of items in the first request that Split returns.
+// middle returns how many items Split puts into its first request.
 func (q Request) middle() (int, error) {
 	var borders []int
 	n, series := 0, 0
@@ -125,7 +126,7 @@ func (q Request) middle() (int, error) {
 	return best, nil
 }
 
-// First returns the first series of q, such as {__name__="x",team="a"}, or "". It is for messages.
+// First returns the first series of q, such as {__name__="x",team="a"}. The result is "" if there is no series. It is for messages.
 func (q Request) First() string {
 	for i, err := range q.Items() {
 		if err != nil {

@@ -36,14 +36,14 @@ type Series struct {
 	labels1 *string // the labels, encoded as fields of a 1.0 message; nil until they are needed
 }
 
-// family is what the series of a table with the same metadata share.
+// family holds the metadata of series. All series of a table that have the same metadata share one family.
 type family struct {
 	familyKey
 	table *Table
 	uses  int // number of series
 }
 
-// familyKey is the metadata of series. help and unit are slots.
+// familyKey is the metadata of series. The fields "help" and "unit" are slots.
 type familyKey struct {
 	help, unit uint32
 	metricType metric.Type
@@ -73,7 +73,7 @@ func (r refs) afterLabel() refs {
 	return r
 }
 
-// Series returns a series with these labels, and with the type, help and unit of its family. labels are sorted by name and include
+// Series returns a series with these labels, and with the type, help and unit of its family. The labels must be sorted by name and include
 // the metric name as __name__. Call [Series.Forget] when the series is no longer used.
 func (t *Table) Series(labels []metric.Label, family *metric.Desc) Series {
 	t.scratch = t.scratch[:0]
@@ -101,7 +101,7 @@ func (s *Series) Forget() {
 	*s = Series{}
 }
 
-// acquireFamily returns the family with the metadata of d and counts one more use of it.
+// acquireFamily returns the family with the metadata of d, and increases the family's number of uses by one.
 func (t *Table) acquireFamily(d *metric.Desc) *family {
 	key := familyKey{t.acquire(d.Help), t.acquire(d.Unit), cmp.Or(d.Scraped, d.Type)}
 	f := t.families[key]
@@ -113,7 +113,7 @@ func (t *Table) acquireFamily(d *metric.Desc) *family {
 	return f
 }
 
-// releaseFamily counts one use of a family less. A family without uses is removed.
+// releaseFamily decreases the number of uses of a family by one. It removes a family without uses.
 func (t *Table) releaseFamily(f *family) {
 	if f.uses--; f.uses == 0 {
 		delete(t.families, f.familyKey)
@@ -122,11 +122,11 @@ func (t *Table) releaseFamily(f *family) {
 	t.release(f.unit)
 }
 
-// acquire returns the slot of a string and counts one more use of it.
+// acquire returns the slot of a string, and increases the string's number of uses by one.
 func (t *Table) acquire(text string) uint32 {
 	slot, known := t.slots[text]
 	if !known {
-		text = strings.Clone(text) // it may be part of a large string, which would stay in memory
+		text = strings.Clone(text) // the text may be part of a large string, which would stay in memory
 		if n := len(t.free); n > 0 {
 			slot, t.free = t.free[n-1], t.free[:n-1]
 			t.strings[slot].text = text
@@ -140,7 +140,7 @@ func (t *Table) acquire(text string) uint32 {
 	return slot
 }
 
-// release counts one use of a string less. A string without uses is removed.
+// release decreases the number of uses of a string by one. It removes a string without uses.
 func (t *Table) release(slot uint32) {
 	e := &t.strings[slot]
 	e.uses--
@@ -211,7 +211,7 @@ func (s *Series) Value(name Symbol) Symbol {
 	return 0
 }
 
-// Equal reports whether the series has exactly these labels. labels are sorted by name.
+// Equal reports whether the series has exactly these labels, which must be sorted by name.
 func (s *Series) Equal(labels []metric.Label) bool {
 	rest := s.refs
 	for _, want := range labels {

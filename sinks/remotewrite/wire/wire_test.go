@@ -16,13 +16,14 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// FuzzEncode checks that Prometheus decodes requests of this package as it decodes its own, and that Items returns the same.
+// FuzzEncode encodes random items with this package and with Prometheus' types. Prometheus must decode both to the same result, and Items
+// must return the same items.
 func FuzzEncode(f *testing.F) {
 	for seed := range uint64(300) {
 		f.Add(seed, "room", "a\"\n\x00é")
 	}
 	f.Add(uint64(7), "", "")
-	b := NewTable().NewBuilder() // its memory is used again: nothing of one request may be left in the next
+	b := NewTable().NewBuilder() // the builder's memory is used again: nothing of one request must be left in the next
 	f.Fuzz(func(t *testing.T, seed uint64, name, text string) {
 		items := randomItems(rand.New(rand.NewPCG(seed, 3)), name, text)
 		b.SetLayout(Layout(seed % 2))
@@ -253,7 +254,7 @@ func TestBeginResets(t *testing.T) {
 	}
 }
 
-// TestManyStrings checks that slots are read back whatever number of bytes they take.
+// TestManyStrings checks that a series returns its strings even if the numbers of their slots take several bytes.
 func TestManyStrings(t *testing.T) {
 	table := NewTable()
 	var all []Series

@@ -1,7 +1,7 @@
 // Package peers runs Prometheus and the Pushgateway inside a test, for the tests of this repository. They are the real handlers and
 // storage, called without a network.
 //
-// It is a package of its own because it has many dependencies. The author of a sink can use sinktest without them.
+// Since package peers has many dependencies, it is separate from package sinktest: the author of a sink can use sinktest without them.
 package peers
 
 import (
@@ -146,7 +146,8 @@ type Point struct {
 	Stale bool // it is a staleness marker
 }
 
-// Points returns the stored samples of the selected series in order of time, by series. Native histograms are left out.
+// Points returns the stored samples of the selected series. The keys of the result are the series. The samples of a series are in order of
+// time. Native histograms are left out.
 func (p *Prometheus) Points(t testing.TB, selector string) map[string][]Point {
 	t.Helper()
 	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)
@@ -176,7 +177,7 @@ func (p *Prometheus) Points(t testing.TB, selector string) map[string][]Point {
 	return all
 }
 
-// Exemplars returns the exemplars of the selected series, by time.
+// Exemplars returns the exemplars of the selected series, sorted by time.
 func (p *Prometheus) Exemplars(t testing.TB, selector string) []exemplar.Exemplar {
 	t.Helper()
 	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)

@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/prometheus/scrape"
 )
 
-// Scrape lets Prometheus' own scraper scrape targets for the duration d. settings is one scrape_config, whose targets are in
+// Scrape lets Prometheus' own scraper scrape targets for the duration d. The argument "settings" is one scrape_config, whose targets are in
 // static_configs.
 func (p *Prometheus) Scrape(t testing.TB, dial func(ctx context.Context, network, address string) (net.Conn, error), settings string, d time.Duration) {
 	t.Helper()

@@ -134,8 +134,8 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	return s.readings(), nil
 }
 
-// keep forgets the texts that the tick does not have. It is called before the tick's texts are read, since one of them may have series
-// of a text that is gone.
+// keep forgets all texts except those with these names, which are the texts of the tick. It is called before the texts of the tick are
+// read, since one of them may have taken over series from a text that is gone.
 func (s *source) keep(names []string) {
 	for name, t := range s.texts {
 		if name != "" && !slices.Contains(names, name) {
@@ -172,8 +172,8 @@ func (s *source) read(given sources.Text) error {
 	return nil
 }
 
-// readings returns the series of all texts, and the metrics about files. It drops series whose names are those of the agent's own
-// metrics or of the metrics about files.
+// readings returns the series of all texts, and the metrics about files. It drops each series that has the name of one of the agent's own
+// metrics or of a metric about files.
 func (s *source) readings() metric.Readings {
 	var caches []*exposition.Cache
 	var problems []error

@@ -21,7 +21,7 @@ import (
 	"github.com/collectington/collectington/sources/scrape/exposition"
 )
 
-// given is a fetcher that returns texts. They are keyed by the name of their file.
+// given is a type of fetcher for tests. It returns the texts of its map, whose keys are the names of files.
 type given struct {
 	sources.Fetcher
 	texts map[string]string
@@ -65,8 +65,8 @@ func lines(readings metric.Readings) (all []string) {
 	return all
 }
 
-// TestFilesOverTime checks that a file which breaks loses its series until it is whole again, that the series of a file which is gone
-// end, and that a tick which fails changes nothing.
+// TestFilesOverTime checks three cases. While a file is broken, its series are missing. When a file is gone, its series end. A tick that
+// fails changes nothing.
 func TestFilesOverTime(t *testing.T) {
 	g := &given{texts: map[string]string{"a": "x 1\n", "b": "y 1\n"}}
 	s := open(t, g)
@@ -94,8 +94,8 @@ func TestFilesOverTime(t *testing.T) {
 	}
 }
 
-// FuzzText checks that each sample of a text that Prometheus' parser reads is passed on or counted, and that any other text is an error
-// of one line.
+// FuzzText reads texts with cton and with Prometheus' parser. If Prometheus' parser reads a text, cton must pass on or count each of its
+// samples. For any other text, cton must return an error of one line.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{
 		"x 1\n", "x{a=\"1\"} 1\nx{a=\"1\"} 2\n", "cton_x 1\ntextfile_up 1\ny 2", "# TYPE x counter\nx_total 3\n# EOF\n", "x 1 99999999999999\n", "# EOF\n# EOF",
@@ -133,8 +133,8 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// samples returns the number of samples that Prometheus' parser finds. whole is false for a text that may have another number of samples in
-// cton, such as a histogram whose lines come twice.
+// samples returns the number of samples that Prometheus' parser finds. The result "whole" is false if cton may find another number of
+// samples in the text, for example because the lines of a histogram come twice.
 func samples(text []byte) (n int, whole bool) {
 	if bytes.Contains(text, []byte("_created")) || bytes.Contains(text, []byte("# TYPE")) && bytes.Count(text, []byte("_sum")) != 1 {
 		return 0, false
@@ -153,7 +153,7 @@ func samples(text []byte) (n int, whole bool) {
 	}
 }
 
-// parts returns the number of samples of a series.
+// parts returns how many samples a series has in the text.
 func parts(d *metric.Desc, s *metric.Series) int {
 	switch {
 	case s.Histogram() != nil:

@@ -90,7 +90,7 @@ func One(number document.Value) ([]Reading, error) {
 	return []Reading{{Value: value}}, nil
 }
 
-// Kind returns the kind of source to pass to agent.Main. name is the key in the configuration file.
+// Kind returns the kind of source to pass to agent.Main. The argument "name" is the key in the configuration file.
 func Kind(name string, methods Methods) sources.Kind[sources.Source] {
 	return sources.Kind[sources.Source]{
 		Name:     name,

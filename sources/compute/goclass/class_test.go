@@ -18,7 +18,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// api is a fetcher that has a document for each URL. The document of the URL "" is the job's own.
+// api is a type of fetcher for tests. It has a document for each URL. The document for the URL "" is the job's own document.
 type api struct {
 	texts  map[string]string
 	asked  []string
@@ -88,7 +88,7 @@ func constant(readings ...Reading) Method {
 	return Method{Measure: func(context.Context, *Tick) ([]Reading, error) { return readings, nil }}
 }
 
-// total returns the Measure function of a method. It returns the member total of the document at a URL.
+// total returns a function for the field Measure of a method. That function reads the member "total" of the document at a URL.
 func total(url string) func(context.Context, *Tick) ([]Reading, error) {
 	return func(ctx context.Context, t *Tick) ([]Reading, error) {
 		doc, err := t.Fetch(ctx, sources.Request{URL: url})
@@ -262,8 +262,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestNotes checks that methods without a metric are valid, since several services can share a class, and that notes name these
-// methods.
+// TestNotes checks that a method without a metric is valid, since several services can share a class. The notes must name such methods.
 func TestNotes(t *testing.T) {
 	nop := constant().Measure
 	kind := Kind("Shop", Methods{"a": {Measure: nop}, "a_total": {Measure: nop}, "b": {Measure: nop}})
@@ -278,7 +277,7 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestDeclare checks what the settings of a method make of a metric.
+// TestDeclare checks how the settings of a method change the description of a metric.
 func TestDeclare(t *testing.T) {
 	nop := constant().Measure
 	for _, c := range []struct {

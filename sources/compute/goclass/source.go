@@ -21,7 +21,7 @@ const maxLabel = 4096
 type source struct {
 	*Config
 	env      sources.Env
-	names    []string // the names of the methods, in the order of measured
+	names    []string // the names of the methods, in the order of the field "measured"
 	measured metric.Readings
 	arena    []string // label values of the current tick, in one slice that is reused
 }

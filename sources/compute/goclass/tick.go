@@ -76,8 +76,8 @@ func (t *Tick) send(ctx context.Context, r sources.Request) (document.Value, err
 	return doc.Root.Clone(), nil // the next fetch reuses the memory of the document
 }
 
-// Secret returns the secret that the configuration has under this name in secrets. It reads the secret at each call, so that a
-// changed secret takes effect.
+// Secret returns the secret that has this name in the setting "secrets". It reads the secret at each call, so that a changed secret takes
+// effect.
 func (t *Tick) Secret(name string) (string, error) {
 	reference, ok := t.source.Secrets[name]
 	if !ok {

@@ -13,13 +13,12 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// step computes a value from a value without gojq. If ok is true, out is the same result as that of jq. ok is false if jq would
-// return an error, and in cases that are too rare to implement, such as integers of more than 64 bits. Then gojq evaluates the
-// expression.
+// step computes a value from a value without gojq. If "ok" is true, "out" is the result that jq would return. If "ok" is false, gojq
+// evaluates the expression. That is so if jq would return an error, and in cases that are too rare to implement, such as integers of more
+// than 64 bits.
 type step func(e *evaluator, in value) (out value, ok bool)
 
-// needsJQ is the error for an expression that only gojq can evaluate. The field named part is the part of the expression that
-// needs gojq.
+// needsJQ is the error for an expression that only gojq can evaluate. The field "part" is the part of the expression that needs gojq.
 type needsJQ struct{ part string }
 
 func (e *needsJQ) Error() string { return e.part }
@@ -54,8 +53,8 @@ func (n *pathNode) compile(q *gojq.Query) (step, error) {
 	return join(left, right), nil
 }
 
-// combinator returns the function that combines the steps of an operator's two operands. It returns nil for operators that are left
-// to gojq.
+// combinator returns the function that combines the steps of an operator's two operands. It returns nil for operators that only gojq
+// evaluates.
 func combinator(op gojq.Operator) func(left, right step) step {
 	switch op {
 	case gojq.OpPipe:
@@ -166,8 +165,8 @@ func (n *pathNode) compileSuffix(t *gojq.Term, last int) (step, error) {
 	return pipe(before, index), nil
 }
 
-// compileIndex compiles .name and .[0]. optional says that a question mark follows: if the value has no members, there is then no
-// result.
+// compileIndex compiles .name and .[0]. If "optional" is true, a question mark follows. The step then has no result for a value that has no
+// members.
 func (n *pathNode) compileIndex(i *gojq.Index, optional bool, in *gojq.Term) (step, error) {
 	key := &gojq.Term{Type: gojq.TermTypeString, Str: i.Str}
 	if i.Name != "" {
@@ -337,7 +336,8 @@ func run(ctx context.Context, e *evaluator, stages []stage, in value, yield func
 	return nil
 }
 
-// sortedMembers yields the values of an object in the order of their keys. If keys are equal, it yields the last value only.
+// sortedMembers yields the values of an object in the order of their keys. If several members have the same key, it yields only the value
+// of the final one.
 func sortedMembers(v document.Value, yield func(value) error) error {
 	byKey := map[string]document.Value{}
 	for key, member := range v.Members {

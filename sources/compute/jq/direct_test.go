@@ -64,7 +64,7 @@ func agree(t *testing.T, text, doc string) (direct bool) {
 	return true
 }
 
-// agreeOn does the check of the function agree for one value.
+// agreeOn does the check of the function "agree" for one value.
 func agreeOn(t *testing.T, x *Expr, in document.Value) {
 	t.Helper()
 	got, want := values(t, x, ofDocument(in)), values(t, &Expr{code: x.code}, ofJQ(in.JQ()))
@@ -132,8 +132,8 @@ func (w writer) expr(depth int) string {
 	return "(" + sub() + ") | " + w.of("length", "tonumber", "tostring", "ascii_downcase", "not", "select(.)", "fromdate", "timestamp")
 }
 
-// branches reports whether gojq 0.12.20 is wrong about a constant after the expression: its optimizer returns 1 for
-// select((.a or .b) | 1).
+// branches reports whether gojq 0.12.20 may be wrong about a constant that follows the expression: its optimizer returns 1 for select((.a
+// or .b) | 1).
 func branches(text string) bool {
 	return strings.Contains(text, "and") || strings.Contains(text, "or") || strings.Contains(text, "//") || strings.Contains(text, "if")
 }
@@ -156,7 +156,7 @@ func (w writer) doc(depth int) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// TestDirectAgreesWithJQ checks many random expressions, the same ones in each run.
+// TestDirectAgreesWithJQ checks many random expressions. They are the same in each run of the test.
 func TestDirectAgreesWithJQ(t *testing.T) {
 	w, direct := writer{rand.New(rand.NewPCG(1, 2)).IntN}, 0
 	const all = 10_000

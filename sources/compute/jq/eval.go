@@ -19,8 +19,8 @@ import (
 type evaluator struct {
 	now       float64         // the time of the tick, which jq's now returns
 	variables []any           // for gojq: the time of the tick, $start and $end
-	strings   strings.Builder // the bytes of new strings; the strings stay valid when it grows
-	boxes     []box           // the boxes of new strings; pointers to them stay valid when it grows
+	strings   strings.Builder // the bytes of new strings; the strings stay valid when the builder grows
+	boxes     []box           // the boxes of new strings; pointers to them stay valid when the slice grows
 	visited   int             // number of items of lists and objects that were visited
 	twice     *localTime      // set when a time was read whose local time occurs twice; the caller resets it
 	ended     error           // why the tick ends together with the expression; nil while the tick continues
@@ -42,7 +42,7 @@ func (e *evaluator) reset(tick sources.Tick) {
 	e.strings.Grow(size)
 }
 
-// newString returns a value for a string. ok is false if the limit is reached.
+// newString returns a value for a string. The result "ok" is false if a limit is reached.
 func (e *evaluator) newString(s string) (value, bool) {
 	if len(e.boxes) == maxBoxes {
 		return value{}, false
@@ -109,7 +109,7 @@ func (p *pathNode) compileFunc(f *gojq.Func) (step, error) {
 	return nil, needJQ(f)
 }
 
-// pipe is the operator left | right.
+// pipe returns the step for the operator "left | right".
 func pipe(left, right step) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := left(e, in)
@@ -120,7 +120,7 @@ func pipe(left, right step) step {
 	}
 }
 
-// alternative is the operator left // right.
+// alternative returns the step for the operator "left // right".
 func alternative(left, right step) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := left(e, in)
@@ -131,8 +131,8 @@ func alternative(left, right step) step {
 	}
 }
 
-// logic is one of the operators "or" and "and": the parameter named or says which. It evaluates right only if left does not determine the
-// result.
+// logic returns the step for the operator "or" if its parameter "or" is true, and otherwise for the operator "and". The step evaluates the
+// right operand only if the left operand does not determine the result.
 func logic(left, right step, or bool) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := left(e, in)
@@ -146,7 +146,7 @@ func logic(left, right step, or bool) step {
 	}
 }
 
-// binary applies an operator to the results of two steps. If an operand has no value, ok is false.
+// binary returns a step that applies an operator to the results of two other steps. If one of these is not ok, the new step is not ok.
 func binary(left, right step, op operator) step {
 	return func(e *evaluator, in value) (value, bool) {
 		l, ok := left(e, in)
@@ -161,7 +161,7 @@ func binary(left, right step, op operator) step {
 	}
 }
 
-// choice is the expression if condition then … else … end.
+// choice returns the step for the expression "if condition then … else … end".
 func choice(condition, then, otherwise step) step {
 	return func(e *evaluator, in value) (value, bool) {
 		v, ok := condition(e, in)
@@ -198,7 +198,7 @@ func length(_ *evaluator, in value) (value, bool) {
 	return value{}, false
 }
 
-// toNumber is the function tonumber. A number keeps all its digits.
+// toNumber is jq's function tonumber. A number keeps all its digits.
 func toNumber(_ *evaluator, in value) (value, bool) {
 	if in.isNumber() || in.form == formDoc && in.doc().Kind() == document.Number {
 		return in, true
@@ -209,7 +209,7 @@ func toNumber(_ *evaluator, in value) (value, bool) {
 	return value{}, false
 }
 
-// toString is the function tostring.
+// toString is jq's function tostring.
 func toString(e *evaluator, in value) (value, bool) {
 	if in.form == formDoc && in.doc().Kind() == document.Number {
 		return e.newString(in.doc().Raw())
@@ -227,7 +227,7 @@ func toString(e *evaluator, in value) (value, bool) {
 	return value{}, false
 }
 
-// downcase is the function ascii_downcase.
+// downcase is jq's function ascii_downcase.
 func downcase(e *evaluator, in value) (value, bool) {
 	v := scalar(in)
 	if !v.isText() {
@@ -243,7 +243,7 @@ func downcase(e *evaluator, in value) (value, bool) {
 	return e.lowercase(s)
 }
 
-// fromDate is the function fromdate, for times such as 2026-03-01T12:00:00Z. Times in other zones are left to gojq.
+// fromDate is jq's function fromdate, for times such as 2026-03-01T12:00:00Z. Times in other zones are left to gojq.
 func fromDate(_ *evaluator, in value) (value, bool) {
 	s := scalar(in).text()
 	if len(s) != len("2026-03-01T12:00:00Z") {
@@ -256,7 +256,7 @@ func fromDate(_ *evaluator, in value) (value, bool) {
 	return floatValue(jq.Epoch(t))
 }
 
-// timestamp is the function timestamp of package agent/jq.
+// timestamp is the function "timestamp", which package agent/jq adds to jq.
 func timestamp(_ *evaluator, in value) (value, bool) {
 	v := scalar(in)
 	if v.isNull() {
@@ -274,7 +274,7 @@ func timestamp(_ *evaluator, in value) (value, bool) {
 
 func isUpper(r rune) bool { return r >= 'A' && r <= 'Z' }
 
-// operator computes a value from two values. ok has the same meaning as for a step.
+// operator computes a value from two values. The result "ok" has the same meaning as for a step.
 type operator func(e *evaluator, l, r value) (value, bool)
 
 // operators returns the operator for arithmetic and comparisons, and nil for other operators.

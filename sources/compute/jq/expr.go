@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// Expr is a compiled jq expression. The variables $start and $end are the tick's window in Unix seconds, and the function now
-// returns the tick's time.
+// Expr is a compiled jq expression. The variables $start and $end are the tick's window in Unix seconds, and the function "now" returns the
+// tick's time.
 type Expr struct {
 	text   string
 	query  *gojq.Query
@@ -138,7 +138,7 @@ func resolvePath(v document.Value, path []string) (document.Value, error) {
 	return v, nil
 }
 
-// inList returns a hint if v is a list, where the path should be applied to each item.
+// inList returns a hint if v is a list: the path should then be applied to each item. Otherwise it returns "".
 func inList(v document.Value) string {
 	if v.Kind() == document.Array {
 		return "; write [] to iterate over its items"

@@ -190,8 +190,8 @@ func (c *Config) expressions() []sources.Expression {
 	return all
 }
 
-// needsJQ returns the part of the expression that only gojq can evaluate, or "". several says that the expression may return more
-// than one value.
+// needsJQ returns the part of the expression that only gojq can evaluate, or "" if there is none. The parameter "several" says whether the
+// expression may return more than one value.
 func (x *Expr) needsJQ(several bool) string {
 	switch x = x.atNode(&pathNode{}); {
 	case x.stages == nil:
@@ -202,7 +202,7 @@ func (x *Expr) needsJQ(several bool) string {
 	return ""
 }
 
-// Float is a number in the setting map.
+// Float is a number in the setting "map".
 type Float float64
 
 // UnmarshalText parses a finite number.
@@ -215,7 +215,8 @@ func (f *Float) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Default is the value of a text that is not in the setting map. Drop says that the reading is dropped instead.
+// Default is the value for all texts that the setting "map" does not contain. If Drop is true, a reading with such a text is dropped
+// instead.
 type Default struct {
 	Value Float
 	Drop  bool
@@ -233,8 +234,8 @@ func (d *Default) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Missing says what to do if a value is null or absent. It only affects labels if it is Error; otherwise a label that is null or
-// absent is left out.
+// Missing says what to do if a value is null or absent. It also applies to labels if it is Error. Otherwise, a label that is null or absent
+// is left out.
 type Missing uint8
 
 // Drop drops the reading. Error makes the whole metric fail, also if a label is missing. Zero makes the value zero.

@@ -80,8 +80,8 @@ func TestValidate(t *testing.T) {
 	f(`x: {type: gauge, value: '`+strings.Repeat(" ", 20000)+`'}`, "the expression exceeds")
 }
 
-// TestDated checks which configurations may run for a window of the past: those whose readings have their own timestamps, or
-// are chosen by the window.
+// TestDated checks which configurations can run for a window of the past. In those, every metric has readings with their own timestamps, or
+// uses the window in an expression.
 func TestDated(t *testing.T) {
 	for config, want := range map[string]bool{
 		"a: {type: gauge, value: .v}":                                                        false,

@@ -68,8 +68,8 @@ func descends(rows []metric.Reading, at []int) bool {
 	return balance < 0
 }
 
-// resolveRun chooses the times of consecutive readings. after says that other readings of the series come before them. Two readings
-// do not get the same time if the other possible time is free.
+// resolveRun chooses the times of consecutive readings. The parameter "after" says whether other readings of the series come before them.
+// Two readings do not get the same time if the other possible time is free.
 func resolveRun(rows []metric.Reading, at []int, ambiguous map[int]localTime, after bool, tick time.Time, used map[int64]bool) {
 	back, times := 0, 0 // index at which the readings go back in time, and how often they do
 	for i := 1; i < len(at); i++ {
@@ -99,7 +99,7 @@ func resolveRun(rows []metric.Reading, at []int, ambiguous map[int]localTime, af
 	}
 }
 
-// isFirst reports whether a time is in the first hour, if nothing is known about other readings.
+// isFirst chooses an hour for a time about which other readings say nothing. The result is true for the first hour.
 func isFirst(l localTime, tick time.Time) bool {
 	return sources.NotAfter(tick, l.first, l.second).Equal(l.first)
 }

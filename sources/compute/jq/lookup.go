@@ -7,11 +7,11 @@ import (
 	"github.com/collectington/collectington/agent/jq"
 )
 
-// pathNode is a node in the tree of paths that expressions share. The root stands for an item, and a child for a member of the
-// item, and so on. All members that expressions look up at one node are found by reading the keys of an object only once.
+// pathNode is a node in the tree of paths that expressions share. The root stands for an item, and a child for a member of the item, and so
+// on. If expressions look up several members at one node, the keys of the object are read only once.
 //
-// A node only caches the members of the last object. If an expression uses the wrong node, it is slower, but still right. The zero
-// value is a root.
+// A node only caches the members of the newest object. An expression that uses the wrong node is slower, but its result is still right. The
+// zero value is a root.
 type pathNode struct {
 	members  document.Lookup
 	children map[string]*pathNode
@@ -33,7 +33,8 @@ func (n *pathNode) lookups(names []string) []member {
 	return all
 }
 
-// child returns the node for a member with this name. For other expressions, name is the text of the expression.
+// child returns the node for the member with this name. A node can also stand for the result of an expression that is not a path. Then the
+// name is the text of the expression.
 func (n *pathNode) child(name string) *pathNode {
 	if n.children == nil {
 		n.children = map[string]*pathNode{}

@@ -12,8 +12,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestExpressionsShareLookups checks that expressions with the same root have the same results as in jq, for one item after
-// another.
+// TestExpressionsShareLookups evaluates several expressions with the same root, for one item after another. The results must be the same as
+// in jq.
 func TestExpressionsShareLookups(t *testing.T) {
 	w := writer{rand.New(rand.NewPCG(3, 4)).IntN}
 	for range 500 {
@@ -44,7 +44,7 @@ func TestExpressionsShareLookups(t *testing.T) {
 	}
 }
 
-// TestPathsShareNodes checks that a path has one node, in whichever way it is written.
+// TestPathsShareNodes checks that a path has the same node in all the ways of writing it.
 func TestPathsShareNodes(t *testing.T) {
 	for _, text := range []string{".a.b", ".a | .b", ".a.b?", ".a | .b?"} {
 		root := &pathNode{}
@@ -199,8 +199,8 @@ func (w writer) object(depth int) string {
 	return "{" + strings.Join(names, ",") + "}"
 }
 
-// TestTicksAgreeWithJQ checks that a source has the same results as jq alone in each of several ticks, between which objects and
-// their members move.
+// TestTicksAgreeWithJQ checks that a source has the same results as jq alone in each of several ticks. Between two ticks, objects and their
+// members move to other positions.
 func TestTicksAgreeWithJQ(t *testing.T) {
 	w := writer{rand.New(rand.NewPCG(5, 6)).IntN}
 	for range 400 {

@@ -93,7 +93,7 @@ func (n *names) count() (rows int) {
 	return rows
 }
 
-// end forgets the metrics that have no reading in the tick, and removes their names from the map taken.
+// end forgets the metrics that have no reading in the tick, and removes their names from the map "taken".
 func (n *names) end(taken map[string]*namedMetric) {
 	n.order = slices.DeleteFunc(n.order, func(m *namedMetric) bool {
 		if len(m.Rows) > 0 {
@@ -137,7 +137,7 @@ func (s *source) nameOf(ctx context.Context, r *metricPlan, in *item) (*metric.M
 	return &m.Measured, nil
 }
 
-// newName creates a metric of a declaration with the name that an item has given. It refuses names that are not valid or already used.
+// newName creates a metric of a declaration with the name that an item has given. It refuses invalid names and names that are already used.
 func (s *source) newName(ctx context.Context, r *metricPlan, name string, in *item) (*namedMetric, *itemProblem) {
 	unnamed := func(format string, args ...any) (*namedMetric, *itemProblem) {
 		return nil, &itemProblem{metric.Unnamed, fmt.Sprintf(format, args...), nil}
@@ -238,8 +238,8 @@ type labelMember struct {
 	value value
 }
 
-// members appends the members of an object to dst, which is empty, and sorts them by key. Of members with the same key it keeps the last.
-// It returns false if v is not an object.
+// members appends the members of an object to dst, and sorts them by key. dst must be empty. If several members have the same key, only the
+// final one is kept. It returns false if v is not an object.
 func members(v value, dst []labelMember) ([]labelMember, bool) {
 	byKey := func(a, b labelMember) int { return strings.Compare(a.key, b.key) }
 	if v.form == formDoc && v.doc().Kind() == document.Object {
@@ -263,7 +263,7 @@ func members(v value, dst []labelMember) ([]labelMember, bool) {
 	return dst, ok
 }
 
-// labelName converts a text to a valid label name: it replaces other characters by _, and puts _ before a leading digit.
+// labelName converts a text to a valid label name: it replaces each character that is not allowed by _, and puts _ before a leading digit.
 func labelName(s string) string {
 	valid := func(i int, c rune) bool {
 		return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 && c >= '0' && c <= '9'

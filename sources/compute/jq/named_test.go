@@ -18,8 +18,8 @@ again: {type: counter, items: '.list[]?', name_from: '"n_\(.name)_total"', value
 fixed: {type: histogram, value: "1"}
 `
 
-// FuzzNamed checks that every item becomes a reading of a metric with a valid name and valid labels, or is counted as left out, and
-// that no two metrics use one name.
+// FuzzNamed checks every item: it must either become a reading of a metric with a valid name and valid labels, or be counted as left out.
+// No two metrics may have the same name.
 func FuzzNamed(f *testing.F) {
 	for _, doc := range []string{
 		`{"list": [{"name": "a", "help": "A.", "v": 1, "tags": {"x": "1", "own": "theirs"}}, {"name": "a", "v": 2}]}`,
@@ -82,8 +82,8 @@ func checkNamed(t *testing.T, readings metric.Readings) {
 	}
 }
 
-// TestNamedMetricsOverTime checks that each item is a reading or is counted, that a name that comes again is the same metric, and that
-// names that have gone make room for others.
+// TestNamedMetricsOverTime checks several ticks. Each item becomes a reading or is counted as dropped. The same name in the next tick is
+// the same metric. A name that is gone makes room for another one.
 func TestNamedMetricsOverTime(t *testing.T) {
 	source := &fixed{}
 	s, err := configOf(t, `rule: {type: gauge, items: '.[]', name_from: '"n_" + .', value: "1", max_names: 2, expect: {min: 1}}`).New(sources.Env{Fetch: source})
@@ -132,8 +132,8 @@ func TestNamedMetricsOverTime(t *testing.T) {
 	}
 }
 
-// TestLabelsFrom checks the labels that labels_from gives a reading, beside those of labels. An object from the document and an object that
-// the expression makes give the same labels. An object with a wrong label leaves its reading out, and no other reading.
+// TestLabelsFrom checks the labels that labels_from gives a reading in addition to those of the setting "labels". An object from the
+// document and an object that the expression makes give the same labels. If an object has a wrong label, only its own reading is left out.
 func TestLabelsFrom(t *testing.T) {
 	for _, expression := range []string{".tags", ".tags | with_entries(.)? // ."} {
 		config := fmt.Sprintf("m: {type: gauge, items: '.[]', value: '1', labels: {own: .own}, labels_from: '%s'}", expression)

@@ -49,7 +49,7 @@ func (r *remedy) text(items *Expr, in *item) string {
 	return missingRemedy(r.expr.text, in.forJQ())
 }
 
-// failed returns the error of an expression. If it is a common error, it adds a hint.
+// failed returns an error of an expression. If the error is a common one, failed adds a hint.
 func failed(err error) error {
 	rest, isTime := strings.CutPrefix(err.Error(), `strptime("%Y-%m-%dT%H:%M:%S%z") cannot be applied to `)
 	if !isTime {
@@ -59,8 +59,8 @@ func failed(err error) error {
 	return fmt.Errorf("fromdate cannot be applied to %s: write timestamp, which reads fractions of seconds and offsets too", got)
 }
 
-// numberRemedy returns a hint on how to get a number from a value that is not a number, or "". expression is the expression of the
-// value; items is the expression of the items.
+// numberRemedy returns a hint on how to get a number from a value that is not a number, or "" if it knows none. The parameter "expression"
+// is the text of the value's expression, and "items" is the expression of the metric's items.
 func numberRemedy(expression string, items *Expr, v any) string {
 	if len(expression) > maxMember*2 {
 		return ""
@@ -107,8 +107,8 @@ func textRemedy(expression, text string) string {
 	return "; to give texts numbers set map and default"
 }
 
-// isDuration reports whether a text is probably a duration, as for the function duration. In "5 m" and "1 M", the unit may be metres or
-// millions, so these texts are not taken for minutes.
+// isDuration reports whether a text is probably a duration that jq's function duration can read. In "5 m" and "1 M", the unit may be metres
+// or millions, so these texts are not taken for minutes.
 func isDuration(text string) bool {
 	_, err := jq.ParseDuration(text)
 	return err == nil && strings.Trim(strings.ToLower(text), "0123456789.+- ") != "m"
@@ -166,7 +166,7 @@ func listed(all []string) string {
 }
 
 // missingRemedy returns a hint for a member that does not exist: the names of the members that exist at this place. If the member exists
-// and is null, it returns a hint with the text of the item's member named error, or "".
+// and is null, the hint quotes the text of the item's member "error"; without such a text, the result is "".
 func missingRemedy(expression string, item any) string {
 	query, _, err := jq.Compile(expression)
 	if err != nil {
@@ -201,8 +201,8 @@ func missingRemedy(expression string, item any) string {
 	return ifError(whole)
 }
 
-// holder returns the name of the only member of an object that has a value at a path, or "" if there is none or there are several. For an
-// item of for_each, this is "body".
+// holder returns the name of the member of an object in which there is a value at the path. It returns "" if there is no such member, or
+// more than one. For an item of for_each, this is "body".
 func holder(object map[string]any, path []string) (found string) {
 	for name, member := range object {
 		for _, next := range path {

@@ -28,7 +28,7 @@ type source struct {
 	walks     []*walk
 	measured  metric.Readings
 	rules     []*names                // by the index of the metric; nil = the metric has no name_from
-	taken     map[string]*namedMetric // keyed by series name; the metric with name_from that uses it; nil = another metric
+	taken     map[string]*namedMetric // for each series name, the metric with name_from that uses it; nil = a metric with a fixed name uses it
 	readings  metric.Readings         // measured, and the metrics with name_from
 	arena     []string                // label values of the current tick
 	members   []labelMember           // members of the object that labels_from returns for the current item
@@ -363,8 +363,8 @@ func (p *itemProblem) explain(items *Expr, in *item) string {
 	return short(p.text) + p.remedy.text(items, in)
 }
 
-// report counts the problem as a dropped reading. If a value is missing and the setting missing is error, it sets the metric's
-// error instead.
+// report counts the problem as a dropped reading. If a value is missing and the setting "missing" has the value "error", it sets the
+// metric's error instead.
 func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, in *item, g *labelGroup, labels []string) {
 	text := func() string {
 		if items == nil {
@@ -407,8 +407,8 @@ const maxText = 300
 // short cuts a message to maxText bytes.
 func short(s string) string { return agenttext.Cut(s, maxText) }
 
-// labels returns the label values of an item. A missing label has the value "". absent is the last missing label; it is returned
-// because it is an error for some metrics.
+// labels returns the label values of an item. A missing label has the value "". If labels are missing, the result "absent" is the
+// expression of one of them, since a missing label is an error for some metrics.
 func (s *source) labels(ctx context.Context, g *labelGroup, in *item) (values []string, absent *Expr, problem *itemProblem) {
 	from := len(s.arena)
 	for i, x := range g.labels {
@@ -480,7 +480,7 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 	return nil
 }
 
-// mapped sets the value of a reading to the number that the setting map has for a text.
+// mapped sets the value of a reading to the number that the setting "map" has for a text.
 func (m *Metric) mapped(v value, row *metric.Reading) *itemProblem {
 	text, ok := v.label()
 	if number, known := m.Map[text]; ok && known {

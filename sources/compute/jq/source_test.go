@@ -178,7 +178,7 @@ func TestEndless(t *testing.T) {
 	})
 }
 
-// TestTimeEndsAWalkThatYieldsNothing checks that a walk notices the end of its context without a single result.
+// TestTimeEndsAWalkThatYieldsNothing checks that a walk notices the end of its context even if it has no results.
 func TestTimeEndsAWalkThatYieldsNothing(t *testing.T) {
 	s := sourceOf(t, `x: {type: gauge, items: '.[] | select(. > 1)', value: 1}`, "["+strings.Repeat("1,", 2000)+"1]")
 	cause := errors.New("time is up")
@@ -192,7 +192,8 @@ func TestTimeEndsAWalkThatYieldsNothing(t *testing.T) {
 	}
 }
 
-// TestNothingIsAllocatedForAReading checks labels that are strings of the document, and computed numbers and strings.
+// TestNothingIsAllocatedForAReading checks that more readings do not take more allocations. The labels are strings of the document, and the
+// values and some labels are computed.
 func TestNothingIsAllocatedForAReading(t *testing.T) {
 	item := `{"id":"r1","team":{"name":"Team-A"},"open":12345,"took":1.25,"at":"2026-03-01T12:00:00Z"},`
 	allocations := func(items int) float64 {

@@ -81,7 +81,7 @@ func (m *Metric) validateTime() error {
 		"is only valid with a time_format without an offset, such as 2006-01-02 15:04:05"))
 }
 
-// onlyIf returns nil if ok, and otherwise the problem of a setting.
+// onlyIf returns nil if "ok" is true. Otherwise, it returns an error with the path and the problem of a setting.
 func onlyIf(ok bool, path, problem string) error {
 	if ok {
 		return nil
@@ -120,7 +120,7 @@ func (m *Metric) ownTime(ctx context.Context, on *evaluator, in *item, w window,
 	return nil
 }
 
-// isNever reports whether a value means that there is no time, as some APIs write it.
+// isNever reports whether a value is one that some APIs write if there is no time.
 func isNever(v value) bool {
 	text, ok := v.label()
 	n, isNumber := v.number()
@@ -139,7 +139,7 @@ func (m *Metric) readTime(v value) (int64, error) {
 	return at, err
 }
 
-// readTimes converts a value to a time. If the local time occurs twice, second is the second one.
+// readTimes converts a value to a time. If the local time occurs twice, "at" is its first time and "second" is its second time.
 func (m *Metric) readTimes(v value) (at int64, second time.Time, err error) {
 	text, ok := v.label()
 	if !ok || text == "true" || text == "false" {

@@ -76,8 +76,8 @@ func TestTimesOfTheWindow(t *testing.T) {
 	}
 }
 
-// TestFingerprintHasTheTime checks that metrics with different timestamps have different fingerprints, and that a metric without a
-// timestamp keeps the fingerprint that is in saved states.
+// TestFingerprintHasTheTime checks that metrics with different timestamps have different fingerprints. The fingerprint of a metric without
+// a timestamp must stay the same as in saved states.
 func TestFingerprintHasTheTime(t *testing.T) {
 	const plain = "m: {type: gauge, value: .n"
 	seen := map[string]string{}
@@ -96,7 +96,7 @@ func TestFingerprintHasTheTime(t *testing.T) {
 	}
 }
 
-// FuzzTime checks that any time of an API is refused, or in the range of a sample's timestamp.
+// FuzzTime checks that any time from an API is either refused or in the range that a sample's timestamp can have.
 func FuzzTime(f *testing.F) {
 	for _, seed := range []string{"2026-11-22T18:39:00Z", "1e400", "-0", "0x1p-2", "9999-12-31T23:59:59.9999999Z", "253402300799.9999", "NaN"} {
 		f.Add(seed, "")

@@ -67,7 +67,8 @@ func predeclaredNames() map[string]bool {
 
 type builtin = func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
 
-// extended returns a copy of a module with additional members. more has the name and the function of each of them, in turn.
+// extended returns a copy of a module with additional members. The arguments "more" are the name and the function of the first new member,
+// then those of the second, and so on.
 func extended(m *starlarkstruct.Module, more ...any) *starlarkstruct.Module {
 	members := maps.Clone(m.Members)
 	for i := 0; i < len(more); i += 2 {
@@ -118,8 +119,8 @@ func (s *source) secret(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 	return starlark.String(value), nil
 }
 
-// window is the value that scripts get under the name window. Its attributes start and end are the start and end of the tick's
-// window, in UTC.
+// window is the type of the value that scripts see as "window". Its attributes "start" and "end" are the times at which the tick's window
+// starts and ends, in UTC.
 type window struct{ source *source }
 
 func (w window) String() string        { return "window" }

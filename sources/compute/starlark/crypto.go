@@ -31,8 +31,8 @@ func (s *source) crypto() *starlarkstruct.Module {
 	return &starlarkstruct.Module{Name: "crypto", Members: members}
 }
 
-// digest is the function crypto.sha256(data, key, encoding), and the same function for other hashes. With a key, the result is an
-// HMAC.
+// digest implements the function crypto.sha256(data, key, encoding) and the functions for the other hashes. If there is a key, the result
+// is an HMAC.
 func (s *source) digest(make func() hash.Hash, name string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var data, key starlark.Value
 	encoding := "hex"
@@ -87,8 +87,8 @@ func (s *source) pbkdf2(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 	return s.encoded(b.Name(), derived, encoding, text)
 }
 
-// encoded returns the hash sum in an encoding. The parameter named of is the text that was hashed. If it contains a secret, the hash is
-// also treated as a secret, since some servers accept the hash of a password in place of the password.
+// encoded returns the hash sum in an encoding. The parameter "of" is the text that was hashed. If it contains a secret, the hash is also
+// treated as a secret, since some servers accept the hash of a password in place of the password.
 func (s *source) encoded(name string, sum []byte, encoding, of string) (starlark.Value, error) {
 	if s.vault().Scrub(of) != of {
 		s.vault().RememberResult(hex.EncodeToString(sum))
@@ -107,7 +107,7 @@ func (s *source) encoded(name string, sum []byte, encoding, of string) (starlark
 	return nil, fmt.Errorf("%s: encoding: want hex, base64, base64url or bytes, got %.20q", name, encoding)
 }
 
-// random is the function crypto.random(length). It returns length random bytes as hexadecimal digits.
+// random is the function crypto.random(length). It returns random bytes as hexadecimal digits; the argument is the number of bytes.
 func random(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	length := 16
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "length?", &length); err != nil {

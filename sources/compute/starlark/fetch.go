@@ -32,8 +32,8 @@ func (s *source) fetchRequest(b *starlark.Builtin, r sources.Request, maxAge tim
 	return s.tick.response(r.Key(), maxAge, func() (starlark.Value, int, error) { return s.tick.send(r) })
 }
 
-// getData is get_data_from_store(name, expires). It returns what the script's read_data returns for the name. Without a read_data
-// it returns the job's own document for any name. If the argument expires is missing, the value of the setting expires is used.
+// getData is get_data_from_store(name, expires). It returns what the script's read_data returns for the name. Without a read_data it
+// returns the job's own document for any name. If the argument "expires" is missing, the setting "expires" takes its place.
 func (s *source) getData(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var expires starlark.Value
@@ -95,13 +95,13 @@ type response struct {
 	size  int       // approximate size in bytes
 }
 
-// response returns a response: one that this tick already has, or a cached one that is younger than maxAge, or what the function
-// get returns.
+// response returns the response that this tick already has for the key. If there is none, it returns a cached response that is younger than
+// maxAge. If there is no such response either, it calls get and returns the result.
 func (t *tick) response(key string, maxAge time.Duration, get func() (value starlark.Value, size int, err error)) (starlark.Value, error) {
 	r, ok := t.responses[key]
 	if !ok {
 		if r, ok := t.cache.find(key, t.at.Time, maxAge); ok {
-			t.size += r.size // counted, since a store that read_data makes from it may refer to it
+			t.size += r.size // counted, since the result of read_data may refer to this response
 			return r.value, nil
 		}
 		if len(t.responses) >= maxResponses {
@@ -269,7 +269,7 @@ func unpackParameters(what string, v starlark.Value) ([]sources.Parameter, error
 	return all, nil
 }
 
-// unpackExpires reads the argument named expires: a string, a duration or a number of seconds. The default is 0.
+// unpackExpires reads the argument "expires": a string, a duration or a number of seconds. The default is 0.
 func unpackExpires(name string, v starlark.Value) (time.Duration, error) {
 	d, err := durationOf(v)
 	if err == nil && d < 0 {

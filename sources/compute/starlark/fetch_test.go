@@ -62,7 +62,7 @@ def get_b(): return get_data_from_store().get("n")
 	}
 }
 
-// TestExpires checks that a cached response is used until it is too old by the ticks' time.
+// TestExpires checks that a cached response is used until it is too old. The times of the ticks decide on that, not the clock.
 func TestExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &api{texts: map[string]string{"": `{"n": 1}`, "/x": `{"n": 2}`}}
@@ -134,8 +134,8 @@ def get_x():
 	}
 }
 
-// TestStoreExpires checks that the value of the setting expires is used for each call of get_data_from_store without an argument
-// of this name, and not for fetch.
+// TestStoreExpires checks the setting "expires". It applies to each call of get_data_from_store that has no argument "expires". It does not
+// apply to fetch.
 func TestStoreExpires(t *testing.T) {
 	a := &api{texts: map[string]string{"": `{"n": 1}`, "/x": `{"n": 2}`}}
 	s, err := made(t, "expires: 60s\nmetrics: {x: {type: gauge}}", `
@@ -174,7 +174,7 @@ def get_x(): return get_data_from_store("a") + get_data_from_store("x", expires 
 	}
 }
 
-// TestExpiresRefuses checks the errors for invalid values of the argument named expires.
+// TestExpiresRefuses checks the errors for invalid values of the argument "expires".
 func TestExpiresRefuses(t *testing.T) {
 	for given, want := range map[string]string{
 		`"soon"`: `fetch: expires: want a duration such as "60s", or a number of seconds: "soon" is not a duration such as 1h30m or PT1H30M`,
@@ -214,8 +214,8 @@ def get_b(): return fetch(method = "post", body = {"q": [1]})["n"] + fetch()["n"
 	}
 }
 
-// TestFailedFetch checks that a failure of the job's own document fails the tick. A failure of another request fails the functions
-// that need it, and the tick if nothing is left.
+// TestFailedFetch checks that a failure of the job's own document fails the tick. If another request fails, the functions that need it
+// fail. If all functions fail for this reason, the tick fails.
 func TestFailedFetch(t *testing.T) {
 	const two = "metrics: {a: {type: gauge}, b: {type: gauge}}"
 	gone := &api{texts: map[string]string{}}
@@ -230,7 +230,8 @@ func TestFailedFetch(t *testing.T) {
 	}
 }
 
-// TestReadDataIsCalledAgainAfterALimit checks that read_data is called again if a limit of the calling function ended it.
+// TestReadDataIsCalledAgainAfterALimit checks a call of read_data that ends because the calling function has reached a limit. The next
+// function that needs the data calls read_data again.
 func TestReadDataIsCalledAgainAfterALimit(t *testing.T) {
 	s, err := made(t, "metrics: {a: {type: gauge}, b: {type: gauge}}", `
 def read_data(name):
@@ -290,7 +291,7 @@ def get_d(): return 1
 	})
 }
 
-// TestFetchRefuses checks the errors of the other arguments of fetch.
+// TestFetchRefuses checks the errors for wrong arguments of fetch except "expires".
 func TestFetchRefuses(t *testing.T) {
 	for arguments, want := range map[string]string{
 		`params = 5`:              "fetch: params: want a dict, got an int",

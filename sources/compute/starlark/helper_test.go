@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// api is a fetcher that has a document for each request. The key "" of texts has the document of the
-// request in the settings of the job.
+// api is a fetcher that has a document for each request. In the map "texts", the key "" has the document of the request in the job's
+// settings.
 type api struct {
 	texts  map[string]string
 	asked  []string

@@ -80,7 +80,7 @@ type object struct {
 // maxSearched is the size, in keys and values, up to which an object is searched in the document.
 const maxSearched = 64
 
-// Dict returns the object as a dict. If keys are equal, it contains the last value.
+// Dict returns the object as a dict. If several members have the same key, the dict contains the value of the final one.
 func (o *object) Dict() *starlark.Dict {
 	if o.whole != nil {
 		return o.whole
@@ -118,7 +118,7 @@ func (o *object) Get(key starlark.Value) (starlark.Value, bool, error) {
 	return o.tree.value(member), true, nil
 }
 
-// Attr returns a method of a dict. The method get does not make the whole dict.
+// Attr returns a method of a dict. Only the method "get" works without making the whole dict.
 func (o *object) Attr(name string) (starlark.Value, error) {
 	if name == "get" {
 		return starlark.NewBuiltin("get", getMember).BindReceiver(o), nil

@@ -69,7 +69,8 @@ def each(d):
     return [i == j for i in d for j in d]
 `
 
-// same checks that an expression has the same result for a value of a document and for its dicts and lists.
+// same checks that an expression has the same result for a value of a document as for an equal value made of Starlark's own dicts and
+// lists.
 func same(t *testing.T, expression string, v document.Value) {
 	t.Helper()
 	eval := func(d starlark.Value) string {

@@ -133,11 +133,11 @@ func (o *operation) checkFits(d *metric.Desc) error {
 	return nil
 }
 
-// timeName is the name of the argument of set(…) that is the reading's own timestamp. If the metric has a label with this name,
-// the argument is the label.
+// timeName is an argument of set(…): the reading's own timestamp. If the metric has a label with this name, the argument is the value of
+// the label instead.
 const timeName = "time"
 
-// ownTime returns the reading's own timestamp, or nil if there is none, and the labels without the timestamp.
+// ownTime separates the reading's own timestamp from the labels. The result "own" is nil if there is no timestamp.
 func (o *operation) ownTime(d *metric.Desc) (own starlark.Value, labels []starlark.Tuple, err error) {
 	at := slices.IndexFunc(o.labels, func(kv starlark.Tuple) bool { return kv[0] == starlark.Value(starlark.String(timeName)) })
 	if at < 0 || o.name != "set" || slices.Contains(d.LabelNames, timeName) {

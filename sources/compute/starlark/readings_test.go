@@ -2,7 +2,7 @@ package starlark
 
 import "testing"
 
-// TestReadings checks the readings or the error of what a function returns.
+// TestReadings checks which readings, or which error, come from the value that a function returns.
 func TestReadings(t *testing.T) {
 	const gauge, labelled, events = "x: {type: gauge}", "x: {type: gauge, labels: [team, stack]}", "x_total: {type: counter, once_by: id, labels: [team]}"
 	const at = "test.star:1:1: get_x: "

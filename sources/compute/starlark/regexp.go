@@ -50,7 +50,8 @@ func (p *patterns) module() *starlarkstruct.Module {
 	return &starlarkstruct.Module{Name: "re", Members: members}
 }
 
-// ended returns the error of a search. If the context has ended, it adds the cause of that.
+// ended returns err, which is the error of a search. If the search failed because the context has ended, it returns the cause of the end
+// instead.
 func ended(ctx context.Context, b *starlark.Builtin, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", b.Name(), context.Cause(ctx))
@@ -82,7 +83,7 @@ func search(ctx context.Context, re *pattern.Pattern, text string) (starlark.Val
 	return groups(text, found), err
 }
 
-// match is like search, but the match must be at the beginning of the text.
+// match is like search, but it only finds a match at the beginning of the text.
 func match(ctx context.Context, re *pattern.Pattern, text string) (starlark.Value, error) {
 	found, err := re.Find(ctx, text)
 	if err != nil || found == nil || found[0] != 0 {

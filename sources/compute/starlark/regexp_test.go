@@ -10,7 +10,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestSearchesEndWithTheRun searches megabytes with patterns that take longer than the run may.
+// TestSearchesEndWithTheRun searches megabytes with patterns that would take longer than the time limit of the run. The run must end soon
+// after that limit.
 func TestSearchesEndWithTheRun(t *testing.T) {
 	timeout := errors.New("timed out")
 	for _, call := range []string{

@@ -91,13 +91,13 @@ type registry struct {
 	changes   map[*starlark.Function]change // set by enable_delta_metric and enable_once_metric
 }
 
-// change is a change of a metric's declaration. name is the built-in function that makes it.
+// change is a change of a metric's declaration. Its name is that of the built-in function that makes the change.
 type change struct {
 	name  string
 	apply func(*metric.Desc) error
 }
 
-// register is the function register_metric(name, function). It returns the function.
+// register is the script's function register_metric(name, function). It returns its second argument.
 func (r *registry) register(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var f *starlark.Function
@@ -111,7 +111,7 @@ func (r *registry) register(_ *starlark.Thread, b *starlark.Builtin, args starla
 	return f, nil
 }
 
-// change returns the built-in function for a change. Its argument is the function of a metric, which it returns.
+// change returns the built-in function for a change. That function takes the function of a metric, and returns it unchanged.
 func (r *registry) change(name string, apply func(*metric.Desc) error) *starlark.Builtin {
 	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var f *starlark.Function
@@ -206,7 +206,7 @@ func positional(f *starlark.Function) int {
 	return n
 }
 
-// firstParameter returns the name of a function's first parameter, or "".
+// firstParameter returns the name of a function's first parameter, or "" if the function has no parameters.
 func firstParameter(f *starlark.Function) string {
 	if f.NumParams() == 0 {
 		return ""

@@ -24,8 +24,8 @@ def get_c(): return fetch()["total"]
 	}
 }
 
-// TestLimits checks that a script that exceeds a limit ends with an error that has its position, and that other metrics are
-// measured.
+// TestLimits checks scripts with a function that exceeds a limit or fails in another way. The error names the position. The other metrics
+// are still measured.
 func TestLimits(t *testing.T) {
 	for body, want := range map[string]string{
 		"return len('x' * 10000000000)":                              "the string would exceed 64 MiB",

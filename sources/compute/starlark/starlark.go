@@ -4,9 +4,9 @@
 //	settings + file ─▶ script ─▶ each tick: one call per metric ─▶ its result ─▶ readings
 //	                               └─ fetch(…): the job's fetcher, each different request once per tick
 //
-// The top level of the script runs once, when the job is created. After that, its values are frozen. So a script cannot keep state
-// between ticks; the ledger keeps the state. With the argument expires, a script can keep responses for later ticks, but only as a
-// cache, which does not change the results.
+// The top level of the script runs once, when the job is created. After that, its values are frozen. So a script cannot keep state between
+// ticks; the ledger keeps the state. With the argument "expires" of fetch and get_data_from_store, a script can keep responses for later
+// ticks, but only as a cache: that does not change the results.
 //
 // Package [sandbox] limits the resources that a script can use. This package has the functions that a script can call.
 //
@@ -52,7 +52,7 @@ type Config struct {
 // minMemory is the smallest value of the setting max_memory.
 const minMemory = 1 << 20
 
-// Validate checks every setting. It does not read the script; check and New do.
+// Validate checks every setting. It does not read the script: the methods check and New read it.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.File == "" {

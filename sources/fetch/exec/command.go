@@ -34,8 +34,8 @@ type ending struct {
 	cut            error // why the output is not complete; nil = it is complete
 }
 
-// run runs the command until it ends. It stops the command when ctx or limit ends; limit is derived from ctx. If ctx ends, the
-// agent is stopping, and run returns an error. If only limit ends, run returns no error.
+// run runs the command until it ends. It stops the command when ctx or the context "limit" ends, which is derived from ctx. If ctx ends,
+// the agent is stopping, and run returns an error. If only "limit" ends, run returns no error.
 func (c *command) run(ctx, limit context.Context) (ending, error) {
 	if info, err := os.Stat(c.dir); err != nil {
 		return ending{}, fmt.Errorf("dir: %w", err)
@@ -111,8 +111,8 @@ func (c *capture) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// edges keeps the beginning and the end of a stream. Both are needed: a shell writes its error message first, while programs in
-// most languages write it last.
+// edges keeps the beginning and the end of a stream. Both are needed: a shell writes its error message at the beginning, but programs in
+// most languages write it at the end.
 type edges struct {
 	head  capture // the beginning
 	tail  []byte
@@ -131,8 +131,8 @@ func (e *edges) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// parts returns the beginning and the end of the stream. If there is a gap between them, both consist of whole lines, so that a
-// secret is not cut. If there is no gap, last is "".
+// parts returns the beginning and the end of the stream. If there is a gap between them, both consist of whole lines, so that a secret is
+// not cut. If there is no gap, "first" is the whole stream and "last" is "".
 func (e *edges) parts() (first, last string) {
 	tail := e.tail[max(0, len(e.tail)-e.head.max):]
 	if int64(len(e.head.text)+len(tail)) == e.total {

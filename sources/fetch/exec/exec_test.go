@@ -234,7 +234,7 @@ func TestPerfdata(t *testing.T) {
 	}
 }
 
-// FuzzNagios checks that any output becomes JSON, with a bound on its items, and that labels and numbers are not empty.
+// FuzzNagios checks that any output becomes JSON. The number of items is limited. No label and no number is empty.
 func FuzzNagios(f *testing.F) {
 	for _, s := range []string{"OK | a=1", "x|'a''b'=5%;1:2;@3;0;10 b=U\nlong | c=.5\nd=1,5GB", "|=1 '", "|a=1;;;;;;"} {
 		f.Add([]byte(s))
@@ -312,7 +312,7 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// resultIn returns the exit code and the output of a result, and the document itself if it is another one.
+// resultIn returns the exit code and the output of a document of the kind Result. It returns any other document unchanged.
 func resultIn(t *testing.T, raw string) string {
 	t.Helper()
 	var r struct {
@@ -349,7 +349,7 @@ func TestRunsToItsEnd(t *testing.T) {
 	}
 }
 
-// TestNotes checks that what a command reports without failing the run is logged, once.
+// TestNotes checks problems that a command reports without making the run fail. Each is logged, and only once.
 func TestNotes(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer

@@ -86,8 +86,8 @@ func (f *fetcher) run(ctx context.Context, tick sources.Tick) (*ending, said, er
 	return &end, said, nil
 }
 
-// failure returns an error if the tick must fail because of how the command has ended, or nil. If Document is Output, the output must be
-// complete. For other documents only the exit code matters.
+// failure returns an error if the tick must fail because of how the command has ended, and otherwise nil. If Document is Output, the output
+// must be complete. For other documents only the exit code matters.
 func (f *fetcher) failure(e *ending) error {
 	switch {
 	case f.config.Document != Output && f.isOK(e.Code):
@@ -124,7 +124,7 @@ func (f *fetcher) note(e *ending, said said) {
 	f.log.Warn("the command has reported a problem", args...)
 }
 
-// decode returns the document. If Document is Result and the output cannot be decoded, the document has the error.
+// decode returns the document. If Document is Result and the output cannot be decoded, the document contains the error.
 func (f *fetcher) decode(ctx context.Context, from string, e *ending) (*sources.Document, error) {
 	text, err := f.decoder.UTF8("", f.output)
 	switch {

@@ -124,7 +124,7 @@ func readPerfdata(label, text string) (p perfdata, ok bool) {
 	return p, fields[0] == "U"
 }
 
-// some returns a pointer to text, nil if text is empty.
+// some returns a pointer to text, or nil if text is empty.
 func some(text string) *string {
 	if text == "" {
 		return nil

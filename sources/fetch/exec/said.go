@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	maxStderr = 32 << 10 // bytes of standard error that are kept, at its beginning and at its end
+	maxStderr = 32 << 10 // bytes that are kept of the beginning of standard error, and as many of its end
 	maxLine   = 200      // bytes of each line of standard error that are shown
-	maxLines  = 10       // lines of standard error that are shown, at its beginning and at its end
+	maxLines  = 10       // lines that are shown of the beginning of standard error, and as many of its end
 )
 
 // said holds what a command has written to standard error, as lines without secrets.
@@ -34,7 +34,7 @@ func linesOf(text string) []string {
 	return strings.Split(text, "\n")
 }
 
-// line returns the first and the last line as one line.
+// line returns the first and the final line as one line.
 func (s said) line() string {
 	excerpt := func(line string) string { return sources.Excerpt([]byte(strings.TrimSpace(line)), maxLine) }
 	if len(s) == 1 {
@@ -51,7 +51,7 @@ func (s said) add(err error) error {
 	return fmt.Errorf("%w: stderr: %s", err, s.line())
 }
 
-// text returns some lines at the beginning and at the end. It is for a terminal.
+// text returns the first maxLines lines and the final maxLines lines. It is for a terminal.
 func (s said) text() string {
 	lines := s
 	if len(s) > 2*maxLines {

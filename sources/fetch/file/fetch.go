@@ -28,7 +28,7 @@ type fetcher struct {
 	body    []byte // text of one file in the list
 	decoder *format.Decoder
 	list    sources.Parser
-	last    []version // the files from which text was read; nil = text must not be used again
+	last    []version // the files whose contents are in the field "text"; nil = that text must not be used again
 }
 
 // version describes the state of a file when it was read.
@@ -163,8 +163,8 @@ func (f *fetcher) decode(ctx context.Context, from string, text []byte) (*source
 	return doc, nil
 }
 
-// unchanged reports whether the files are the same as those from which text was read, in the same state. It uses the name of each
-// file, so that it detects a file that was replaced.
+// unchanged reports whether the files are still the same, and in the same state, as when f.text was read from them. It looks up each file
+// by its name, so that it also detects a file that was replaced.
 func (f *fetcher) unchanged(names []string) bool {
 	if f.last == nil || len(f.last) != len(names) {
 		return false
@@ -246,7 +246,7 @@ func (f *fetcher) match(pattern string) ([]string, error) {
 	return names, err
 }
 
-// readable returns no error if err only consists of denied permissions.
+// readable returns its arguments, but without the error if err consists only of denied permissions.
 func readable(names []string, err error) ([]string, error) {
 	if refused(err) {
 		err = nil

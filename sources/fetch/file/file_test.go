@@ -22,7 +22,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// config is the defaults with settings over them, as a user would write them.
+// config returns the default settings, overridden by settings as a user writes them.
 func config(t *testing.T, text string) *Config {
 	t.Helper()
 	c := Kind.Defaults().(*Config)
@@ -32,7 +32,7 @@ func config(t *testing.T, text string) *Config {
 	return c
 }
 
-// fresh makes a fetcher as the agent would. It knows the secret hunter22.
+// fresh makes a fetcher as the agent does. The store of secrets contains the secret hunter22.
 func fresh(t *testing.T, dir, text string) *fetcher {
 	t.Helper()
 	c := config(t, text)
@@ -60,7 +60,7 @@ func fetch(t *testing.T, ctx context.Context, f sources.Fetcher) string {
 	return doc.Root.Raw()
 }
 
-// old is long enough ago for a file to be settled.
+// old returns a time that is long enough ago for a file to be settled.
 func old() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 250e6, time.UTC) }
 
 func write(t *testing.T, path, text string, modified time.Time) {
@@ -135,7 +135,8 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// TestBrokenFilesAmongMany checks that a file that cannot be read or decoded is left out and counted, and the others stay.
+// TestBrokenFilesAmongMany checks a list of files of which some cannot be read or decoded. These are left out and counted. The other files
+// stay in the list.
 func TestBrokenFilesAmongMany(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/a.json", `1`, old())
@@ -191,8 +192,8 @@ func TestFileWithoutSize(t *testing.T) {
 	}
 }
 
-// meanwhile is a context whose Err method calls the function do. The fetcher calls Err while it reads a file, so that function can change
-// the file in between.
+// meanwhile is a context whose method Err calls the function in the field "do". The fetcher calls Err while it reads a file, so this
+// function can change the file during the read.
 type meanwhile struct {
 	context.Context
 	do func() error
@@ -247,8 +248,8 @@ func TestEndOfContext(t *testing.T) {
 	}
 }
 
-// TestChangedOnly checks when changed_only reads a file again. In some ticks only the text changes, and not the size and time, so that the
-// result shows that the file was not read.
+// TestChangedOnly checks when changed_only reads a file again. Before some ticks, the test changes the text of a file, but not its size and
+// time. If the result still has the old text, the file was not read.
 func TestChangedOnly(t *testing.T) {
 	for _, settings := range []string{"path: x.json", `paths: ["*.json"]`} {
 		dir := t.TempDir()

@@ -14,7 +14,7 @@ import (
 
 var errChanged = errors.New("the file changed while it was read: write it under another name and rename it")
 
-// read appends the text of a file, and returns the state in which the file was read. If the file changes meanwhile, it is read
+// read appends the text of a file, and returns the state in which the file was read. If the file changes during the read, read reads it
 // once more.
 func (f *fetcher) read(ctx context.Context, name string, into []byte) ([]byte, fs.FileInfo, error) {
 	for range 2 {
@@ -29,7 +29,7 @@ func (f *fetcher) read(ctx context.Context, name string, into []byte) ([]byte, f
 	return into, nil, errChanged
 }
 
-// readOnce reads a file. whole is false if the file was changed while it was read.
+// readOnce reads a file. The result "whole" is false if the file was changed while it was read.
 func readOnce(ctx context.Context, path string, into []byte, max int64) (text []byte, before fs.FileInfo, whole bool, err error) {
 	file, err := open(path)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// maxCharset is the maximum length of a charset's name that messages show, in bytes.
+// maxCharset is the maximum length, in bytes, of a charset's name that is shown in messages. A longer name is not shown.
 const maxCharset = 20
 
 // Charset is the name of a charset; "" = the charset that the text or its content type names.
@@ -138,7 +138,7 @@ func charset(contentType string, body []byte) string {
 	return ""
 }
 
-// isASCII reports whether the body has only ASCII characters other than NUL.
+// isASCII reports whether the body consists of ASCII characters without NUL.
 func isASCII(body []byte) bool {
 	for _, c := range body {
 		if c == 0 || c >= 0x80 {

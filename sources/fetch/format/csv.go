@@ -11,9 +11,9 @@ import (
 // maxColumns is the maximum number of columns, the same as in large spreadsheets.
 const maxColumns = 16_384
 
-// table decodes rows of cells to a list of objects, whose keys are the names of the columns. The format is that of RFC 4180, or if
-// quotes is false, that of text/tab-separated-values. Cells are strings. A row must have a cell for each column: the cells of any
-// other row could belong to other columns. A column without a name is left out.
+// table decodes rows of cells to a list of objects, whose keys are the names of the columns. The format is that of RFC 4180. If "quotes" is
+// false, the format is that of text/tab-separated-values. Cells are strings. A row must have a cell for each column: the cells of any other
+// row could belong to other columns. A column without a name is left out.
 func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
 	c := &cells{text: text, line: 1, delimiter: delimiter, comment: byte(d.set.CSV.Comment), quotes: quotes, trim: d.set.CSV.Trim, plain: d.quoted}
 	defer func() { d.quoted = c.plain }()
@@ -92,7 +92,8 @@ func (d *Decoder) columns(c *cells) (columns []column, err error) {
 	return columns, nil
 }
 
-// header reads the row with the names of the columns. If used is true, the names must be distinct.
+// header reads the row with the names of the columns. If the argument "used" is true, the names must be distinct, and at least one must not
+// be empty.
 func (d *Decoder) header(c *cells, used bool) (columns []column, err error) {
 	line, seen := c.line, map[string]int{}
 	for last := false; !last; {
@@ -157,7 +158,7 @@ func (c *cells) skip() bool {
 	return false
 }
 
-// lineEnd returns the length of the line break at the beginning of the text, 0 if there is none.
+// lineEnd returns the length of the line break at the beginning of the text, or 0 if there is none.
 func lineEnd(text []byte) int {
 	switch {
 	case text[0] == '\n':

@@ -31,8 +31,8 @@ func (s *Settings) Decoder(vault *setting.SecretStore) *Decoder {
 	return d
 }
 
-// Decode decodes a text in UTF-8, which must not change while the document is in use. The argument from says where the text comes
-// from, for messages. The content type selects the format if the settings do not. When ctx ends, a search for a pattern stops.
+// Decode decodes a text in UTF-8, which must not change while the document is in use. The argument "from" says where the text comes from,
+// for messages. The content type selects the format if the settings do not. When ctx ends, a search for a pattern stops.
 func (d *Decoder) Decode(ctx context.Context, from, contentType string, text []byte) (*sources.Document, error) {
 	doc, err := d.decodeAs(ctx, from, contentType, text)
 	if err != nil {
@@ -147,7 +147,7 @@ func inLine(line int, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...))
 }
 
-// ndjsonError returns the error of a line of NDJSON with the place in the line that is wrong.
+// ndjsonError returns the error of a line of NDJSON. The error names the place in the line that is wrong.
 func ndjsonError(text []byte, err error) error {
 	line, ok := errors.AsType[*document.LineError](err)
 	if !ok {

@@ -39,7 +39,7 @@ func decoded(t testing.TB, d *Decoder, text string) string {
 	return raw
 }
 
-// example is a text in a format, and what becomes of it.
+// example is a text in a format, and the document or error that comes from it.
 type example struct{ settings, text, want string }
 
 func check(t *testing.T, all []example) {

@@ -282,7 +282,7 @@ func (n Name) Accept() string {
 	return "application/json"
 }
 
-// maxMediaType is the maximum length of a media type that messages show, in bytes.
+// maxMediaType is the maximum length, in bytes, of a media type that is shown in messages. A longer one is not shown.
 const maxMediaType = 60
 
 // mediaType returns a content type without its parameters, for messages.

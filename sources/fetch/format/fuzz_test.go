@@ -133,7 +133,7 @@ func FuzzKeyValues(f *testing.F) {
 	})
 }
 
-// FuzzInflux checks that a document of points, written as line protocol, is read as the same document.
+// FuzzInflux writes a document of points as line protocol, and checks that reading the text gives the same document again.
 func FuzzInflux(f *testing.F) {
 	for _, s := range []string{"m,t=v f=1i 1\n", `m\ \,,a\==b\  c="x\"\\",d=t`, "# x\n\nm f=-1e5,g=\"\n\"", "m f=1", "m\\,a=b f=1"} {
 		f.Add([]byte(s))
@@ -450,7 +450,7 @@ func sampleText(set map[string]string, value float64, at *int64) string {
 	return fmt.Sprint(set, value, stamp)
 }
 
-// FuzzText checks that any pattern finds its matches in any text.
+// FuzzText checks that the decoder finds as many matches of a pattern in a text as package regexp.
 func FuzzText(f *testing.F) {
 	f.Add(`(?m)^(?P<a>\w+) = (?P<b>\S+)$`, []byte("a = 1\n"))
 	f.Add(`(?P<a>)`, []byte("\xffé"))

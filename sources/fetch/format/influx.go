@@ -137,7 +137,7 @@ func (p *points) key() error {
 	return nil
 }
 
-// name reads a name. The parameter named ends is a list of bytes. The name ends before the first of these bytes that is not escaped with a
+// name reads a name. The argument "ends" is a list of bytes. The name ends before the first of these bytes that is not escaped with a
 // backslash, or at the end of the line. The name must not be empty.
 func (p *points) name(ends string) ([]byte, error) {
 	p.plain = p.plain[:0]

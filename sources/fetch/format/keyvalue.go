@@ -57,7 +57,8 @@ func (d *Decoder) keyValues(text []byte) error {
 	return nil
 }
 
-// keyValue adds the key and the value of a line. seen has the line number of each key of the object. text has no spaces around it.
+// keyValue adds the key and the value of a line. The map "seen" has the line number of each key of the object. The argument "text" has no
+// spaces at its ends.
 func (d *Decoder) keyValue(text []byte, line int, seen map[string]int) error {
 	set := d.set.KeyValue
 	key, value, found := bytes.Cut(text, []byte(set.Separator))

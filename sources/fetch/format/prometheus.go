@@ -101,7 +101,7 @@ func (x *exposition) comment() error {
 	return nil
 }
 
-// of returns the family of a sample, given the name of the sample.
+// of returns the family to which a sample with this name belongs.
 func (x *exposition) of(name string) *family {
 	if f := x.families[name]; f != nil {
 		return f
@@ -250,8 +250,8 @@ func isNameByte(c byte, at int) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == ':' || c >= '0' && c <= '9' && at > 0
 }
 
-// labels reads the labels up to the closing brace. If nameless is true, the name of the metric was not before the brace, and may be
-// among the labels, in quotes; labels returns it.
+// labels reads the labels up to the closing brace. If "nameless" is true, there was no metric name before the opening brace. The name can
+// then be among the labels, in quotes, and is the result "name".
 func (x *exposition) labels(nameless bool) (name string, err error) {
 	clear(x.seen)
 	for first := true; ; first = false {

@@ -32,7 +32,7 @@ type element struct {
 // noName is the name of a piece of text.
 const noName = -1
 
-// elements is an XML document (XML 1.0) while it is read. Only at its end is it known which elements become lists.
+// elements is an XML document (XML 1.0) while it is read. It is not known before the end of the document which elements become lists.
 type elements struct {
 	all   []element
 	names []xml.Name // different names, with prefixes
@@ -45,7 +45,7 @@ type elements struct {
 	keys   []document.TextRef
 	listed []bool
 	parent []uint32 // the last element that has a child with this name
-	last   []uint32 // the last child with this name in the element in parent
+	last   []uint32 // the last child with this name in the element "parent"
 
 	spare []byte // memory for joining texts
 }
@@ -226,7 +226,7 @@ func (x *elements) add(e element) uint32 {
 
 func (x *elements) nameOf(at uint32) string { return cut(written(x.names[x.all[at].name])) }
 
-// hintJSON returns a hint if a text looks like JSON, or "".
+// hintJSON returns a hint if a text looks like JSON, and otherwise "".
 func hintJSON(text []byte) string {
 	if text = bytes.TrimSpace(text); text[0] == '{' || text[0] == '[' {
 		return ": if it is JSON, set format: json"
@@ -252,8 +252,8 @@ func cut(name string) string { return strings.ToValidUTF8(name[:min(len(name), 4
 // noElement is an index that no element has.
 const noElement = ^uint32(0)
 
-// nameKeys sets the key of each name, and whether elements of this name always become a list. A key includes the prefix if it would
-// not be unique without the prefix.
+// nameKeys sets the key of each name. It also sets whether elements of this name always become a list. A key includes the prefix if it
+// would not be unique without the prefix.
 func (x *elements) nameKeys() {
 	locals := map[string]int{}
 	for _, name := range x.names {

@@ -8,7 +8,7 @@ import (
 )
 
 // plain reads an XML document that consists of elements, attributes, texts with the five predefined entities, comments, and perhaps a
-// declaration at its beginning, with ASCII names. Most documents have nothing else. encoding/xml takes many times as long and allocates
+// declaration at its beginning, with ASCII names. Most documents contain nothing else. encoding/xml takes many times as long and allocates
 // for each tag, so it reads only the other documents.
 type plain struct {
 	*elements
@@ -18,8 +18,8 @@ type plain struct {
 	text       []byte           // memory for texts with entities
 }
 
-// readPlain reads a document. It returns false if the document has something that the type plain cannot read, such as a syntax error. Then
-// x must not be used.
+// readPlain reads a document. It returns false if the document has something that the type plain cannot read, such as a syntax error. After
+// that, x must not be used any more.
 func (x *elements) readPlain(body []byte) bool {
 	// Line ends need a conversion, and U+FFFE and U+FFFF are not allowed in a document.
 	if !utf8.Valid(body) || bytes.IndexByte(body, '\r') >= 0 || bytes.Contains(body, []byte("\uFFFE")) || bytes.Contains(body, []byte("\uFFFF")) {
@@ -126,8 +126,8 @@ func (p *plain) quoted() (value []byte, ok bool) {
 	return p.unescaped(text)
 }
 
-// index reads a name and returns its index in names. It puts the argument prefix, which is not "" for attributes, before the name. The
-// index of a namespace declaration is noName.
+// index reads a name and returns its index in names. It puts the argument "prefix" before the name: "@" for attributes, and "" for
+// elements. The index of a namespace declaration is noName.
 func (p *plain) index(known map[string]int32, prefix string) (int32, bool) {
 	raw := p.name()
 	if at, ok := known[string(raw)]; ok {
@@ -164,7 +164,7 @@ func (p *plain) name() []byte {
 	return name
 }
 
-// nameOf divides a name into prefix and local name. It returns an empty name if the name is not one, or an unusual one.
+// nameOf divides a name into prefix and local name. It returns an empty name if the text is not a valid name, or an unusual one.
 func nameOf(raw []byte) (name xml.Name) {
 	if len(raw) == 0 || raw[0] != '_' && raw[0] < 'A' {
 		return name

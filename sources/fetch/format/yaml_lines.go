@@ -15,7 +15,7 @@ type lines struct {
 	built  *document.Builder
 	rest   []byte // the lines after the current one
 	line   []byte // what has not been read of the current line, without spaces at its ends; empty after the last line
-	indent int    // the column at which line begins, counted from 0; -1 after the last line
+	indent int    // the column at which the text in "line" begins, counted from 0; -1 after the last line
 	text   []byte // memory for a scalar without its escapes
 }
 
@@ -79,9 +79,9 @@ func (l *lines) next() {
 	l.line, l.indent = nil, -1
 }
 
-// end ends the line of a scalar or a flow collection, after which only a comment may follow, and goes to the next line. If that is
-// indented more than the collection around the scalar, it continues the scalar or is an error. No collection takes such a line for one of
-// its own, since their lines are all indented alike; so it remains, and read returns false.
+// end is called after a scalar or a flow collection. It checks that only a comment follows on the line, and goes to the next line. A next
+// line that is indented more than the collection around the scalar would continue the scalar, or be an error. No collection accepts such a
+// line, since all lines of a collection have the same indentation. So the line remains unread, and read returns false.
 func (l *lines) end(rest []byte) bool {
 	if len(rest) > 0 && (rest[0] != ' ' || bytes.TrimLeft(rest, " ")[0] != '#') {
 		return false
@@ -167,7 +167,7 @@ func (l *lines) mapping(key scalar, depth int) bool {
 	}
 }
 
-// member reads the value of a key. The rest is what follows the colon.
+// member reads the value of a key. The argument "rest" is the text after the colon.
 func (l *lines) member(rest []byte, at, depth int) bool {
 	if len(rest) > 0 && rest[0] != ' ' {
 		return false
@@ -187,7 +187,7 @@ func (l *lines) member(rest []byte, at, depth int) bool {
 	return true
 }
 
-// flow reads a flow collection, with which the text begins. It returns what follows.
+// flow reads the flow collection at the beginning of the text. It returns the text after the collection.
 func (l *lines) flow(text []byte, depth int) (rest []byte, ok bool) {
 	if depth >= document.MaxDepth {
 		return nil, false
@@ -226,7 +226,7 @@ func (l *lines) flow(text []byte, depth int) (rest []byte, ok bool) {
 	}
 }
 
-// inline reads a flow collection or a scalar, with which the text begins. It returns what follows.
+// inline reads the flow collection or the scalar at the beginning of the text. It returns the text after it.
 func (l *lines) inline(text []byte, flow bool, depth int) (rest []byte, ok bool) {
 	if isFlow(text) {
 		return l.flow(text, depth)
@@ -272,7 +272,7 @@ func (l *lines) key(s scalar, seen *keys) bool {
 type keys struct {
 	few  [16]document.TextRef
 	n    int             // how many there are in few
-	many map[string]bool // all keys, if there are more than fit into few
+	many map[string]bool // all keys, if there are more than fit into the field "few"
 }
 
 // add adds a key. It returns false if the mapping already has this key.
@@ -301,7 +301,7 @@ func (k *keys) add(built *document.Builder, key document.TextRef) bool {
 	return true
 }
 
-// scalar reads a scalar, with which the text begins. In a flow collection, brackets, braces and commas end a plain scalar.
+// scalar reads the scalar at the beginning of the text. In a flow collection, brackets, braces and commas end a plain scalar.
 func (l *lines) scalar(text []byte, flow bool) (s scalar, ok bool) {
 	if len(text) == 0 {
 		return s, false

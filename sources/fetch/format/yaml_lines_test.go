@@ -33,7 +33,7 @@ var yamlTexts = []string{
 	"  a: 1\n  b: 2\n", "  a: 1\n b: 2\n", " - a\n - b\n", "a\n", "'a'\n", "7", "- a\nb\n", "- a\n  b\n", "- a\n  - b\n", "a:\n  - b\n - c\n", "- a: 1\n b: 2\n", "a:\n    b: 1\n  c: 2\n", "", " ", "#\n", "---\n", "-", "a:", ":", "- # c\n  a: 1\n",
 }
 
-// compareYAML decodes a document with the type lines and with the library. It returns whether the type lines can read it.
+// compareYAML decodes a document with the type lines and with the library. It returns whether the type lines can read the document.
 func compareYAML(t *testing.T, d *Decoder, text []byte) bool {
 	d.built.Reset(0, 0)
 	if !(&lines{built: &d.built}).read(text) {
@@ -63,7 +63,7 @@ func FuzzYAMLLines(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) { compareYAML(t, d, text) })
 }
 
-// pieces are pieces of YAML documents, of which some are documents in any order.
+// pieces are pieces of YAML documents. Some sequences of pieces are valid documents.
 var pieces = []string{
 	"a", "b", ": ", ":", "- ", "-", " ", "  ", "\n", "\n  ", "\n- ", "\"", "'", "[", "]", "{", "}", ",", ", ", " #", "#", "1", ".5", "---", "...", "~", "true", "?", "&x ", "*x", "!", "|", "\\", "<<", "é", "\r\n", "\t", "%",
 }

@@ -35,7 +35,7 @@ type fetcher struct {
 	header http.Header
 	whole  []byte   // the response as JSON, for document: response
 	at     *url.URL // URL of the request that was answered
-	// remake returns the request of the item again, with the time now, for the next page; nil = there is no item
+	// remake makes the item's request once more, with the current time, for the next page; nil = there is no item
 	remake func() (sources.Request, error)
 
 	// For joined pages, joined items and whole responses.
@@ -62,7 +62,7 @@ func (f *fetcher) Fetch(ctx context.Context, tick sources.Tick, r sources.Reques
 	return f.fetchPaged(ctx, tick, r, f.set.Paginate)
 }
 
-// fetchPaged fetches all pages, or a single page if by is nil.
+// fetchPaged fetches all pages. If the argument "by" is nil, it fetches a single page.
 func (f *fetcher) fetchPaged(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
 	if by == nil {
 		return f.fetchOne(ctx, tick, r, pageStep{})
@@ -97,7 +97,8 @@ func (f *fetcher) fetchOne(ctx context.Context, tick sources.Tick, r sources.Req
 	return f.send(client, from, req)
 }
 
-// begin sets the time of the next request, which all its parts have. The function end removes it.
+// begin sets the time of the next request, so that all parts of the request have the same time. The result is a function that removes the
+// time again.
 func (f *fetcher) begin() (end func()) {
 	builder := f.requestBuilder
 	f.requestBuilder = builder.at(time.Now())
@@ -150,7 +151,7 @@ func (f *fetcher) send(client *httpclient.Client, from string, req *http.Request
 	return doc, nil
 }
 
-// decode decodes the body in the buffer. With document: response, it returns nil for an empty body.
+// decode decodes the body in the buffer. If the setting "document" is "response", it returns nil for an empty body.
 func (f *fetcher) decode(ctx context.Context, from string, resp *httpclient.Response) (*sources.Document, error) {
 	if len(f.buffer) == 0 && f.document == Response {
 		return nil, nil

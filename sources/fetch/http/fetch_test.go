@@ -22,7 +22,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// place is an in-memory network, a host with secrets, and the observed exchanges.
+// place holds an in-memory network, a host with secrets, and the observed exchanges.
 type place struct {
 	*memnet.Network
 	web  *httpclient.Host

@@ -119,7 +119,7 @@ type item struct {
 	json  []byte // value as JSON, for the document
 }
 
-// in returns the items that Items selects from a document.
+// in returns the items that the setting Items selects from a document.
 func (e *ForEach) in(ctx context.Context, root document.Value) ([]item, error) {
 	var items []item
 	err := e.Items.Each(ctx, root.JQ(), func(v any) error {
@@ -197,7 +197,8 @@ func (f *fetcher) fetchEach(ctx context.Context, tick sources.Tick, r sources.Re
 	return doc, nil
 }
 
-// fetchList returns the document from which the items are selected. If they are written in the settings, its root is null.
+// fetchList returns the document from which the items are selected. If the items are written in the settings, the root of the document is
+// null.
 func (f *fetcher) fetchList(ctx context.Context, tick sources.Tick) (*sources.Document, error) {
 	e := f.set.ForEach
 	if e.URL == "" {
@@ -248,8 +249,8 @@ func (f *fetcher) fetchItems(ctx context.Context, tick sources.Tick, r sources.R
 	return results, context.Cause(ctx)
 }
 
-// fetchItem fetches one item. If lost is not nil, the item could not be fetched (with keepItem: not even a status was received). If
-// all items are lost, the server itself is probably down. If err is not nil, the tick fails.
+// fetchItem fetches one item. If the result "lost" is not nil, the item could not be fetched (with keepItem: not even a status was
+// received). If all items are lost, the server itself is probably down. If the result "err" is not nil, the tick fails.
 func (f *fetcher) fetchItem(ctx context.Context, tick sources.Tick, r sources.Request, i *item) (result itemResult, lost, err error) {
 	body, err := f.itemBody(ctx, tick, r, i)
 	keeps := f.set.ForEach.OnError == keepItem
@@ -273,8 +274,8 @@ func (f *fetcher) fetchItem(ctx context.Context, tick sources.Tick, r sources.Re
 	return result, lost, nil
 }
 
-// concernsItem reports whether an error concerns only the item, and on_error allows it. A rate limit or a failed login concerns all
-// items.
+// concernsItem reports whether the tick can go on after an error: the error concerns only the item, and on_error allows it. A rate limit or
+// a failed login concerns all items.
 func (e *ForEach) concernsItem(err error) bool {
 	_, waits := errors.AsType[*httpclient.WaitError](err)
 	_, unsigned := errors.AsType[*httpclient.CredentialsError](err)

@@ -87,7 +87,7 @@ func computes(node parse.Node) bool {
 	return false
 }
 
-// newFormula compiles an action. It is evaluated once with made-up values, so that most errors are found now.
+// newFormula compiles an action. It also evaluates the formula once with made-up values, to find most errors before the first tick.
 func newFormula(action string, items bool) (*formula, error) {
 	f := &formula{fields: map[string][]string{}}
 	times := template.Values(sources.Tick{})

@@ -136,7 +136,7 @@ func (c *Config) Identity() string {
 	return request
 }
 
-// Dated reports whether the request contains times of the tick. It is true if a template is not valid.
+// Dated reports whether the request contains times of the tick. The result is also true if a template is not valid.
 func (c *Config) Dated() bool {
 	t, err := c.templates()
 	return err != nil || t.any(itemTemplate.varies)

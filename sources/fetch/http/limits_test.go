@@ -46,7 +46,7 @@ func TestRetryAfterOverTicks(t *testing.T) {
 	}
 }
 
-// TestUnchangedDocument checks that a 304 gives the same document without a body, also after a failure.
+// TestUnchangedDocument checks that a response 304, which has no body, gives the same document as before, also after a failure.
 func TestUnchangedDocument(t *testing.T) {
 	for _, path := range []string{"kept", "dated"} {
 		synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // maxMethod is the maximum length of a method, in bytes. The longest method that is registered with IANA has 17.
 const maxMethod = 32
 
-// checkMethod returns why a request cannot have this method, or "".
+// checkMethod returns why a request cannot have this method, or "" if it can.
 func checkMethod(method string) string {
 	switch {
 	case method == http.MethodConnect, method == http.MethodTrace:

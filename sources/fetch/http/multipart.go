@@ -36,8 +36,7 @@ var (
 
 func (m *Multipart) isZero() bool { return len(m.Fields)+len(m.Files) == 0 }
 
-// multipartFor returns the body that the setting multipart describes. The fields are before the files, both in the order of their
-// names.
+// multipartFor returns the body that the setting "multipart" describes. The fields are before the files, both in the order of their names.
 func (b *requestBuilder) multipartFor(tick sources.Tick, i *item) (content, error) {
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)

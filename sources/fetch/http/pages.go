@@ -111,7 +111,7 @@ func (p *pager) begin() pageStep {
 	return pageStep{}
 }
 
-// next returns the step to the next page; nil if this page is the last.
+// next returns the step to the next page, or nil if this page is the last one.
 func (p *pager) next(ctx context.Context, page, list document.Value) (*pageStep, error) {
 	if !p.set.Until.IsZero() {
 		end, err := p.set.Until.from(ctx, page)
@@ -261,8 +261,8 @@ func (j *joinedPages) add(doc *sources.Document, list document.Value) ([]byte, e
 	return items, nil
 }
 
-// frame appends a document in which the list at the path is empty, and sets gap to the position for the list's items. If an object
-// has several members with the same key, the gap is in the last one.
+// frame appends a document in which the list at the path is empty, and sets gap to the position for the list's items. If an object has
+// several members with the same key, the gap is in the final one.
 func (j *joinedPages) frame(into []byte, v document.Value, path []string, gap *int) []byte {
 	if len(path) == 0 {
 		*gap = len(into) + 1

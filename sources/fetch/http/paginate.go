@@ -21,7 +21,7 @@ type Paginate struct {
 	NextURL selector    `yaml:"next_url"` // selects the URL of the next page from a page
 
 	Items    listPath `yaml:"items"`     // path of the list in a page
-	Until    selector `yaml:"until"`     // selects true from the last page; if it is not set, the chosen way of paging detects the last page
+	Until    selector `yaml:"until"`     // gives true for the last page; if it is not set, the chosen way of paging detects the last page
 	MaxPages int      `yaml:"max_pages"` // maximum number of pages; with more pages the tick fails; 0 = 100
 }
 
@@ -40,7 +40,7 @@ func (p PageParameter) String() string {
 	return p.Param
 }
 
-// PageNumber selects pages by number. Pages are fetched until one has no items: a page with few items need not be the last.
+// PageNumber selects pages by number. Pages are fetched until one has no items: a page with few items is not always the last one.
 type PageNumber struct {
 	PageParameter `yaml:",inline"`
 	Start         *int `yaml:"start"` // nil = 1
@@ -51,8 +51,8 @@ type Offset struct {
 	PageParameter `yaml:",inline"`
 }
 
-// Cursor selects from each page a string or number (the cursor), which is sent to request the next page. A page without a cursor is
-// the last.
+// Cursor selects from each page a string or number (the cursor), which is sent to request the next page. A page without a cursor is the
+// last one.
 type Cursor struct {
 	From          selector `yaml:"from"`
 	Header        string   `yaml:"header"` // response header that contains the cursor, in place of From

@@ -7,7 +7,8 @@ import (
 	"testing/synctest"
 )
 
-// TestRefusal checks which responses of status 200 fail: by fail_if, and by the errors of GraphQL. "" = none.
+// TestRefusal checks which responses with status 200 count as failures, because of fail_if or because of errors of GraphQL. If the wanted
+// error is "", the response is not a failure.
 func TestRefusal(t *testing.T) {
 	const post = "method: POST\nbody: '{\"query\": \"{ a }\"}'\n"
 	for _, c := range []struct{ settings, body, want string }{

@@ -21,7 +21,7 @@ type requestBuilder struct {
 	host      *httpclient.Host
 	templates *templates
 	literals  url.Values // see Config.literals
-	now       time.Time  // time of the request that is being made; zero = none is being made. See the methods at and timed
+	now       time.Time  // time of the request that is being made; zero = none is being made. See the methods "at" and "timed"
 }
 
 // plannedRequest is a request whose templates and secrets are not yet filled in.
@@ -168,7 +168,7 @@ func setHeader(req *http.Request, name, value string) {
 	req.Header.Set(name, value)
 }
 
-// formType is the media type of a body that is made from the setting form.
+// formType is the media type of a body that is made from the setting "form".
 const formType = "application/x-www-form-urlencoded"
 
 // contentType returns the media type of a body if no header sets it.
@@ -262,7 +262,7 @@ func (b *requestBuilder) bodyFor(tick sources.Tick, i *item) (content, error) {
 	return content{text: text}, nil
 }
 
-// formFor returns the body that the setting form describes.
+// formFor returns the body that the setting "form" describes.
 func (b *requestBuilder) formFor(tick sources.Tick, i *item) (content, error) {
 	form := url.Values{}
 	for _, p := range b.templates.form {
@@ -294,7 +294,8 @@ func (b *requestBuilder) setHeaders(req *http.Request, tick sources.Tick) error 
 	return nil
 }
 
-// queryOf returns the settings' query. If secretsOnly is true, it leaves out templates that contain no secret or contain an item field.
+// queryOf returns the settings' query. If secretsOnly is true, it leaves out the templates without a secret, and the templates with an item
+// field.
 func (b *requestBuilder) queryOf(tick sources.Tick, secretsOnly bool) (url.Values, error) {
 	query := url.Values{}
 	for _, p := range b.templates.query {

@@ -41,8 +41,8 @@ func headersOf(header http.Header) map[string]any {
 	return headers
 }
 
-// response returns a whole response as a document. body is the decoded body, nil if there is none. invalid says why the body cannot
-// be decoded, nil if it can. Cookies are left out, since they can contain credentials.
+// response returns a whole response as a document. The argument "body" is the decoded body, or nil if there is none. The argument "invalid"
+// is the reason why the body cannot be decoded, or nil if it can. Cookies are left out, since they can contain credentials.
 func (f *fetcher) response(from string, took time.Duration, body *sources.Document, invalid error) (*sources.Document, error) {
 	headers := headersOf(f.header)
 	delete(headers, "set-cookie")

@@ -44,7 +44,8 @@ func TestCutSecret(t *testing.T) {
 	}
 }
 
-// TestOwnCondition checks that a 304 to a job's own If-None-Match does not give the cached response of another version.
+// TestOwnCondition checks jobs that send their own If-None-Match. A response 304 to it does not give a cached response that is another
+// version.
 func TestOwnCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -96,7 +97,8 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var _ = url.Parse
 
-// TestSecretsWithin checks what is sent for secrets within a text: each is escaped as its place needs it, and shown nowhere.
+// TestSecretsWithin checks what is sent for secrets within a text. Each secret is escaped as its place in the text needs it. No secret is
+// shown anywhere.
 func TestSecretsWithin(t *testing.T) {
 	const key = `k"<&/ +%é`
 	for text, want := range map[string]string{

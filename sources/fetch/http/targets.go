@@ -36,7 +36,8 @@ func (c *Config) HasTargets() bool {
 // AddLabels implements sources.Labeler.
 func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
 
-// validateTargets checks the targets of the settings, and that url is only a path if there are targets.
+// validateTargets checks the targets of the settings. If there are targets, the setting "url" can only be a path. Otherwise it needs a
+// server.
 func (c *Config) validateTargets() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Errorf(path, format, args...)) }
@@ -94,13 +95,13 @@ func (e *endpoint) name(given *Address) string {
 	return given.Place()
 }
 
-// maker returns what makes endpoints for a job.
+// maker returns the Maker that makes the endpoints of a job.
 func (c *Config) maker(job string) (*discovery.Maker, error) {
 	rules, err := c.Relabel.Compile("relabel_configs")
 	return &discovery.Maker{Job: job, JobLabels: c.jobLabels, Rules: rules}, err
 }
 
-// endpoint returns the endpoint of a target, with the labels of its group. keep is false if relabel_configs drop it.
+// endpoint returns the endpoint of a target, with the labels of its group. The result "keep" is false if relabel_configs drop the target.
 func (c *Config) endpoint(maker *discovery.Maker, a Address, g *discovery.Group) (e endpoint, keep bool, err error) {
 	if a.IsPath {
 		return e, false, errors.New("want a URL with a server, such as http://10.0.0.1")
@@ -149,8 +150,8 @@ func (c *Config) endpoint(maker *discovery.Maker, a Address, g *discovery.Group)
 	return e, err == nil, err
 }
 
-// joinQueries returns a query with the parameters that all targets have and the target's own parameters. An own parameter replaces a
-// parameter in all with the same name.
+// joinQueries returns a query with the parameters that all targets have and the target's own parameters. An own parameter replaces the
+// parameter with the same name in "all".
 func joinQueries(all, own string) string {
 	set, _ := url.ParseQuery(own)
 	var kept []string
@@ -189,7 +190,7 @@ type targets struct {
 	client *httpclient.Client
 	maker  *discovery.Maker
 	lists  *discovery.Lists
-	reads  int // lists.Reads when list was made; 0 = no tick has made it
+	reads  int // value of lists.Reads when the field "list" was made; 0 = no tick has made it
 
 	list     []*sources.Target
 	problems []error
@@ -197,13 +198,13 @@ type targets struct {
 
 // target is what the fetcher needs to fetch from one target.
 type target struct {
-	key     string // the URL and the field key of the endpoint, as one text
+	key     string // the URL and the field "key" of the endpoint, as one text
 	builder *requestBuilder
 	client  *httpclient.Client
 	limit   func() // sets the rate limit of the target's server
 }
 
-// server returns the server of the target, so that two targets with one server have equal texts.
+// server returns a text that identifies the server of the target. Targets on the same server have equal texts.
 func (t *target) server() string { return t.client.Server(&t.builder.set.URL.URL.URL) }
 
 // Discover implements sources.Targets.
@@ -266,8 +267,8 @@ func (t *targets) replace(groups []discovery.Group) {
 	t.leave(before)
 }
 
-// leave ends the logins and the rate limits of the job at the servers of targets that are no longer in the list, and closes their idle
-// connections.
+// leave is called with the targets that are no longer in the list. It ends the logins and the rate limits that the job has at their
+// servers, and closes the idle connections.
 func (t *targets) leave(gone map[string]*sources.Target) {
 	servers := func(list iter.Seq[*sources.Target]) (all []run.Server) {
 		for known := range list {
@@ -317,7 +318,7 @@ func (t *targets) NewFetcher() sources.TargetFetcher {
 	return &targetFetcher{fetcher{decoder: c.Decoding.Decoder(t.env.Web.Secrets), valid: c.ValidStatusCodes, document: c.Document}}
 }
 
-// targetFetcher fetches from the target that was given to Use last.
+// targetFetcher fetches from the target of the newest call of Use.
 type targetFetcher struct{ fetcher }
 
 // Use implements sources.TargetFetcher.
@@ -338,13 +339,14 @@ func (f *fetcher) use(b *requestBuilder, client *httpclient.Client) {
 	}
 }
 
-// checkListed returns an error that says why a target of a list is not valid, or nil.
+// checkListed returns nil if a target of a list is valid, and otherwise the reason why it is not.
 func checkListed(text string) error {
 	_, err := listed(text, "")
 	return err
 }
 
-// listed parses the address of a target of a list: a URL, or host:port as in lists for Prometheus. scheme is for host:port; "" = http.
+// listed parses the address of a target of a list: a URL, or host:port as in lists for Prometheus. The argument "scheme" is used for
+// host:port; "" = http.
 func listed(text, scheme string) (a Address, err error) {
 	if !strings.Contains(text, "://") {
 		text = cmp.Or(scheme, "http") + "://" + text

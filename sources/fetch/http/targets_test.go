@@ -21,8 +21,8 @@ import (
 	"github.com/collectington/collectington/sources/discovery"
 )
 
-// FuzzTarget checks that a target of a list is refused, or gives a request to its own host that contains no template, and labels that
-// are valid.
+// FuzzTarget checks targets of a list. A target either is refused, or gives a request to its own host and valid labels. The request
+// contains no template.
 func FuzzTarget(f *testing.F) {
 	for _, target := range []string{"10.0.0.1:80", "http://x.test/a?b=c", "unix:///run/x.sock:/v1", "https://x.test/{{ .Now }}", "x.test/{{", "http://[::1]:80", "/only", ""} {
 		f.Add(target, "instance", "me")
@@ -154,8 +154,8 @@ func TestLimitOfEachTarget(t *testing.T) {
 	}
 }
 
-// TestLimitOfTargetThatLeaves checks that the rate limit of a target ends when its server leaves the list, for other jobs too, and that a
-// target that comes back at once may not send more requests than the limit allows.
+// TestLimitOfTargetThatLeaves checks the rate limit of a target whose server leaves the list. The limit ends, for other jobs too. If the
+// target comes back at once, it gets no more requests than the limit allows.
 func TestLimitOfTargetThatLeaves(t *testing.T) {
 	asked := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -209,8 +209,8 @@ func TestLimitOfTargetThatLeaves(t *testing.T) {
 	}
 }
 
-// TestListOfServerAndRules checks that targets come from a server too, that relabel_configs change and drop targets, and that neither can
-// bring in a template.
+// TestListOfServerAndRules checks that a server can list targets, and that relabel_configs can change and drop targets. Neither the server
+// nor the rules can bring in a template.
 func TestListOfServerAndRules(t *testing.T) {
 	list := `[
 		{"targets": ["a.test:81", "dropped.test"], "labels": {"rack": "7", "__meta_site": "oslo"}},

@@ -27,7 +27,8 @@ type templates struct {
 	escape func(string) (string, error) // escapes values that are filled into the body
 }
 
-// parameter is a query parameter, a header, or a field of a form or of a multipart body. text is nil if the value is a reference.
+// parameter is a query parameter, a header, or a field of a form or of a multipart body. Its field "text" is nil if the value is a
+// reference.
 type parameter struct {
 	name  string
 	value setting.Template
@@ -83,7 +84,7 @@ func (c *Config) bodyEscape() func(string) (string, error) {
 	return noEscape
 }
 
-// any reports whether at least one of the templates makes the function is(…) return true.
+// any reports whether the function "is" returns true for at least one of the templates.
 func (t *templates) any(is func(itemTemplate) bool) bool {
 	for _, p := range slices.Concat(t.query, t.headers, t.form, t.parts) {
 		if is(p.text) {
@@ -183,7 +184,7 @@ func (t itemTemplate) varies() bool {
 }
 
 // execute returns the text with everything filled in. The item may be nil if the text has no item field. The value of each field, secret
-// and formula is escaped with the function escape. The time of the request is now.
+// and formula is escaped with the function "escape". The argument "now" is the time of the request.
 func (t itemTemplate) execute(
 	tick sources.Tick, i *item, vault *setting.SecretStore, now time.Time, escape func(string) (string, error),
 ) (string, error) {

@@ -81,7 +81,7 @@ func TestForEachHeaders(t *testing.T) {
 	}
 }
 
-// TestPagesInBody checks that the page can be selected in the body, which is unchanged for the first page of a cursor.
+// TestPagesInBody checks that a page can be selected in the body. With a cursor, the body for the first page is unchanged.
 func TestPagesInBody(t *testing.T) {
 	const (
 		post    = "method: POST\n"

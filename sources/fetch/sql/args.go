@@ -74,7 +74,7 @@ func kindOf(text string) kind {
 	return aTime
 }
 
-// at returns the value in a tick: nil, bool, int64, float64, string, or time.Time in whole seconds.
+// at returns the value of the argument in a tick: nil, bool, int64, float64, string, or time.Time in whole seconds.
 func (a argument) at(tick sources.Tick, secrets *setting.SecretStore) (any, error) {
 	if a.ref != "" {
 		return secrets.Text(setting.Text(a.ref))

@@ -99,7 +99,7 @@ func (c *Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// maxBytes is the largest allowed value of the setting max_bytes. SQLite and PostgreSQL allow no longer values in a row.
+// maxBytes is the largest allowed value of the setting max_bytes. Values in a row of SQLite or PostgreSQL cannot be longer either.
 const maxBytes = 1 << 30
 
 // New returns the fetcher. It connects to the database at the first tick.

@@ -50,7 +50,7 @@ func explain(err error) string {
 	return err.Error()
 }
 
-// innermost returns the last error in the chain of errors that err wraps. If errors are joined, it follows the first one.
+// innermost returns the error at the end of the chain of errors that err wraps. If errors are joined, it follows the first one.
 func innermost(err error) error {
 	for {
 		var next error

@@ -158,7 +158,8 @@ func (f *fetcher) close() {
 	}
 }
 
-// clean returns an error whose text is one line, with advice and without secrets. If ctx has ended, it returns the cause of that.
+// clean returns an error whose text is one line, with advice and without secrets. If ctx has ended, it returns the cause of the end
+// instead.
 func (f *fetcher) clean(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

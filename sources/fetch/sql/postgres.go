@@ -55,7 +55,7 @@ func (p *postgresSession) query(ctx context.Context, query string, args []any, i
 	return p.conn.Exec(ctx, "ROLLBACK").Close()
 }
 
-// read reads the rows. After an error, the connection cannot be used again, since more rows may be sent.
+// read reads the rows. After an error, the connection cannot be used again, since the server may still send rows.
 func read(rows *pgconn.ResultReader, into *table) error {
 	fields, begun := rows.FieldDescriptions(), false
 	for rows.NextRow() {

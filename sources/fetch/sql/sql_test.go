@@ -170,7 +170,7 @@ func TestFileReplacedBetweenTicks(t *testing.T) {
 	}
 }
 
-// endless returns its first row at once, and no other row ever.
+// endless is a query that returns its first row at once, and then never returns another row and never ends.
 const endless = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT n FROM t WHERE n = 1 OR n < 0"
 
 func TestTimeout(t *testing.T) {
@@ -320,7 +320,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestReferenceAsArgument checks that an argument can be a reference to a secret, and also a text that only looks like one.
+// TestReferenceAsArgument checks that an argument can be a reference to a secret. Another argument is a text that only looks like a
+// reference.
 func TestReferenceAsArgument(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.db"), "CREATE TABLE x (a TEXT)")

@@ -116,8 +116,8 @@ func bindSQLite(stmt *sqliteStmt, args []any) error {
 	return nil
 }
 
-// sqliteCell adds a cell. SQLite has no types for times and booleans. They are only recognized by the declared type of the column,
-// which is in upper case.
+// sqliteCell adds a cell. SQLite has no types for times and booleans. So only the declared type of the column tells that a value is a time
+// or a boolean. The argument "declared" is in upper case.
 func sqliteCell(stmt *sqliteStmt, column int, declared string, into *table) {
 	switch stmt.kind(column) {
 	case sqlite3.SQLITE_NULL:

@@ -54,8 +54,8 @@ func (c *sqliteConn) close() {
 	c.tls.Close()
 }
 
-// prepare compiles the first statement of a query. It also returns the text after the statement. stmt is nil if there is no
-// statement.
+// prepare compiles the first statement of a query. The result "rest" is the text after the statement. The result "stmt" is nil if there is
+// no statement.
 func (c *sqliteConn) prepare(query string) (stmt *sqliteStmt, rest string, err error) {
 	text, compiled, tail := c.text(query), c.pointer(), c.pointer()
 	if code := sqlite3.Xsqlite3_prepare_v2(c.tls, c.db, text, -1, compiled, tail); code != sqlite3.SQLITE_OK {

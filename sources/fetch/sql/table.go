@@ -52,7 +52,7 @@ func (t *table) begin(columns []string) error {
 	return nil
 }
 
-// row adds a row. For each column, it calls the function add, which must add one cell.
+// row adds a row. For each column, it calls the function "add", which must add one cell.
 func (t *table) row(add func(column int)) error {
 	if t.rows++; t.rows > t.maxRows {
 		return &limitError{fmt.Sprintf("the query has more than max_rows (%d) rows: aggregate in the query, or limit it to the window", t.maxRows)}

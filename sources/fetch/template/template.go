@@ -97,8 +97,8 @@ func ofSpan(f func(time.Time, time.Duration) (time.Time, error)) func(string, an
 	}
 }
 
-// truncate rounds a time down to a multiple of span, counted from a Monday at midnight. It counts in UTC, but in the zone of the time
-// if span is a number of whole days.
+// truncate rounds a time down to a multiple of span, counted from a Monday at midnight. It counts in UTC. If the span is a number of whole
+// days, it counts in the zone of the time instead.
 func truncate(t time.Time, span time.Duration) (time.Time, error) {
 	if span <= 0 {
 		return t, errors.New("want more than 0")
@@ -114,7 +114,7 @@ func truncate(t time.Time, span time.Duration) (time.Time, error) {
 // Template is a compiled text into which times of a tick are filled.
 type Template struct{ tree *template.Template }
 
-// Parse compiles a template and executes it once, so that errors of the template are found now. Later executions fail only if the
+// Parse compiles a template and executes it once, so that errors of the template are found at once. Later executions fail only if the
 // result is too long. Templates can only insert times into a text.
 func Parse(text string) (*Template, error) {
 	if len(text) > maxTemplate {

@@ -16,9 +16,9 @@ func isTotal(t metric.Type) bool {
 	return t == metric.Counter || t == metric.Histogram || t == metric.Summary
 }
 
-// add returns the pushed family after adding the values of old. old is the group's family with the same name; it may be nil.
-// Series that were not pushed keep their values. The start timestamp of a new series is just before the push. Quantiles of a
-// summary cannot be added, so the quantiles of the last push are used.
+// add returns the pushed family with the values of the family "old" added to it. That is the group's family with the same name, or nil if
+// the group has none. Series that were not pushed keep their values. The start timestamp of a new series is just before the push. Quantiles
+// of a summary cannot be added, so the result has those of this push.
 func add(old, pushed *Family) (*Family, error) {
 	if !isTotal(pushed.Type) {
 		return pushed, nil
@@ -104,7 +104,8 @@ func (f *Family) keep(old *Family, rest map[string]*metric.Series) {
 	}
 }
 
-// addSeries adds the value of an earlier series, before, to the value of s, and sets the start of s to the earlier start.
+// addSeries adds the value of the series "before" to the value of s. The series "before" is the earlier state of s. The start of s becomes
+// that of "before".
 func addSeries(d, shape *metric.Desc, s, before *metric.Series) error {
 	s.Start = before.Start
 	switch d.Type {
@@ -174,7 +175,7 @@ func addHistograms(a, b *metric.HistogramValue) (sum *metric.HistogramValue, err
 	return sum, errors.Join(failed[:]...)
 }
 
-// coarser converts buckets to a schema that is lower by steps. Several buckets of the result may have the same index.
+// coarser converts buckets to a schema whose number is lower by "steps". Several buckets of the result may have the same index.
 func coarser(buckets []metric.NativeBucket, steps int32) []metric.NativeBucket {
 	if steps == 0 {
 		return buckets

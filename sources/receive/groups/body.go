@@ -19,9 +19,9 @@ import (
 	"github.com/collectington/collectington/sources/receive/protobuf"
 )
 
-// Decode reads the families in a body, and sorts them by name. As in a Pushgateway, the format is delimited protobuf if the
-// Content-Type says so, and otherwise the text format. If the body has more than limit lines or protobuf fields, Decode returns an
-// error before it needs much memory.
+// Decode reads the families in a body, and sorts them by name. As in a Pushgateway, the format is delimited protobuf if the Content-Type
+// says so, and otherwise the text format. If the body has more lines or protobuf fields than "limit", Decode returns an error before it
+// needs much memory.
 func Decode(body []byte, contentType string, scheme model.ValidationScheme, limit int) ([]*dto.MetricFamily, error) {
 	families := map[string]*dto.MetricFamily{}
 	if isProtobuf(contentType) {
@@ -62,7 +62,7 @@ func isProtobuf(contentType string) bool {
 		parameters["encoding"] == "delimited" && parameters["proto"] == "io.prometheus.client.MetricFamily"
 }
 
-// fits reports whether delimited messages have at most limit fields.
+// fits reports whether delimited messages have no more fields than "limit".
 func fits(body []byte, limit int) bool {
 	for len(body) > 0 {
 		message, size := protowire.ConsumeBytes(body)

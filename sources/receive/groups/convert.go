@@ -25,7 +25,7 @@ type Family struct {
 	Time  time.Time       // time of the push that contained the family
 	Parts []metric.Family // one for each different set of bounds or quantiles
 
-	shown bool // it was returned to callers, so it must not be changed
+	shown bool // the family was returned to callers, so it must not be changed
 }
 
 // errTimestamp is the error for samples with timestamps. They are not allowed, since a group only has current values.
@@ -114,7 +114,8 @@ func sameShape(a, b *metric.Desc) bool {
 	return a.Native == b.Native && a.KeepClassic == b.KeepClassic && slices.Equal(a.Buckets, b.Buckets) && slices.Equal(a.Quantiles, b.Quantiles)
 }
 
-// setLabels sets the labels of a series: those of the metric and those of the group. If both have the same name, the group's is used.
+// setLabels sets the labels of a series: those of the metric and those of the group. If both have a label with the same name, the label of
+// the group is used.
 func (c *converter) setLabels(s *metric.Series, m *dto.Metric, typ metric.Type) error {
 	c.labels = c.labels[:0]
 	for _, p := range m.Label {

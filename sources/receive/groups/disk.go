@@ -53,7 +53,7 @@ func fileName(key string) string {
 	return hex.EncodeToString(sum[:16]) + fileSuffix
 }
 
-// save writes the groups of the batch, and the groups in suspect.
+// save writes the groups of the batch, and the groups in the set "suspect".
 func (s *Store) save() error {
 	if s.Dir == nil {
 		return nil
@@ -164,7 +164,7 @@ func decode(content []byte) (*Group, error) {
 	return g, nil
 }
 
-// load locks the directory and reads the groups in it. It renames files that cannot be used, and returns these problems.
+// load locks the directory and reads the groups in it. It renames each file that cannot be used, and returns a problem for it.
 func load(o *Options) (all []*Group, problems []error, err error) {
 	if err := o.Dir.Mkdir("."); err != nil {
 		return nil, nil, fmt.Errorf("create dir %s: %w", o.Place, err)

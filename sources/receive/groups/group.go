@@ -84,7 +84,7 @@ func (g *Group) series() int {
 	return n
 }
 
-// family returns the family with this name, or nil.
+// family returns the family with this name, or nil if the group has none.
 func (g *Group) family(name string) *Family {
 	if g == nil {
 		return nil
@@ -118,8 +118,8 @@ func copyOf(g *Group, labels []metric.Label, key string) *Group {
 	return &c
 }
 
-// pushed returns the group after a push. If replace is true, families that were not pushed are removed. If sum is true, pushed running
-// totals are added to those of the group, and running totals that were not pushed are kept, even if replace is true.
+// pushed returns the group after a push. If "replace" is true, families that were not pushed are removed. If "sum" is true, pushed running
+// totals are added to those of the group. In that case, running totals that were not pushed are kept even if "replace" is true.
 func (g *Group) pushed(families []*Family, replace, sum bool) (*Group, error) {
 	next := *g
 	next.Families = nil

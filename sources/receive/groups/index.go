@@ -34,8 +34,8 @@ func newIndex() *index {
 	return &index{seed: maphash.MakeSeed(), names: map[string]*nameUse{}, series: map[uint64]string{}, descs: map[string]*descUse{}}
 }
 
-// check returns the reason why a group conflicts with another group, or nil. lookup returns a group by its key. before is the
-// previous state of the group. The families that it already had are not checked again.
+// check returns the reason why the group g conflicts with another group, or nil if it does not. The argument "lookup" returns a group by
+// its key. The argument "before" is the previous state of g. Families that g already had in that state are not checked again.
 func (x *index) check(before, g *Group, lookup func(key string) *Group) error {
 	seen := map[uint64][]*metric.LabelSet{}
 	for _, f := range g.Families {
@@ -131,8 +131,8 @@ func (x *index) checkSuffixes(f *Family, before, g *Group) error {
 	return nil
 }
 
-// replace replaces the previous state of a group, before, by g. Either can be nil. If another group already has an equal
-// description, g gets that one.
+// replace replaces the previous state of a group, which is the argument "before", by g. Either can be nil. If another group already has an
+// equal description, g gets that one.
 func (x *index) replace(before, g *Group) {
 	if before != nil {
 		for _, f := range before.Families {

@@ -6,8 +6,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestForgetIsOfTheGroup checks that a group that is removed from the index does not take away a series that belongs to another
-// group by now, whatever the order in which groups are restored.
+// TestForgetIsOfTheGroup checks that removing a group from the index leaves the series that now belong to another group. That holds for any
+// order in which groups are restored.
 func TestForgetIsOfTheGroup(t *testing.T) {
 	x := newIndex()
 	family := func() *Family {

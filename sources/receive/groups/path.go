@@ -54,8 +54,8 @@ func ParsePath(path string, scheme model.ValidationScheme) ([]metric.Label, erro
 	return labels, nil
 }
 
-// parseLabels appends the labels in LABEL/VALUE/LABEL/VALUE… If a name occurs several times, the last value is used. The label job
-// is not changed.
+// parseLabels appends the labels in LABEL/VALUE/LABEL/VALUE… If a name occurs several times, its final value is used. The label job is not
+// changed.
 func parseLabels(labels []metric.Label, path string, scheme model.ValidationScheme) ([]metric.Label, error) {
 	components := strings.Split(path, "/")
 	if len(components)%2 != 0 {

@@ -68,15 +68,15 @@ type Refusal struct{ error }
 // FullError is the error for a push that would exceed a limit.
 type FullError struct{ error }
 
-// maxWaiting is the maximum number of waiting requests. maxBatch is the maximum number of requests that are written to disk
+// maxWaiting is the maximum number of waiting requests. The constant maxBatch is the maximum number of requests that are written to disk
 // together.
 const (
 	maxWaiting = 1000
 	maxBatch   = 100
 )
 
-// Open returns the store with the groups that are on disk. It locks the directory until Close is called. problems are the files
-// that were damaged and were renamed.
+// Open returns the store with the groups that are on disk. It locks the directory until Close is called. The result "problems" has an error
+// for each file that was damaged and was renamed.
 func Open(o Options) (s *Store, problems []error, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -122,15 +122,15 @@ func (s *Store) Groups() (all []*Group, version int) {
 	return all, s.version
 }
 
-// Err returns the reason why the last write to disk has failed, or nil.
+// Err returns the reason why the newest write to disk has failed, or nil if it has not failed.
 func (s *Store) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.broken
 }
 
-// Push changes a group. replace removes the other metrics of the group. Push returns after the group is on disk. The error is a
-// Refusal or a FullError, or it says why the disk cannot be written.
+// Push changes a group. If "replace" is true, it removes the other metrics of the group. Push returns after the group is on disk. The error
+// is a Refusal or a FullError, or it says why the disk cannot be written.
 func (s *Store) Push(ctx context.Context, labels []metric.Label, pushed []*dto.MetricFamily, replace bool) error {
 	return s.submit(ctx, &request{labels: labels, pushed: pushed, replace: replace})
 }
@@ -163,7 +163,7 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 	}
 }
 
-// Run does requests until ctx ends and no request is waiting. It also deletes expired groups.
+// Run carries out requests until ctx has ended and no request is waiting. It also deletes expired groups.
 func (s *Store) Run(ctx context.Context) {
 	ticker := time.NewTicker(s.pause())
 	defer ticker.Stop()

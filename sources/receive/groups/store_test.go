@@ -44,7 +44,7 @@ func open(t testing.TB, change func(*Options)) *gateway {
 	return g
 }
 
-// on returns a change that sets the disk.
+// on returns a function that changes options, so that the store uses this disk.
 func on(disk *disktest.Disk) func(*Options) {
 	return func(o *Options) { o.Dir, o.Place = disk, "groups" }
 }
@@ -263,8 +263,8 @@ func TestSameSeries(t *testing.T) {
 	}
 }
 
-// TestTTL checks that a group ends when its last successful push is too long ago, also after a restart, and that its totals begin again
-// with the next push.
+// TestTTL checks that a group ends when its last successful push is too long ago, also after a restart. With the next push, the totals of
+// the group begin again.
 func TestTTL(t *testing.T) {
 	disk := disktest.New(1)
 	lives := func(o *Options) { on(disk)(o); o.TTL, o.AddUp = time.Hour, true }
@@ -351,8 +351,8 @@ func steps(g *gateway, done func(i int)) {
 	}
 }
 
-// TestCrash kills the process and cuts the power at each operation of the disk. It checks that every push that was answered is stored
-// afterwards, and that the one which the crash interrupted is stored or not.
+// TestCrash kills the process and cuts the power at each operation of the disk. Afterwards, every push that was answered must be stored.
+// The push that the crash interrupted must be stored either completely or not at all.
 func TestCrash(t *testing.T) {
 	adds := func(o *Options) { o.AddUp = true }
 	want := []string{""}
@@ -377,7 +377,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestDiskFails checks that a push that cannot be written is refused and leaves no trace, not even on disk once the disk works again.
+// TestDiskFails checks that a push is refused if it cannot be written. It leaves no trace, not even on disk once the disk works again.
 func TestDiskFails(t *testing.T) {
 	for _, kind := range []string{"create", "write", "sync", "rename", "syncdir", "remove"} {
 		disk := disktest.New(7)
@@ -490,7 +490,7 @@ func nativeFamilies() []*dto.MetricFamily {
 	}
 }
 
-// TestHostileProtobuf checks that a small body of very many messages is refused before they are made.
+// TestHostileProtobuf checks that a small body of very many messages is refused before the messages are decoded.
 func TestHostileProtobuf(t *testing.T) {
 	family := append([]byte{0x0a, 1, 'x'}, bytes.Repeat([]byte{0x22, 0}, 1<<20)...) // empty metrics
 	var body bytes.Buffer

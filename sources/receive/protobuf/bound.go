@@ -6,9 +6,9 @@ import "google.golang.org/protobuf/encoding/protowire"
 // maxDepth is the depth up to which fields are counted. The messages of pushes and of remote-write requests are not deeper.
 const maxDepth = 4
 
-// Fits reports whether a message has at most limit fields, including the fields of nested messages. left is how many more fields
-// would be allowed. The limit is needed because an empty message takes two bytes when encoded, but about a hundred bytes of memory.
-// A string that could be a message is counted like a message.
+// Fits reports whether a message has no more fields than "limit", including the fields of nested messages. The result "left" is how many
+// more fields would be allowed. The limit is needed because an empty message takes two bytes when encoded, but about a hundred bytes of
+// memory. A string that could be a message is counted like a message.
 func Fits(message []byte, limit int) (left int, ok bool) {
 	left = limit
 	ok = count(message, 0, &left)

@@ -66,7 +66,7 @@ func (f *Families) Decode(raw []byte, isV2 bool) (*Request, error) {
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
-// typeOf returns the type for a number, which is the same in both protocols.
+// typeOf returns the type with this number. A type has the same number in both protocols.
 func typeOf(number int32) metric.Type {
 	types := []metric.Type{
 		metric.Unknown, metric.Counter, metric.Gauge, metric.Histogram, metric.GaugeHistogram, metric.Summary, metric.Info, metric.StateSet,

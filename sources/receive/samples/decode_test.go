@@ -67,7 +67,7 @@ func encoded(t testing.TB, m interface{ Marshal() ([]byte, error) }) []byte {
 	return raw
 }
 
-// TestDecode checks that samples stay as they come, in both protocols.
+// TestDecode checks that samples stay as they are in the request, in both protocols.
 func TestDecode(t *testing.T) {
 	const want = `{__name__="a_total",job="j"} a_total counter "As." "things" 5:3ff0000000000000 3:4000000000000000 3:4000000000000000 9:7ff0000000000002
 {__name__="took"} 7:h3/4000000000000000/[{1 1} {2 2}] 8:h0/7ff0000000000002/[]
@@ -141,7 +141,7 @@ func v2() *writev2.Request {
 	return q
 }
 
-// TestInvalidSeries checks that a series that no receiver would store is left out, and that the other series are not.
+// TestInvalidSeries checks requests with a series that no receiver would store. Only this series is left out.
 func TestInvalidSeries(t *testing.T) {
 	long := strings.Repeat("x", 65_000)
 	bad := map[string]prompb.TimeSeries{

@@ -43,7 +43,7 @@ type histogramSample struct {
 	time, start int64
 	isFloat     bool
 	ints        histogram.Histogram
-	floats      histogram.FloatHistogram // only the counts; the other fields are in ints
+	floats      histogram.FloatHistogram // only the counts; the other fields are in "ints"
 }
 
 var errKind = errors.New("a field has another type than in the specification")
@@ -55,8 +55,8 @@ type fieldValue struct {
 	bytes []byte
 }
 
-// each calls read for each field of a message. read must return errKind if the field has an unexpected type, and must ignore
-// unknown fields.
+// each calls the function "read" for each field of a message. This function must return errKind if the field has an unexpected type, and
+// must ignore unknown fields.
 func each(message []byte, read func(number protowire.Number, v fieldValue) error) error {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)

@@ -23,7 +23,7 @@ type Cache struct {
 	families        map[string]*metadata // metadata by name of the family
 	familiesVersion uint32               // number of new families so far
 	last, current   []*line              // lines of the last successful scrape and of the current scrape, in the order of the page
-	next            int                  // position, in the slice last, of the line that the page should have next
+	next            int                  // position, in the slice "last", of the line that the page should have next
 
 	good    uint32  // the round of the last successful scrape
 	pointed []*line // lines that have several points on the current page
@@ -57,8 +57,8 @@ func (c *Cache) SetGauges(values ...float64) {
 	}
 }
 
-// find returns the line with this hash and length, or nil. The lines of a page keep their order, so it is usually the expected
-// line.
+// find returns the line with this hash and length, or nil if there is none. The lines of a page keep their order, so the line is usually
+// the one that is expected next.
 func (c *Cache) find(hash uint64, length int) *line {
 	if c.next < len(c.last) {
 		if l := c.last[c.next]; l.hash == hash && int(l.length) == length {
@@ -80,7 +80,7 @@ func (c *Cache) find(hash uint64, length int) *line {
 	return index.lines[i]
 }
 
-// see records that the line is on the current page. It reports whether the line was already recorded for this page.
+// see records that the line is on the current page. The result "again" is true if the line was already recorded for this page.
 func (c *Cache) see(l *line) (again bool) {
 	if l.seen == c.pool.round {
 		return true
@@ -90,8 +90,8 @@ func (c *Cache) see(l *line) (again bool) {
 	return false
 }
 
-// metadata returns the metadata of a series' family, or nil. The family has the name of the series, or that name without a suffix
-// that the family's type allows.
+// metadata returns the metadata of a series' family, or nil if there is none. The family has the name of the series, or that name without a
+// suffix that the family's type allows.
 func (c *Cache) metadata(name string) (m *metadata, suffix string) {
 	if m := c.families[name]; m != nil {
 		return m, ""

@@ -63,7 +63,7 @@ const (
 	shapeBoth   = 'b' // a sink sends both
 )
 
-// shape encodes what all series of a family have in common, apart from name and type: the bounds of the buckets; whether there are
+// shape encodes what all series of a family have in common in addition to name and type: the bounds of the buckets; whether there are
 // native buckets, on the page or by conversion; and if so, whether the classic ones are also sent.
 func (p *parts) shape(o *Options, t metric.Type) string {
 	var b []byte

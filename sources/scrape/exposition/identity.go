@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// identity identifies the series of a line, apart from its labels, and the role that the line has in the series.
+// identity and the labels together identify the series of a line. It also has the role of the line in the series.
 type identity struct {
 	name  string // name of the series
 	typ   metric.Type
@@ -48,8 +48,8 @@ func scrapedType(t model.MetricType) metric.Type {
 	return 0
 }
 
-// inFamily returns the identity of a series in a family of this type. suffix is the suffix of its name before relabelling. A line
-// of a histogram or summary that relabelling has changed becomes a separate series.
+// inFamily returns the identity of a series in a family of this type. The argument "suffix" is the suffix that the name of the series had
+// before relabelling. A line of a histogram or summary that relabelling has changed becomes a separate series.
 func (id identity) inFamily(t model.MetricType, suffix string, final labels.Labels) identity {
 	alone := id
 	base, found := strings.CutSuffix(id.name, suffix)

@@ -11,9 +11,9 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// relabel adds the labels of the target to those of a series, and applies the rules. If both have a label, the series' label is
-// renamed to exported_NAME. With honor_labels, it is kept instead, even if its value is empty. If the rules drop the series, the
-// result is empty.
+// relabel adds the labels of the target to those of a series, and applies the rules. If both have a label with the same name, the series'
+// label is renamed to exported_NAME. With honor_labels, the series' label is kept instead, even if its value is empty. If the rules drop
+// the series, the result is empty.
 func (c *Cache) relabel(scraped labels.Labels) labels.Labels {
 	o, b := &c.pool.options, c.pool.builder
 	b.Reset(scraped)
@@ -78,8 +78,8 @@ func (o *Options) checkLabels(all labels.Labels) error {
 	})
 }
 
-// appendLabels appends an encoding of the labels for [metric.LabelSetOf]. It leaves out the metric name, the label except, and
-// labels with empty values, which mean that the label is absent.
+// appendLabels appends an encoding of the labels for [metric.LabelSetOf]. It leaves out the metric name, the label with the name "except",
+// and labels with empty values. An empty value means that the label is absent.
 func appendLabels(text []byte, all labels.Labels, except string) []byte {
 	all.Range(func(l labels.Label) {
 		if l.Value != "" && l.Name != model.MetricNameLabel && l.Name != except {

@@ -26,8 +26,8 @@ const (
 	roleType     // # TYPE
 )
 
-// bounds says which label has a number as its value, for which different spellings are equal: 1 and 1.0 are the same bound. As in
-// Prometheus, this depends on the last # TYPE line, not on the family of the sample.
+// bounds says which label contains the number of a bound. Different spellings of the number are equal: 1 and 1.0 are the same bound. As in
+// Prometheus, it depends on the previous # TYPE line which label that is, not on the family of the sample.
 type bounds uint8
 
 const (
@@ -60,7 +60,7 @@ type line struct {
 	length    uint32 // length of the hashed text in bytes
 	version   uint32 // version of family when the line was resolved; if family is nil, familiesVersion of the cache
 	family    *metadata
-	series    *series // nil if relabelling drops the line, or if it is a duplicate
+	series    *series // nil if relabelling drops the line, or if the line is a duplicate
 	next      *line   // next line of the same series
 	bound     float64 // for a bucket: the value of le or quantile
 	role      role
@@ -120,7 +120,8 @@ func (l *line) exemplars() []metric.Exemplar {
 	return l.extra.exemplars
 }
 
-// isOutdated reports whether the line must be resolved again. normalized is the bound label at the current position of the page.
+// isOutdated reports whether the line must be resolved again. The argument "normalized" is the bound label at the current position of the
+// page.
 func (l *line) isOutdated(c *Cache, normalized bounds) bool {
 	switch {
 	case l.role >= roleMetadata:
@@ -149,8 +150,8 @@ func startTimestamp(seconds float64) int64 {
 	return 0
 }
 
-// parseEnd parses the text after the hashed part of the line: a value and a line feed, or only a line feed if the line is metadata.
-// ok is false for other texts, such as a timestamp or an exemplar, which the parser must read.
+// parseEnd parses the text after the hashed part of the line: a value and a line feed, or only a line feed if the line is metadata. The
+// result "ok" is false for other texts, such as a timestamp or an exemplar: the parser must read these.
 func (l *line) parseEnd(text []byte) (value float64, size int, ok bool) {
 	switch {
 	case l.role >= roleMetadata:
@@ -177,7 +178,7 @@ func parseValue(text []byte) (value float64, size int, ok bool) {
 	return 0, 0, false
 }
 
-// maxNumber is the length in bytes above which a number is left to the parser.
+// maxNumber is the maximum length in bytes of a number that is read here. Longer numbers are left to the parser.
 const maxNumber = 32
 
 func parseFloat(text []byte) (value float64, size int, ok bool) {

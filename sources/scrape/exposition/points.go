@@ -16,8 +16,8 @@ type points struct {
 	round uint32         // the round in which that page was scraped
 }
 
-// addPoint adds a point of a series that is on the page for the second time. If there already is a point with the same time, the
-// point is dropped.
+// addPoint adds a point of a series that is on the page for the second time. If there already is a point with the same time, the new point
+// is dropped.
 func (r *Reader) addPoint(l *line, text []byte, timestamp int64, value float64) {
 	p := r.pool
 	timestamp = ownTime(timestamp)
@@ -73,8 +73,8 @@ func (l *line) before() int64 {
 	return l.time - int64(l.older)
 }
 
-// settlePoints makes the newest point of each line the line's value. Of the older points, it only keeps those that the last page
-// did not have, so that a sink gets each point once.
+// settlePoints makes the newest point of each line the line's value. It keeps only those older points that the previous page did not have,
+// so that a sink gets each point once.
 func (c *Cache) settlePoints() {
 	for _, l := range c.pointed {
 		p := l.extra.points

@@ -39,7 +39,7 @@ type Options struct {
 	LabelValueLengthLimit int
 
 	// Gauges are the metrics about each scrape. Problems and dropped samples are reported with the readings of the first gauge. If there
-	// are no gauges, they are reported with a metric that has no series. Its name is Subject.
+	// are no gauges, they are reported with a metric that has no series. The name of that metric is Subject.
 	Gauges  []Gauge
 	Subject string
 
@@ -100,7 +100,7 @@ func (g Gauge) key() familyKey {
 	return familyKey{description: description{name: g.Name, help: g.Help, typ: metric.Gauge}}
 }
 
-// Begin begins a round, in which every target is scraped once. now is the time of samples without a timestamp, in Unix
+// Begin begins a round, in which every target is scraped once. The argument "now" is the time of samples without a timestamp, in Unix
 // milliseconds.
 func (p *Pool) Begin(now int64) {
 	p.round++
@@ -139,7 +139,7 @@ func (p *Pool) Remove(c *Cache) {
 }
 
 // Readings returns the series of the round, grouped by family. The result is valid until the next call. The first family is the first
-// gauge, even if there is no target. It has the problem and the drops.
+// gauge, even if there is no target. The problem and the drops are reported with this family.
 func (p *Pool) Readings(targets []*Cache, problem error) metric.Readings {
 	p.readFamilies = p.readFamilies[:0]
 	total := 0
@@ -189,7 +189,7 @@ func eachSeries(targets []*Cache, f func(*series)) {
 	}
 }
 
-// drop counts a sample that is dropped. It calls the function describe only for the first one of each reason.
+// drop counts a sample that is dropped. It calls the function "describe" only for the first such sample of each reason.
 func (p *Pool) drop(reason metric.Reason, describe func() string) {
 	for i := range p.drops {
 		if p.drops[i].Reason == reason {
@@ -200,7 +200,7 @@ func (p *Pool) drop(reason metric.Reason, describe func() string) {
 	p.drops = append(p.drops, metric.Drop{Reason: reason, Count: 1, First: describe()})
 }
 
-// contain calls the function parse. If parse panics, contain returns an error.
+// contain calls the function "parse". If that function panics, contain returns an error.
 func (p *Pool) contain(parse func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

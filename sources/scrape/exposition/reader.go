@@ -184,8 +184,8 @@ func (r *Reader) parseLines() error {
 	}
 }
 
-// takeKnown takes lines without the parser, as long as they are the same as in the last scrape, in the same order, except for their
-// values. any reports whether it has taken lines. It does not use anything that the pool's mutex guards.
+// takeKnown takes lines without the parser. It stops at the first line that differs from the last scrape in more than its value, or that is
+// in another position. The result "any" is true if it has taken a line. takeKnown does not use anything that the pool's mutex guards.
 func (r *Reader) takeKnown() (any bool, err error) {
 	for c := r.cache; c.next < len(c.last) && err == nil; any = true {
 		l := c.last[c.next]
@@ -274,7 +274,8 @@ func (r *Reader) metadata(name []byte) *metadata {
 	return m
 }
 
-// remember adds a metadata line to the cache. name is the family's name, as a part of the line in the body.
+// remember adds a metadata line to the cache. The argument "name" is the family's name. It must be a part of the body, so that it shows the
+// position of the line.
 func (r *Reader) remember(name []byte, m *metadata, role role) {
 	if r.resume == nil {
 		return
@@ -294,7 +295,8 @@ func (r *Reader) remember(name []byte, m *metadata, role role) {
 	r.cache.see(l)
 }
 
-// advance moves rest to the end of the line that the parser has read. part is a part of this line in the body.
+// advance sets the field "rest" to the text after the line that the parser has read. The argument "part" must be a part of this line in the
+// body.
 func (r *Reader) advance(part []byte) {
 	if r.resume == nil {
 		return
@@ -383,8 +385,8 @@ func (r *Reader) takeExemplars(l *line) {
 	}
 }
 
-// line returns the line of the current sample, or nil if the sample is dropped. again reports that the page already has a sample of
-// the same series, so the current one is another point.
+// line returns the line of the current sample, or nil if the sample is dropped. The result "again" is true if the page already has a sample
+// of the same series, so that the current sample is another point.
 func (r *Reader) line(text []byte, timestamp *int64, isNative bool) (l *line, again bool, err error) {
 	hash := maphash.Bytes(r.pool.seed, text)
 	l = r.cache.find(hash, len(text))
@@ -421,8 +423,8 @@ func (r *Reader) countOnly() error {
 	return err
 }
 
-// open counts the current sample and prepares its line for the value. It returns nil if the sample is dropped. again reports that
-// the sample is another point of the line that open returns.
+// open counts the current sample and prepares its line for the value. It returns nil if the sample is dropped. The result "again" is true
+// if the sample is another point of the line that open returns.
 func (r *Reader) open(l *line, text []byte, timestamp *int64, isNew bool) (_ *line, again bool) {
 	c, o := r.cache, &r.pool.options
 	isKept, isCounted := l.series != nil || l.duplicate, r.isCounted(l)
@@ -520,7 +522,7 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 	m, suffix := r.cache.metadata(name)
 	l.family, l.version, l.bounds = m, r.cache.familiesVersion, boundsOf(r.typ)
 	switch {
-	case m != nil && !m.isIn(r.pool.round): // the family's metadata is from the last page; this page has none yet, or only a part of it
+	case m != nil && !m.isIn(r.pool.round): // the family's metadata is from the previous page; this page has none yet, or only a part of it
 		m, l.family, l.version = nil, nil, neverCurrent
 	case m != nil:
 		l.version = m.version

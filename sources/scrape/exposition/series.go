@@ -24,9 +24,9 @@ type series struct {
 	expected int32  // number of lines with a sample when the lines were last sorted
 	changed  bool   // lines were added or removed since then
 	isGauge  bool   // it is a metric about the scrape, which has no line
-	split    bool   // a line had several points in the round given by seen, so each line is shown as a separate series
+	split    bool   // a line had several points in the round "seen", so each line is shown as a separate series
 
-	got  int32  // number of lines with a sample in the round given by seen
+	got  int32  // number of lines with a sample in the round "seen"
 	seen uint32 // number of the last round in which the page had a line of the series
 }
 
@@ -37,18 +37,18 @@ type description struct {
 	scraped          metric.Type // see metric.Desc
 }
 
-// share returns a pointer to a copy of d, which is shared with the previous series if it is equal.
+// share returns a pointer to a copy of d. If the description of the previous series is equal, both series share one copy.
 func (p *Pool) share(d description) *description {
 	if p.desc == nil || *p.desc != d {
 		own := d
-		own.name = strings.Clone(d.name) // it may be part of the text of all labels, which would stay in memory
+		own.name = strings.Clone(d.name) // the name may be part of the text of all labels, which would stay in memory
 		p.desc = &own
 	}
 	return p.desc
 }
 
-// describe returns the description of the series with this identity. If there is no metadata, it takes help, unit and scraped type from
-// before, which is the previous description.
+// describe returns the description of the series with this identity. If there is no metadata, it takes help, unit and scraped type from the
+// previous description, which is the argument "before".
 func (id identity) describe(before *description, m *metadata) description {
 	d := description{name: id.name, typ: id.typ}
 	switch {
@@ -132,7 +132,7 @@ func (c *Cache) series(id identity, m *metadata, final labels.Labels) *series {
 	}
 }
 
-// hash returns the hash of a series. labels is the encoding of its labels without the name.
+// hash returns the hash of a series. The argument "labels" is the encoding of its labels without the name.
 func (p *Pool) hash(id identity, labels []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
@@ -143,7 +143,7 @@ func (p *Pool) hash(id identity, labels []byte) uint64 {
 	return h.Sum64()
 }
 
-// lineOf returns a line other than l with this role and bound, or nil.
+// lineOf returns a line other than l with this role and bound, or nil if there is none.
 func (x *series) lineOf(id identity, l *line) *line {
 	for other := x.first; other != nil; other = other.next {
 		if other != l && other.role == id.role && other.bound == id.bound {
@@ -169,7 +169,7 @@ func (x *series) remove(l *line) {
 	*at, l.next = l.next, nil
 }
 
-// assemble selects the series to pass on from those that the current page has. A round is the reading of one page.
+// assemble selects the series to pass on from those that the current page has.
 func (c *Cache) assemble() {
 	c.settlePoints()
 	p, seen := c.pool, c.shown
@@ -245,7 +245,8 @@ func (x *series) reading(round uint32) metric.Series {
 	return r
 }
 
-// start returns the start timestamp of the sample, else the value of the _created line, else 0.
+// start returns the start timestamp of a series. That is "own", the start timestamp of the sample, unless it is 0; else the value of the
+// _created line; else 0.
 func (x *series) start(round uint32, own int64) int64 {
 	if own != 0 {
 		return own

@@ -15,7 +15,7 @@ type Stream struct {
 	err    error // the error at the end of the body
 }
 
-// Stream returns the body without the known lines at its beginning. window is the memory through which these lines are read.
+// Stream returns the body without the known lines at its beginning. The argument "window" is the memory through which these lines are read.
 // Streams of several targets may be read concurrently.
 func (r *Reader) Stream(body io.Reader, window []byte) *Stream {
 	return &Stream{Reader: body, reader: r, window: window[:0]}

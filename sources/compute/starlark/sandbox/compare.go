@@ -16,7 +16,7 @@ type Object interface {
 	JSONSize() int        // length of the JSON text in bytes
 }
 
-// expandComparand is the check that calls expand. Compile inserts it.
+// expandComparand is the check that Compile inserts for comparisons. It expands its argument.
 func expandComparand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	return expand(args[0])
 }
@@ -40,8 +40,8 @@ func expand(v starlark.Value) (starlark.Value, error) {
 	return v, nil
 }
 
-// expandAt is like expand, but returns nil if the value contains no Object. The value
-// *left is how many more values it may visit; if there are more, it returns errItems.
+// expandAt is like expand, but returns nil if the value contains no Object. It may visit *left more values; if there are more, it returns
+// errItems.
 func expandAt(v starlark.Value, depth int, left *int) (starlark.Value, error) {
 	if *left--; *left < 0 {
 		return nil, errItems
@@ -106,8 +106,8 @@ func expandDict(d *starlark.Dict, depth int, left *int) (starlark.Value, error) 
 	return copied, nil
 }
 
-// ordering implements the functions sorted, min and max. It expands the values that they compare: the items, or the results of the
-// function key.
+// ordering implements the functions sorted, min and max. It expands the values that they compare: the items or, if there is an argument
+// "key", the results of that function.
 func ordering(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	keyed := false
 	kwargs = slices.Clone(kwargs)

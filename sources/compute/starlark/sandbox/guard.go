@@ -19,8 +19,8 @@ const (
 	comparandName    = "·==" // expandComparand
 )
 
-// guardOperators rewrites a script so that these values pass a check: the operands of * and %, the right operand of +, the right
-// operand of a comparison, and values of which one of these methods is called: join, format, replace, split, extend, index, remove.
+// guardOperators rewrites a script so that these values are checked: the operands of * and %, the right operand of +, the right operand of
+// a comparison, and a value on which one of these methods is called: join, format, replace, split, extend, index, remove.
 func guardOperators(tree *syntax.File) {
 	syntax.Walk(tree, func(n syntax.Node) bool {
 		switch x := n.(type) {
@@ -78,7 +78,8 @@ func guardBinary(x *syntax.BinaryExpr) {
 	}
 }
 
-// check makes x the argument of a check. A number in the script is not checked.
+// check returns a call of the check with this name, with x as the argument. A number in the script needs no check, so it is returned
+// unchanged.
 func check(name string, at syntax.Position, x syntax.Expr) syntax.Expr {
 	if literal, ok := x.(*syntax.Literal); ok && literal.Token != syntax.STRING && literal.Token != syntax.BYTES {
 		return x
@@ -119,8 +120,8 @@ func guardRightOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tu
 	return &operand{args[0]}, nil
 }
 
-// guardFormat returns an error if the right side of %= could make a very large result with any text. The text is not known here.
-// With a dict, the text may use a key several times.
+// guardFormat returns an error if the right side of %= could make a very large result. The text on the left side is not known here. Since
+// it may use a key of a dict several times, a dict is always an error.
 func guardFormat(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	if _, ok := args[0].(starlark.Mapping); ok {
 		return nil, errors.New("%= with a dict needs a variable on its left side")
@@ -265,8 +266,8 @@ func checkRepeat(x, y starlark.Value) error {
 	return nil
 }
 
-// checkFormat checks the size of text % values. Starlark has no field widths, so the result is not longer than its parts. A text
-// may use a key of a dict several times, so each use is counted with the size of the largest value.
+// checkFormat checks the size of the result of text % values. Starlark has no field widths, so the result is not longer than its parts. A
+// text may use a key of a dict several times, so each use is counted with the size of the largest value.
 func checkFormat(text starlark.String, values starlark.Value) error {
 	most := MaxString - min(len(text), MaxString)
 	if _, ok := values.(starlark.Mapping); ok {
@@ -327,8 +328,8 @@ func checkReplace(text starlark.String, args starlark.Tuple, _ []starlark.Tuple)
 	return nil
 }
 
-// checkArguments checks the size of text.format(…). A field may be used several times, so each use is counted with the size of the
-// largest value.
+// checkArguments checks the size of the result of text.format(…). A field may be used several times, so each use is counted with the size
+// of the largest value.
 func checkArguments(text starlark.String, args starlark.Tuple, kwargs []starlark.Tuple) error {
 	fields := max(strings.Count(string(text), "{"), 1)
 	most := (MaxString - min(len(text), MaxString)) / fields

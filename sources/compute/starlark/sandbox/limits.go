@@ -30,8 +30,8 @@ var (
 	errJSON   = fmt.Errorf("the text has more than %d values", maxItems)
 )
 
-// Size returns the approximate length of a value when it is converted to text, in bytes. It returns an error if this is more than
-// max. A value that occurs several times is counted each time.
+// Size returns the approximate length, in bytes, of the text to which a value would be converted. It returns an error if the length is more
+// than max. An inner value that occurs several times is counted each time.
 func Size(v starlark.Value, max int) (int, error) { return sizeAt(v, max, 0) }
 
 func sizeAt(v starlark.Value, max, depth int) (int, error) {

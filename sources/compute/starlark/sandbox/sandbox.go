@@ -1,10 +1,10 @@
 // Package sandbox runs Starlark within limits of steps, memory and time.
 //
-// Memory is limited in two ways. If the memory of a script grows step by step, the script is stopped when the limit is exceeded:
-// see [Limits.Run]. If a single operation could allocate too much, it cannot be interrupted, so it is checked before it starts.
-// Such operations are: repeating, formatting, joining, replacing and splitting strings; extending and collecting lists; multiplying
-// and reading large ints; reading and writing nested values; and long ranges. [Compile] rewrites these operations so that they are
-// checked. [Predeclared] has the checks, and limited versions of Starlark's own functions.
+// Memory is limited in two ways. If the memory of a script grows step by step, the script is stopped when the limit is exceeded: see
+// [Limits.Run]. If a single operation could allocate too much, it cannot be interrupted, so it is checked before it starts. Such operations
+// are: repeating, formatting, joining, replacing and splitting strings; extending and collecting lists; multiplying and reading large ints;
+// reading and writing nested values; and long ranges. [Compile] rewrites these operations so that they are checked. [Predeclared] returns
+// the checks, and limited versions of Starlark's own functions.
 //
 // A script that Compile has compiled needs all names of Predeclared in its environment.
 package sandbox
@@ -22,9 +22,9 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// Compile parses and compiles a script. It allows while, set, and control flow at the top level, but not recursion and load.
-// isPredeclared reports whether the environment defines a name. An error is a syntax.Error or a resolve.ErrorList, which have
-// positions.
+// Compile parses and compiles a script. Scripts can use "while", "set", and control flow at the top level. They cannot use recursion and
+// "load". The argument "isPredeclared" reports whether the environment defines a name. An error is a syntax.Error or a resolve.ErrorList,
+// which have positions.
 func Compile(file, text string, isPredeclared func(name string) bool) (*starlark.Program, error) {
 	options := &syntax.FileOptions{Set: true, While: true, TopLevelControl: true}
 	tree, err := options.Parse(file, text, 0)
@@ -76,7 +76,7 @@ type Limits struct {
 	Memory int64  // bytes by which the memory of the process may grow
 }
 
-// Run calls the function run with the thread. It cancels the thread if a limit is exceeded or ctx ends.
+// Run calls the function that it gets as the argument "run", with the thread. It cancels the thread if a limit is exceeded or ctx ends.
 func (l Limits) Run(ctx context.Context, thread *starlark.Thread, run func(*starlark.Thread) error) error {
 	thread.SetMaxExecutionSteps(l.Steps)
 	thread.OnMaxSteps = func(t *starlark.Thread) {

@@ -197,7 +197,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestGuardedOperatorsMeanTheSame compares random expressions with what Starlark itself makes of them.
+// TestGuardedOperatorsMeanTheSame checks that random expressions have the same results with the checks as in Starlark without the checks.
 func TestGuardedOperatorsMeanTheSame(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	of := func(choices ...string) string { return choices[random.IntN(len(choices))] }

@@ -98,8 +98,7 @@ func rows(from, to int) string {
 	return "[" + strings.Join(all, ", ") + "]"
 }
 
-// number returns a query parameter as a number. If the parameter is not a number, the result is the value of the argument named
-// otherwise.
+// number returns a query parameter as a number. If the parameter is not a number, the result is the argument "otherwise".
 func number(r *http.Request, name string, otherwise int) int {
 	n, err := strconv.Atoi(r.URL.Query().Get(name))
 	if err != nil {

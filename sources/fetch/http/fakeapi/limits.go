@@ -10,8 +10,8 @@ import (
 // modified is the Last-Modified time of /dated.
 const modified = "Mon, 02 Mar 2026 12:00:00 GMT"
 
-// limits adds paths that limit requests, and paths that answer conditional requests. Where the first request is refused, the second
-// succeeds.
+// limits adds paths that limit requests, and paths that answer conditional requests. If a path refuses its first request, it accepts the
+// second one.
 func (a *API) limits() {
 	refuse := func(path string, code int, header func(h http.Header)) {
 		a.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
