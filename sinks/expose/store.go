@@ -143,8 +143,8 @@ func (f *family) series() (n int) {
 }
 
 // resolveConflicts decides which series are on the page. On the page, a metric name has one type, and each series occurs once. If
-// jobs conflict, the job that is first by name is shown. A family that would make the page invalid is dropped, and so is one that has
-// the name of the series of whole, a histogram or summary; whole may be nil.
+// jobs conflict, the job that is first by name is shown. A family that would make the page invalid is dropped. So are all families if
+// whole is not nil: it is a histogram or summary that has series of this name.
 func (f *family) resolveConflicts(hasJobLabel bool, whole *family) {
 	f.shown, f.dropped, f.isLegacy = nil, nil, true
 	var seen seriesSet

@@ -238,7 +238,7 @@ func needsAll(d *metric.Desc) bool {
 	return d.Type == metric.Counter || d.Type == metric.Gauge && len(d.LabelNames) == 0
 }
 
-// gatherNames adds the metrics of a declaration with name_from. err is the error of the declaration, which all of these metrics get.
+// gatherNames adds the metrics of a declaration with name_from. All of them get err, the error of the declaration.
 func (s *source) gatherNames(n *names, err error, tick sources.Tick) {
 	if err == nil {
 		n.end(s.taken)

@@ -226,8 +226,8 @@ func (s *skipping) Fetch(ctx context.Context, tick sources.Tick, r sources.Reque
 	return doc, err
 }
 
-// TestSkippedItems checks that items that the document lacks are counted as drops, and that a metric fails if its value would be wrong
-// without them: one of the whole document, a sum without labels, and a counter that is a sum.
+// TestSkippedItems checks the case that the document lacks some items. Each metric counts them as drops. A metric whose value would be
+// wrong without them fails: one of the whole document, a sum without labels, and a counter that is a sum.
 func TestSkippedItems(t *testing.T) {
 	doc := &skipping{fixed{text: `{"list":[{"v":1}]}`, parser: sources.Parser{}}, sources.Skipped{Items: 2, First: errors.New("GET /3: 404")}}
 	s, err := configOf(t, `

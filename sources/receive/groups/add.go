@@ -83,7 +83,7 @@ func checkSum(sum float64) error {
 	return nil
 }
 
-// keep appends the series of old that are also in rest.
+// keep appends those series of the family old that are also in rest.
 func (f *Family) keep(old *Family, rest map[string]*metric.Series) {
 	for _, p := range old.Parts {
 		var kept []metric.Series
