@@ -73,8 +73,8 @@ func valuesOf(t *testing.T, storage *peers.Prometheus, selector string) string {
 	return strings.Join(slices.Compact(all), " ")
 }
 
-// TestResetIsSeenOnce checks that an agent which is killed after an upstream's total was reset does not see the reset again, and that no
-// zero is stored.
+// TestResetIsSeenOnce kills an agent after an upstream's total was reset. It checks that the restarted agent does not see the reset again,
+// and that no zero is stored.
 func TestResetIsSeenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x, api, storage := newKilled(t)

@@ -72,8 +72,8 @@ jobs:
 	return prometheus
 }
 
-// prometheusReads returns the samples of a page as Prometheus' parser reads them, with the target's labels and without
-// _created lines. A native histogram stands for its count.
+// prometheusReads returns the samples of a page as Prometheus' parser reads them, with the target's labels and without _created lines. The
+// value for a native histogram is its count.
 func prometheusReads(t *testing.T, body []byte, contentType, instance string) map[string]float64 {
 	t.Helper()
 	p, err := textparse.New(body, contentType, nil, textparse.ParserOptions{OpenMetricsSkipSTSeries: true})
@@ -155,7 +155,8 @@ func TestScrapedIsStored(t *testing.T) {
 	}
 }
 
-// TestScrapedNativeHistogramsAreStored checks that each form of native histogram is stored as what it is.
+// TestScrapedNativeHistogramsAreStored checks that a native histogram is stored as the same kind: one with float counts, and a gauge
+// histogram.
 func TestScrapedNativeHistogramsAreStored(t *testing.T) {
 	histogram := func() *dto.Histogram {
 		return &dto.Histogram{

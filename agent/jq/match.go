@@ -17,7 +17,7 @@ const (
 	pieceSize = 128 // for the text before a match, without the captures
 )
 
-// compilePattern returns the compiled pattern for a text with the flags of jq's functions.
+// compilePattern returns a compiled pattern. The arguments are the text of the pattern, and flags as in jq's functions.
 func (m *meter) compilePattern(text, flags string) (*pattern.Pattern, error) {
 	at := [2]string{text, flags}
 	if p := m.patterns[at]; p != nil {
@@ -40,7 +40,7 @@ func (m *meter) compilePattern(text, flags string) (*pattern.Pattern, error) {
 	return p, nil
 }
 
-// search is a call of match, test, or another function that uses regular expressions.
+// search holds one call of a jq function that uses regular expressions, such as match or test.
 type search struct {
 	m       *meter
 	pattern *pattern.Pattern
@@ -70,7 +70,7 @@ func (m *meter) newSearch(in any, a []any) (*search, error) {
 	return &search{m, p, text, strings.Contains(flags, "g")}, nil
 }
 
-// each yields the matches in the way of jq. Unlike package regexp, jq also finds an empty match directly after another match.
+// each calls yield for each match that jq finds. Unlike package regexp, jq also finds an empty match directly after another match.
 func (s *search) each(yield func(match []int) error) error {
 	if !s.all {
 		match, err := s.pattern.Find(s.m, s.text)
@@ -109,7 +109,7 @@ func (s *search) each(yield func(match []int) error) error {
 	return between(-1)
 }
 
-// match is the function _match(pattern; flags; testing). It returns the matches. If testing is true, it returns whether there is a match.
+// match is the function _match(pattern; flags; testing). It returns the matches or, if "testing" is true, only whether there is a match.
 func (m *meter) match(in any, a []any) any {
 	s, err := m.newSearch(in, a)
 	switch {

@@ -46,9 +46,9 @@ func quantityText(function, want string, in any) (text string, v any, done bool)
 
 var leadingNumber = pattern.OnUse(`^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?`)
 
-// quantity implements quantity(unit) and quantity(unit; step). It converts a text such as "12.3 MiB" to a number of units, here bytes.
-// The text is a number, a prefix of the SI or of IEC 80000-13 or none, and the unit. The step, 1000 or 1024, is the factor between the
-// prefixes k, M, G, T, P and E.
+// quantity implements quantity(unit) and quantity(unit; step). It converts a text such as "12.3 MiB" to a number of units, here bytes. The
+// text consists of a number, an optional prefix of the SI or of IEC 80000-13, and the unit. The step, 1000 or 1024, is the factor between
+// the prefixes k, M, G, T, P and E.
 func quantity(in any, arguments []any) any {
 	unit, isText := arguments[0].(string)
 	step := 1000.0

@@ -9,8 +9,8 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// timestamp is the function timestamp. It returns the Unix seconds of a time, with their fraction, and null for null and
-// for a time that means never.
+// timestamp is the function timestamp. It converts a time to Unix seconds with their fraction. It returns null for null, and for a time
+// that means "never".
 func timestamp(in any, _ []any) any {
 	switch text := in.(type) {
 	case nil:

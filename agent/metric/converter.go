@@ -55,7 +55,7 @@ func (c *Converter) Reset() {
 	c.summaries.reset()
 }
 
-// Family returns the message for f. It is valid until the next Reset, as long as f is not changed.
+// Family returns the message for f. The message is valid until the next Reset, provided that f is not changed.
 func (c *Converter) Family(f *Family) *dto.MetricFamily {
 	d := f.Desc
 	family := &dto.MetricFamily{Name: &d.Name, Type: protoType(d.Type).Enum(), Metric: c.lists.some(len(f.Series))}

@@ -1,7 +1,7 @@
 package metric
 
-// slab allocates values of one type that are all released at the same time, so that each tick reuses the memory of the last one.
-// When the slab grows, it allocates a new block, so existing values stay valid.
+// slab allocates values of one type that are all released at the same time, so that each tick reuses the memory of the tick before. When
+// the slab grows, it allocates a new block, so existing values stay valid.
 type slab[T any] struct {
 	block []T
 	used  int

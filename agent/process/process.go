@@ -90,8 +90,8 @@ func (p *Process) start() error {
 	return <-started
 }
 
-// pipe replaces those streams of the command that are not files by pipes. Without this, exec.Cmd.Wait would wait for all processes
-// that have inherited the output. pipe returns the ends of the pipes that are for the command.
+// pipe replaces those streams of the command that are not files by pipes. Without this, exec.Cmd.Wait would wait for all processes that
+// have inherited the output. pipe returns those ends of the pipes that the command gets.
 func (p *Process) pipe() (given []*os.File, err error) {
 	for _, stream := range []*io.Writer{&p.cmd.Stdout, &p.cmd.Stderr} {
 		to := *stream
@@ -147,7 +147,7 @@ func (p *Process) Signal(s os.Signal) error { return signalGroup(p.cmd.Process, 
 // Wait waits until the command has ended, and then kills the remaining processes of its group. If ctx ends first, it sends SIGTERM
 // to the group, and SIGKILL after the grace period.
 //
-// The result is valid if the error is nil or about the output, which is ErrOutputOpen or an error of a writer for the output.
+// The result is valid if the error is nil, ErrOutputOpen, or an error of a writer for the output. With any other error it is not valid.
 func (p *Process) Wait(ctx context.Context, grace time.Duration) (Result, error) {
 	stopped := false
 	select {

@@ -79,7 +79,8 @@ func TestResult(t *testing.T) {
 	}
 }
 
-// TestStop checks how commands end that have started other processes. Some ignore SIGTERM, some clean up.
+// TestStop stops commands that have started other processes, and checks how they end. Some of these processes ignore SIGTERM, some clean
+// up.
 func TestStop(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string // READY marks when the test may stop the script: a process that is started later would not get SIGTERM

@@ -65,7 +65,7 @@ func uid(i int) uint64   { return uint64(i+1) * 0x9e3779b97f4a7c15 }
 type generator struct {
 	served  atomic.Int64 // number of samples in the answers that were written completely
 	calls   atomic.Int64 // number of answers
-	stopped atomic.Bool  // all requests are answered with 503, so that the samples served so far can arrive
+	stopped atomic.Bool  // if true, all requests are answered with 503, so that the samples that were served before can arrive
 	buffers sync.Pool    // of *[]byte
 }
 
