@@ -15,7 +15,7 @@ const (
 	refusalPause = time.Minute            // minimum time between two log lines
 )
 
-// limited is a listener with a maximum number of open connections. When a new connection comes and the maximum is already open, the
+// limited is a listener with a maximum number of open connections. When a new connection comes and the maximum number is already open, the
 // connection that has been idle for the longest time is closed. If no connection is idle, the new one is refused.
 type limited struct {
 	net.Listener
@@ -58,8 +58,8 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 }
 
-// admit adds a connection to the open ones. If the maximum is already open, it first closes the connection that has been idle for the
-// longest time. If no connection is idle, it adds none and returns false.
+// admit adds a connection to the open ones. If the maximum number is already open, it first closes the connection that has been idle for
+// the longest time. If no connection is idle, it adds none and returns false.
 func (l *limited) admit(c *counted) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -266,7 +266,7 @@ func readPage(ctx context.Context, url string) (samples, size int, err error) {
 	return samples, len(body), nil
 }
 
-// once measures a program that reads one record, delivers it and ends.
+// once measures a program that ends after it has read and delivered one record.
 func (b *bench) once(p program, w workload) (got result, err error) {
 	r, err := b.prepare(p, w, 1)
 	if err != nil {

@@ -48,7 +48,7 @@ func TestPackage(t *testing.T) {
 	})
 }
 
-// onCopy runs a script that makes a copy of this system. It skips the test if the script says that it cannot run here.
+// onCopy runs a script that makes a copy of this system. It skips the test if the script reports that it cannot run on this system.
 func onCopy(t *testing.T, script string, args ...string) {
 	script, err := filepath.Abs(script)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // mainPackage is the main package of the program, relative to the repository.
 const mainPackage = "./agent/cton"
 
-// build is the program built for one target, and what is known about it.
+// build is the program as it was built for one target, with what is known about this build.
 type build struct {
 	target
 	root    string    // path of the repository
@@ -31,7 +31,7 @@ type build struct {
 	documents []document // documents for archives and packages
 }
 
-// name returns the prefix of the names of all files for the target.
+// name returns the beginning that the names of all files for the target have in common.
 func (b *build) name() string { return "cton_" + strings.TrimPrefix(b.version, "v") + "_" + b.label() }
 
 // compile builds the program in the directory dir, which it creates, and finds out which modules the binary contains.

@@ -97,8 +97,8 @@ func (r *rollout) byHand(ctx context.Context, t *testing.T) {
 	})
 }
 
-// judgeStarts waits until all events of a job have been counted. Its pods keep no state, so each pod counts from zero. The start timestamp
-// of a pod's total must be later than that of the previous pod, and no total may decrease.
+// judgeStarts waits until all events of a job have been counted. The job's pods keep no state, so each pod counts from zero. The start
+// timestamp of a pod's total must be later than that of the previous pod, and no total may decrease.
 func (w *world) judgeStarts(ctx context.Context, t *testing.T, job string) {
 	t.Helper()
 	counted, events := w.counted(ctx, t, job)
