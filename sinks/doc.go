@@ -14,7 +14,7 @@
 //
 //  4. Declare a [Kind], which has the name of the kind in the configuration file, the defaults, and the example.
 //
-//  5. Test it with the suite, sinktest.Run.
+//  5. Test the sink with the suite, sinktest.Run.
 //
 //  6. Add the Kind to the catalogue in package agent. A kind that is not in this repository is an argument of agent.Main in a
 //     program of its own:

@@ -18,8 +18,9 @@ func (e *Env) Target(job string) []metric.Label {
 }
 
 // Attach returns the labels of a pushed series, sorted by name: the labels of the series, the target's and the external ones. A label of
-// the series whose name is in target is renamed to exported_NAME, as Prometheus does for scraped series. An external label is left out if
-// the series or target has a label with the same name. Attach overwrites the contents of into.
+// the series that has the same name as a label of the target is renamed to exported_NAME, as Prometheus does for scraped series. An
+// external label is left out if the series or the target has a label with the same name. Attach overwrites the contents of the slice
+// "into".
 func Attach(into, series, target, external []metric.Label) []metric.Label {
 	all := into[:0]
 	for _, l := range series {

@@ -89,14 +89,15 @@ func (b *build) identify() error {
 	return err
 }
 
-// pseudo matches a pseudo-version: the version of a commit that has no tag. It contains the time of the commit, and the pre-release of the
-// tag before it, if that is one (https://go.dev/ref/mod#pseudo-versions).
+// pseudo matches a pseudo-version: the version of a commit that has no tag. It contains the time of the commit. If the tag before the
+// commit is a pre-release, it also contains this pre-release (https://go.dev/ref/mod#pseudo-versions).
 var pseudo = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(?:(?:(.+)\.)?0\.)?(\d{14})-[0-9a-f]{12}(\+dirty)?$`)
 
-// packageVersion returns the version, and the pre-release, which is "" for a release, as the package manager of a format accepts them. It
-// sorts them as Go does if the only pre-releases are rc.1, rc.2 and so on.
+// packageVersion returns the version and the pre-release in the form that the package manager of a format accepts. For a release, the
+// pre-release is "". The package manager sorts these versions in the same order as Go if the only pre-releases are rc.1, rc.2 and so on.
 //
-// In an apk, _alpha, _beta, _pre and _rc are before the release, and _git is after what it follows.
+// In an apk, a version with _alpha, _beta, _pre or _rc sorts before the release. A version with _git sorts after the version to which _git
+// is appended.
 func packageVersion(version, format string) (release, prerelease string) {
 	if m := pseudo.FindStringSubmatch(version); m != nil {
 		tag, time := strings.ReplaceAll(m[2], ".", ""), m[3]

@@ -18,7 +18,7 @@ func formats() []expfmt.Format {
 	return []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtProtoDelim, expfmt.FmtText}
 }
 
-// encoder encodes one family after another in a format. A family is added in chunks, to limit the memory that is needed.
+// encoder encodes one family after another in a format. A family is added in chunks, which limits the memory that is needed.
 type encoder struct {
 	kind    expfmt.FormatType
 	escape  escaper
@@ -36,7 +36,7 @@ func newEncoder(format expfmt.Format, p packer, created bool) *encoder {
 	}
 }
 
-// begin begins a family. It removes what is left of the previous family if encoding that has panicked.
+// begin begins a family. If the encoding of the previous family has panicked, begin removes what is left of that family.
 func (e *encoder) begin() {
 	e.message = e.message[:0]
 	e.end()

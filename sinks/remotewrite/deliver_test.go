@@ -108,7 +108,7 @@ func TestFallBack(t *testing.T) {
 	}
 }
 
-// TestGuessIsUndone checks that a fallback after a 400 is undone if 1.0 is rejected too: the protocol was not the reason.
+// TestGuessIsUndone checks that a fallback after a 400 is undone if 1.0 is rejected too, since the protocol was then not the reason.
 func TestGuessIsUndone(t *testing.T) {
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { http.Error(w, "bad sample", 400) }}
 	withReceiver(t, d, nil, func(r *rig) {
@@ -299,7 +299,7 @@ func TestTruncatedBody(t *testing.T) {
 	})
 }
 
-// TestEndlessBody checks that the reading of a body ends soon: at most 8 KiB of it are used.
+// TestEndlessBody checks that the sink soon stops reading the body of a response: it uses at most 8 KiB of the body.
 func TestEndlessBody(t *testing.T) {
 	var read atomic.Int64
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, r request) {
@@ -571,8 +571,8 @@ type answerer func(*http.Request) (*http.Response, error)
 
 func (f answerer) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// TestOnceBehindBacklog checks that a short run with several connections sends its own samples too if the spool has a backlog for
-// one connection.
+// TestOnceBehindBacklog checks a short run with several connections, whose spool has a backlog for one of the connections. The run sends
+// its own samples too.
 func TestOnceBehindBacklog(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

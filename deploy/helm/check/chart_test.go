@@ -61,7 +61,8 @@ func render(t *testing.T, values []byte) ([]string, error) {
 	return manifests, nil
 }
 
-// decode decodes a manifest as an API server does: an unknown field is an error. For a kind of another API, decode returns nil.
+// decode decodes a manifest as an API server does: an unknown field is an error. For a kind of the Prometheus Operator's API, decode
+// returns nil.
 func decode(t *testing.T, manifest string) runtime.Object {
 	t.Helper()
 	if strings.Contains(manifest, "apiVersion: monitoring.coreos.com/v1") {
@@ -180,8 +181,8 @@ func variable(c *corev1.Container, name string) string {
 	return ""
 }
 
-// checkLease checks that the role allows what the program does with its lease, and allows this for no other lease. It also checks that the
-// pods have the role.
+// checkLease checks that the role allows only what the program does: create a lease, and get and patch its own lease. It also checks that
+// the pods have the role.
 func checkLease(t *testing.T, manifests []string) {
 	verbs, bound, account, lease := map[string][]string{}, "", "", ""
 	for _, m := range manifests {

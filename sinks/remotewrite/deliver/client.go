@@ -24,7 +24,8 @@ const (
 // maxBody is how much of a response's body is read, in bytes.
 const maxBody = 8 << 10
 
-// maxText is the length to which the text of a response is cut in messages, in bytes. Mimir's text contains the labels of a series.
+// maxText is the maximum length, in bytes, of the text of a response in a message. A longer text is cut. Mimir's text contains the labels
+// of a series.
 const maxText = 600
 
 // client sends HTTP requests to the receiver.
@@ -102,7 +103,7 @@ type response struct {
 	hasWritten bool   // the response has headers for written
 }
 
-// readWritten reads the headers that say what was stored. If only one of the two is there, the other number is zero.
+// readWritten reads the headers that say what was stored. If the response has only one of the two headers, the other number is zero.
 func readWritten(h http.Header) (written counts, ok bool) {
 	read := func(name string, n *int) {
 		if v, err := strconv.Atoi(h.Get(name)); err == nil && v >= 0 {

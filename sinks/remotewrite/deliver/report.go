@@ -11,7 +11,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// outage logs when nothing can be delivered. It logs at the start, again when the status code changes, and now and then while it lasts.
+// outage logs when nothing can be delivered. It logs at the start, again when the status code changes, and now and then while the outage
+// lasts.
 type outage struct {
 	log *slog.Logger
 
@@ -44,7 +45,7 @@ func (o *outage) end() {
 	}
 }
 
-// rejections counts rejected samples by reason. It logs the first rejection, and another one when the reason changes.
+// rejections counts rejected samples by reason. It logs the first rejection, and again one when the reason changes.
 type rejections struct {
 	log   *slog.Logger
 	stats *sinks.Stats

@@ -128,7 +128,7 @@ type row struct {
 	value wire.Symbol
 }
 
-// sort sorts the groups and appends them to dst, which it empties first.
+// sort sorts the groups and writes them to dst in this order. The earlier contents of dst are overwritten.
 func (s *sorter) sort(o order, dst, groups []*group) []*group {
 	for i, g := range groups {
 		s.rows[i].group = g

@@ -25,7 +25,7 @@ var Kind = sources.Kind[sources.Fetcher]{
 	Example:  example,
 }
 
-// Config has the settings of the fetcher. The job's timeout limits the time of the query.
+// Config is the settings of the fetcher. The job's timeout limits the time of the query.
 type Config struct {
 	Driver  string         `yaml:"driver"` // the name with which the driver registers itself
 	DSN     setting.Secret `yaml:"dsn"`
