@@ -98,7 +98,7 @@ func (s *sink) add(v variant) *rendering {
 	return r
 }
 
-// active returns the renderings in the order of their last requests. It first removes those that were not requested during the time
+// active returns the renderings in the order of their last requests. Before that, it removes those that were not requested during the time
 // forgetAfter.
 func (s *sink) active(now time.Time) []*rendering {
 	all := maps.Clone(*s.renderings.Load())

@@ -463,8 +463,8 @@ func TestSecretIsMissingForAWhile(t *testing.T) {
 	})
 }
 
-// TestHeaderIsASecret checks that the value of a header that names a secret is not shown, even if it is in the settings as it is and a
-// receiver repeats it.
+// TestHeaderIsASecret checks a header whose name says that its value is a secret. The value is not shown, even if the settings contain it
+// literally and a receiver repeats it.
 func TestHeaderIsASecret(t *testing.T) {
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { http.Error(w, "unknown key tiger-and-monkey", 400) }}
 	withReceiver(t, d, func(c *Config, _ *sinks.Env) {

@@ -51,8 +51,8 @@ func TestMetadataSchedule(t *testing.T) {
 	}
 }
 
-// TestClosedSeriesAreForgotten checks that closed series are remembered only for a limited time and up to a limited number. A forgotten
-// series may have later samples at the receiver; in that case no zero is sent for it.
+// TestClosedSeriesAreForgotten checks that closed series are remembered only for a limited time and up to a limited number. No zero is sent
+// for a forgotten series if the receiver may already have later samples of it.
 func TestClosedSeriesAreForgotten(t *testing.T) {
 	now := time.UnixMilli(1e12)
 	r := newRegistry(now)

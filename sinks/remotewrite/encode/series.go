@@ -17,10 +17,10 @@ type series struct {
 
 	hash    uint64
 	last    int64  // timestamp of the newest sample in Unix milliseconds; 0 = none
-	batch   uint32 // number of the job's last batch that contained the series
+	batch   uint32 // number of the job's newest batch that contains the series
 	sampled bool   // a sample was added to it
 	ownTime bool   // its newest sample had its own timestamp
-	// native says that its samples are native histograms. The staleness marker must then be a native histogram too.
+	// native says that the series' samples are native histograms. The staleness marker must then be a native histogram too.
 	native bool
 	// closed says that the registry no longer contains the series. Another job may have ended it, if relabelling has given both jobs the
 	// same series.
@@ -29,7 +29,7 @@ type series struct {
 	exemplars *exemplars // nil = none
 }
 
-// exemplars holds which exemplars a series has had. It is needed because an exporter exposes an exemplar until there is a newer one.
+// exemplars remembers which exemplars a series has had. This is needed because an exporter exposes an exemplar until there is a newer one.
 type exemplars struct {
 	time int64    // timestamp of the newest exemplar that was sent
 	keys []uint64 // keys of all exemplars of the last sample
@@ -46,8 +46,8 @@ func (r *registry) exemplarKey(e *metric.Exemplar) uint64 {
 	return h.Sum64()
 }
 
-// marker returns a staleness marker for the series, which is this part of its group. The marker is newer than the last sample, even if the
-// clock was set back.
+// marker returns a staleness marker for the series. The argument "part" says which part of its group the series is. The marker is newer
+// than the last sample, even if the clock was set back.
 func (s *series) marker(part int, at int64) (sample, extra) {
 	s.last = max(at, s.last+1)
 	m, more := sample{part: int32(part), time: s.last, value: staleNaN()}, extra{}
@@ -102,8 +102,8 @@ type registry struct {
 
 	closed map[uint64]int64 // last timestamps of closed series
 	order  []closedSeries   // closed series in the order in which they were closed
-	// floor is the newest timestamp that may have been sent for an unknown series, by an earlier process or before the series was closed
-	// and forgotten.
+	// floor is the newest timestamp that may have been sent for an unknown series. An earlier process may have sent it, or this process before
+	// it closed and forgot the series.
 	floor int64
 
 	beyondLegacy string // the result of Encoder.BeyondLegacy
@@ -114,7 +114,7 @@ type closedSeries struct {
 	last int64
 }
 
-// Closed series are remembered for an hour, since receivers reject samples that are older. At most maxClosed are remembered.
+// Closed series are remembered for an hour, since receivers reject samples that are older than an hour. At most maxClosed are remembered.
 const (
 	rememberClosed = time.Hour
 	maxClosed      = 100_000
@@ -208,7 +208,7 @@ func (r *registry) forget(now int64) {
 }
 
 // maxZeroDistance is how long before the first sample a zero may be. Prometheus and databases built on its TSDB reject samples that are
-// more than an hour older than their newest sample. Half of the hour is left, since the sample may have waited in the queue.
+// more than an hour older than their newest sample. The limit is only half an hour, since the sample may have waited in the queue.
 const maxZeroDistance = 30 * time.Minute
 
 // startsAt reports whether a zero with the timestamp start can be sent before the first sample, which has the timestamp t. It cannot be

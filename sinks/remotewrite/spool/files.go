@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// This file is the part of a queue that works on disk. It loads the records of earlier processes, saves records, and moves damaged
+// This file is the part of a queue that works on disk. That part loads the records of earlier processes, saves records, and moves damaged
 // files away.
 
 const (
@@ -32,8 +32,8 @@ func lock(fsys durable.FS) error {
 	return err
 }
 
-// save writes the records that are only in memory to disk, oldest first, until all are written or the disk fails. It reports whether all
-// are written. The caller holds the mutex saving.
+// save writes the records that are only in memory to disk, oldest first, until all are written or the disk fails. It reports whether all of
+// them are written. The caller holds the mutex saving.
 func (q *Queue) save() (all bool) {
 	if !q.tryOpen() {
 		return q.give()
@@ -123,7 +123,7 @@ func (q *Queue) leave(name string, later *VersionError) {
 	}
 }
 
-// setAside moves a file to badDir and logs why. If badDir then has too many files, it removes the oldest.
+// setAside moves a file to badDir and logs why. If badDir then has too many files, it removes the oldest files.
 func (q *Queue) setAside(name string, why error) {
 	if errors.Is(why, fs.ErrNotExist) {
 		q.options.Log.Warn("a file of the spool is missing: something else has removed it", "file", name)

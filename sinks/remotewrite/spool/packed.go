@@ -44,7 +44,7 @@ func (p *packed) unpack() *entry { return &entry{Meta: p.meta(), put: p.put, sav
 type listing struct {
 	records    []found
 	shards     map[int]int // number of records of each shard, or a few more, for which memory is then allocated in vain
-	strange    []string    // files that end like records, but do not have the name of one, or have the ID of another one
+	strange    []string    // files whose names end like those of records, but are not names of records or have the ID of another record
 	incomplete []string    // files that were not renamed yet
 
 	room []packed // memory for further records
@@ -52,7 +52,7 @@ type listing struct {
 
 // found is a record whose file was found.
 type found struct {
-	id uint64 // as in packed; sorting would wait for that memory
+	id uint64 // the same as in packed; here too, so that sorting need not wait for the memory of packed
 	*packed
 }
 
@@ -69,7 +69,7 @@ func (l *listing) add(m *Meta) {
 	l.shards[m.Shard]++
 }
 
-// readNames reads the names of the files in a spool's directory. It returns the records sorted by ID, and the others by name.
+// readNames reads the names of the files in a spool's directory. It returns the records sorted by ID, and the other files sorted by name.
 func readNames(fsys durable.FS) (l listing, err error) {
 	l.shards = map[int]int{}
 	err = fsys.EachName(".", func(name []byte) {
@@ -85,7 +85,7 @@ func readNames(fsys durable.FS) (l listing, err error) {
 	return l, err
 }
 
-// sort sorts everything. If records have the same ID, all but the first by name become strange.
+// sort sorts all lists. If several records have the same ID, only the first by name stays a record, and the others become strange files.
 func (l *listing) sort() {
 	slices.SortFunc(l.records, func(a, b found) int {
 		if a.id != b.id {
