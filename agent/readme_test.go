@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestReadme checks the configurations in README.md, and that its commands print what it shows.
+// TestReadme checks the configurations in README.md. It also checks that the commands in README.md print what is shown there.
 func TestReadme(t *testing.T) {
 	readme := openPage(t, filepath.Join("..", "README.md"))
 	if len(readme.only("yaml")) != 1 || len(readme.only("console")) < 3 {

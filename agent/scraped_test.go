@@ -26,7 +26,7 @@ import (
 	"github.com/collectington/collectington/sources/scrape/scrapetest"
 )
 
-// pages is an exporter that serves one page after the other, and the last one from then on. An empty page is a 503, and
+// pages is an exporter that serves one page after the other. After the last page, it serves this page again. An empty page is a 503, and
 // "nothing" is a page without a byte.
 type pages struct {
 	contentType string
@@ -46,7 +46,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 // scraped runs the agent until its job has scraped the exporters n times, and returns the Prometheus that has received the samples. The
-// keys of exporters are hosts.
+// keys of the map "exporters" are hosts.
 func scraped(t *testing.T, n int, settings string, exporters map[string]*pages) *peers.Prometheus {
 	t.Helper()
 	network, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
@@ -231,8 +231,8 @@ only_seconds_count 3
 	})
 }
 
-// TestScrapedSeriesEnd checks that Prometheus sees at once the end of a series that the page no longer has, and the end of all series of
-// a target that is down. The series of the other target continue.
+// TestScrapedSeriesEnd checks that Prometheus sees at once that series have ended. In one case the page no longer has a series. In the
+// other case a target is down, so that all its series have ended. The series of the other target continue.
 func TestScrapedSeriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &pages{contentType: "text/plain", bodies: []string{"x 1\ny 1\n", "x 3\n"}}

@@ -107,7 +107,7 @@ type pod struct {
 	logs *lockedText
 }
 
-// start starts an agent for a shard such as 2/5. Its host has a state file of its own, unless all share one.
+// start starts an agent for a shard such as 2/5. The agent's host has a state file of its own, unless all hosts share one.
 func (c *cluster) start(shard string) *pod {
 	c.Helper()
 	file := filepath.Join(c.dir, "cton.yaml")

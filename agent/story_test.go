@@ -311,7 +311,7 @@ func (a *oddAPI) login(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"total": 3}`)
 }
 
-// grows shows one more incident in each answer, and a total that is 10 higher.
+// grows is a handler that shows one more incident in each answer, and a total that is 10 higher.
 func (a *oddAPI) grows(w http.ResponseWriter, _ *http.Request) {
 	n := a.grown.Add(1)
 	var incidents []string
@@ -321,7 +321,7 @@ func (a *oddAPI) grows(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, `{"total": %d, "incidents": [%s]}`, 10*n, strings.Join(incidents, ", "))
 }
 
-// needs answers only to requests with the credentials of the scheme that the path names.
+// needs is a handler that answers only to requests with credentials. The path names the scheme of the credentials.
 func needs(w http.ResponseWriter, r *http.Request) {
 	user, password, _ := r.BasicAuth()
 	ok := map[string]bool{
@@ -337,8 +337,8 @@ func needs(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"items": [{"name": "a", "size": 1}, {"name": "b", "size": 2}]}`)
 }
 
-// sent answers only to the one request that the stories about references should send. If all parts of the request are right, the total is
-// 3.
+// sent is a handler that answers only to the one request that the stories about references should send. If all parts of the request are
+// right, the total is 3.
 func sent(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	for _, part := range []struct{ name, got, want string }{

@@ -7,8 +7,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Target returns the labels that a pushing sink adds to the series of a job, as Prometheus does when it scrapes a target: the label job,
-// which is the name of the job, and the label instance, unless it is an external label.
+// Target returns the labels that a pushing sink adds to the series of a job, as Prometheus does when it scrapes a target: the label "job",
+// which is the name of the job, and the label "instance", unless there is an external label with this name.
 func (e *Env) Target(job string) []metric.Label {
 	target := []metric.Label{{Name: "job", Value: job}}
 	if !slices.ContainsFunc(e.External, func(l metric.Label) bool { return l.Name == "instance" }) && e.Instance != "" {

@@ -143,7 +143,7 @@ func (m *meter) match(in any, a []any) any {
 	return matches
 }
 
-// captures returns the groups of a match, as jq represents them. characters is the number of characters before the match.
+// captures returns the groups of a match, as jq represents them. The argument "characters" is the number of characters before the match.
 func (s *search) captures(match []int, characters int) []any {
 	names := s.pattern.Regexp().SubexpNames()
 	captures := make([]any, len(match)/2-1)

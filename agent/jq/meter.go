@@ -59,7 +59,7 @@ func (m *meter) begin(ctx context.Context) {
 	*m = meter{Context: ctx, closed: m.closed, max: m.max, limit: m.max / 8, deepAt: deepEvery, patterns: m.patterns, originals: m.originals}
 }
 
-// Done counts a step. It returns a closed channel if the run has exceeded its limits or its context has ended, and otherwise nil.
+// Done counts a step. It returns a closed channel if the run has exceeded its limits or if its context has ended. Otherwise it returns nil.
 func (m *meter) Done() <-chan struct{} {
 	if m.steps++; m.steps < m.due || m.look() == nil {
 		return nil

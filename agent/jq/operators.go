@@ -231,8 +231,8 @@ func (m *meter) modulo(in any, a []any) any {
 	return m.original("%", in, a...)
 }
 
-// split returns the parts of a string. If text or separator is not a string, it returns the error of gojq's own function with the given
-// name.
+// split returns the parts of a string. If the argument "text" or "separator" is not a string, split returns the error of gojq's own
+// function with the given name.
 func (m *meter) split(name string, in any, a []any, text, separator any) any {
 	s, ok := text.(string)
 	sep, also := separator.(string)

@@ -26,8 +26,8 @@ func numbers() []gojq.CompilerOption {
 	}
 }
 
-// quantityText returns the input without spaces around it. If the input is not a string, done is true and v is the result of the
-// function: a null or a number is returned as it is, anything else is an error. A string that is too long is an error too.
+// quantityText returns the input without spaces around it. If the input is not a string, "done" is true and v is the result of the
+// function: null and numbers are returned unchanged, and anything else is an error. A string that is too long is an error too.
 func quantityText(function, want string, in any) (text string, v any, done bool) {
 	switch in := in.(type) {
 	case nil:

@@ -21,9 +21,9 @@ type Batch struct {
 	// time, its sink sends the batch again between two ticks.
 	Every time.Duration
 
-	// PartBy is the name of a label, or "". If it is set, other processes deliver batches of the same Job at the same time, with
-	// other values of this label. A sink that replaces the series of a job then only replaces series whose value of the label
-	// occurs in this batch, and of these only the families in this batch.
+	// PartBy is the name of a label, or "". If it is set, other processes deliver batches of the same Job at the same time, with other values
+	// of this label. A sink that replaces the series of a job must then not replace those of the other processes. It replaces only series whose
+	// value of this label occurs in the batch, and of these series only the families in the batch.
 	PartBy string
 }
 

@@ -23,7 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// scrape parses a page as Prometheus does, and returns its samples and native histograms by series.
+// scrape parses a page as Prometheus does, and returns the page's samples and native histograms by series.
 func scrape(t *testing.T, page []byte, contentType string, ownBuckets bool) (map[string]float64, map[string]*histogram.Histogram) {
 	t.Helper()
 	parser, err := textparse.New(page, contentType, labels.NewSymbolTable(), textparse.ParserOptions{KeepClassicOnClassicAndNativeHistograms: ownBuckets})

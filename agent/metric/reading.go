@@ -36,8 +36,8 @@ type Measured struct {
 	// without a reading has ended all the same, for example because its target is gone. nil = no series has ended.
 	Ended func(*LabelSet) bool
 
-	// Err is why the metric could not be measured in this tick. Its rows are then not used, and its last values remain while
-	// they are valid.
+	// Err is why the metric could not be measured in this tick. The metric's rows are then not used, and its last values remain as long as they
+	// are valid.
 	Err error
 
 	// Drops counts the readings that could not be used, with one entry for each reason.

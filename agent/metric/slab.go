@@ -10,7 +10,7 @@ type slab[T any] struct {
 // minSlab is the size of the first block, in values.
 const minSlab = 64
 
-// one returns a value. It may contain data from an earlier use.
+// one returns a single value. It may contain data from an earlier use.
 func (s *slab[T]) one() *T { return &s.some(1)[0] }
 
 // some returns n consecutive values. They may contain data from an earlier use.

@@ -24,8 +24,8 @@ const DefaultGrace = 10 * time.Second
 // linger is how long the output of a command may stay open after the command has ended.
 const linger = 2 * time.Second
 
-// ErrOutputOpen is the error of Wait if the command has ended, but a process that it has started keeps its output open. Output that
-// this process writes later is lost.
+// ErrOutputOpen is the error of Wait if the command has ended, but a process that the command has started keeps the command's output open.
+// Output that this process writes later is lost.
 var ErrOutputOpen = errors.New("the command ended, but a process that it started keeps its output open: redirect the output of that process")
 
 // Process is a started command.
@@ -122,8 +122,8 @@ func (p *Process) pipe() (given []*os.File, err error) {
 	return append(given, r), nil
 }
 
-// copy copies the output of the command until the output ends. After an error of the writer, it continues to read the output and
-// discards it, so that the command does not fail or block when it writes.
+// copy copies the output of the command until the output ends. After an error of the writer, copy continues to read the output and discards
+// it, so that the command does not fail or block when it writes.
 func (p *Process) copy(to io.Writer, from *os.File) {
 	_, err := io.Copy(to, from)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -181,8 +181,8 @@ func (p *Process) hasEnded() bool {
 	}
 }
 
-// stop sends SIGTERM to the group. It waits until the group has no members, at most for the grace period. It does not only wait for
-// the command, which may end at once, since processes that it has started may need time to end.
+// stop sends SIGTERM to the group. It then waits until the group has no members, but at most for the grace period. It would not be enough
+// to wait for the command: the command may end at once, while processes that it has started need time to end.
 func (p *Process) stop(grace time.Duration) {
 	terminateGroup(p.cmd.Process)
 	end := time.NewTimer(grace)

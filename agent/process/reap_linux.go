@@ -14,9 +14,9 @@ import (
 // Reap reaps orphans until ctx ends, if this process is process 1 of a container. The kernel makes process 1 the parent of orphans,
 // which stay zombies until they are reaped. Reap returns an error if it cannot do this.
 //
-// It does not reap processes that may be children of this process, since other code waits for them. A child is the leader of its
-// own process group, or is in the group of this process; all other processes are orphans. A leader that stays a zombie for some
-// seconds is also an orphan, since code that waits for a child reaps it at once.
+// Reap does not reap processes that may be children of this process, since other code waits for them. A child is the leader of its own
+// process group, or is in the group of this process; all other processes are orphans. A leader that stays a zombie for some seconds is also
+// an orphan, since code that waits for a child reaps it at once.
 func Reap(ctx context.Context) error {
 	if os.Getpid() != 1 {
 		return nil

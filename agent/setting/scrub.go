@@ -19,15 +19,15 @@ const minCut = 8
 // Bounds of a generation of values. See generations.
 const (
 	maxKnown  = 512              // number of values up to which a generation stays young, however old it is
-	maxRecent = 8192             // the same for values that are younger than recent
-	recent    = 10 * time.Minute // how long a value is known at least after it was used, as long as there are no more than maxRecent others
+	maxRecent = 8192             // number of values up to which a generation stays young while it is younger than recent
+	recent    = 10 * time.Minute // minimum time for which a value is known after its use, unless there are more than maxRecent others
 )
 
 // blank replaces a secret.
 const blank = "<secret>"
 
-// known holds the values to remove: secrets, and results that were computed from secrets. A job can compute thousands of results, such as
-// a signature for each request. These must not make it forget the secrets.
+// known holds the values to remove: secrets, and results that were computed from secrets. A job can compute thousands of results, such as a
+// signature for each request. These results must not displace the secrets.
 type known struct {
 	mu               sync.RWMutex
 	secrets, results generations

@@ -216,14 +216,14 @@ func (s *SecretStore) Remember(value string) {
 }
 
 // RememberResult is like Remember, for a value that was computed from secrets and is used only now, such as the signature of a request. The
-// last 512 results are known.
+// 512 newest results are known.
 func (s *SecretStore) RememberResult(value string) {
 	if s != nil && len(value) >= minSecret {
 		s.known.remember(value, &s.known.results, maxKnown)
 	}
 }
 
-// RememberLogin remembers a password, and also the text that basic authentication (RFC 7617) sends for user and password.
+// RememberLogin remembers a password. It also remembers the text that basic authentication (RFC 7617) sends for the user and the password.
 func (s *SecretStore) RememberLogin(user, password string) {
 	s.Remember(password)
 	s.Remember(base64.StdEncoding.EncodeToString([]byte(user + ":" + password)))
@@ -233,8 +233,8 @@ func (s *SecretStore) RememberLogin(user, password string) {
 // token=key" or "Bearer key".
 var credential = pattern.OnUse(`^(?:[A-Za-z][\w-]* +)?(?:[A-Za-z][\w-]*=)?"?([^\s"=]+=*)"?$`)
 
-// rememberRead remembers a secret that was read, and the parts of it that a server may repeat alone: the password in a URL, and the
-// credential in the value of a header.
+// rememberRead remembers a secret that was read, and those parts of the secret that a server may repeat without the rest: the password in a
+// URL, and the credential in the value of a header.
 func (s *SecretStore) rememberRead(value string) {
 	s.Remember(value)
 	if u, err := url.Parse(value); err == nil && u.User != nil {

@@ -155,7 +155,8 @@ type textError struct {
 func (e *textError) Error() string { return e.text }
 func (e *textError) Unwrap() error { return e.err }
 
-// File returns the path of a web config file, which may be relative to dir, the folder of the configuration. "" = there is none.
+// File returns the path of a web config file. The argument "path" is relative to "dir", the folder of the configuration, or absolute. ""
+// means that there is no web config file.
 func File(dir, path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -179,7 +180,7 @@ func CheckFile(path string) error {
 	return fmt.Errorf("read web_config_file %s: %w", path, &textError{problem, err})
 }
 
-// waitForFile waits until the web config file can be used. It logs why it cannot be used. It returns false if ctx ends first.
+// waitForFile waits until the web config file can be used. It logs why the file cannot be used. The result is false if ctx ends first.
 func (s *Server) waitForFile(ctx context.Context) bool {
 	for logged := ""; ; {
 		err := CheckFile(s.WebConfigFile)

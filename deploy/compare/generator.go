@@ -120,7 +120,7 @@ func appendPage(b []byte, s shape, name string, n int, call int64) []byte {
 	return b
 }
 
-// valuesOf returns the numbers of record i in an answer. call is the number of the answer.
+// valuesOf returns the numbers of record i in an answer. The argument "call" is the number of the answer.
 func valuesOf(shape string, i int, call int64) (v [3]string) {
 	r := rand.New(rand.NewPCG(uint64(call), uint64(i)))
 	if shape == "deep" {

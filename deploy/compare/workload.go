@@ -243,7 +243,7 @@ func (b *bench) page(p program, w workload) (got result, err error) {
 	return got, nil
 }
 
-// readPage reads a page and returns the number of the workload's samples in it, and its size in bytes.
+// readPage reads a page and returns the number of the workload's samples in it, and the page's size in bytes.
 func readPage(ctx context.Context, url string) (samples, size int, err error) {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -85,7 +85,7 @@ func TestEverything(t *testing.T) {
 	w.judge(t, own, p.out.String())
 }
 
-// judge checks that what the receivers have agrees with the agent's own metrics and its log.
+// judge checks that what the receivers have agrees with the agent's own metrics and with the agent's log.
 func (w *fate) judge(t *testing.T, own map[string]float64, log string) {
 	runs := 0
 	for job, at := range w.served {
@@ -219,7 +219,7 @@ func (f *fickle) serve(rw http.ResponseWriter, r *http.Request, place int) {
 		http.Redirect(rw, r, "/login", http.StatusFound)
 	case tooLarge:
 		if f.seen != nil {
-			f.store(rw, r) // which does not refuse the request if it already has samples of it
+			f.store(rw, r) // store does not refuse the request if the receiver already has samples of this request
 			return
 		}
 		http.Error(rw, "too large", http.StatusRequestEntityTooLarge)

@@ -28,7 +28,7 @@ type incidents struct {
 	count int // number of all events so far
 }
 
-// perSecond is how many events happen in a second. shownFor is for how many seconds each event is shown.
+// perSecond is the number of events that happen in a second. shownFor is the number of seconds for which each event is shown.
 const (
 	perSecond = 40
 	shownFor  = 20

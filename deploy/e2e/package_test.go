@@ -13,7 +13,7 @@ import (
 )
 
 // TestPackage builds two versions of the packages and the images. On a copy of this system, it installs, upgrades, removes and purges the
-// packages, and runs the images. It is skipped without root, and on systems where it cannot make a namespace or mount an overlay.
+// packages, and runs the images. The test is skipped without root, and on systems that do not let it make a namespace or mount an overlay.
 func TestPackage(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can install packages")

@@ -75,10 +75,10 @@ func rename(own, reserved []metric.Label) []metric.Label {
 	return slices.DeleteFunc(sinks.Attach(nil, own, reserved, nil), isReserved)
 }
 
-// Write replaces the job's group. If the batch is partial, it only replaces the metrics of the batch in the group. A batch without
-// series deletes the group, if this sink has pushed it. If several processes push parts of a job's series, the label PartBy says
-// which part a series belongs to: there is a group for each value of this label, and Write replaces the metrics of the batch in
-// these groups. With a spool, the batch is first written to disk.
+// Write replaces the job's group. If the batch is partial, Write replaces only the metrics of the batch in the group. A batch without
+// series deletes the group, if this sink has pushed it. If several processes push parts of a job's series, the label PartBy says which part
+// a series belongs to: there is a group for each value of this label, and Write replaces the metrics of the batch in these groups. With a
+// spool, the batch is first written to disk.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	s.pushing.Lock()
 	defer s.pushing.Unlock()

@@ -595,7 +595,7 @@ func TestOnceBehindBacklog(t *testing.T) {
 	})
 }
 
-// TestScrapedTypes checks that a metric that was scraped and is passed on as gauges keeps the type that its exporter states.
+// TestScrapedTypes checks scraped metrics that are passed on as gauges. They keep the type that their exporter states.
 func TestScrapedTypes(t *testing.T) {
 	types := map[string]metric.Type{"build_info": metric.Info, "state": metric.StateSet, "q_bucket": metric.GaugeHistogram, "temp": 0}
 	want := map[string]string{"build_info": "INFO", "state": "STATESET", "q_bucket": "GAUGEHISTOGRAM", "temp": "GAUGE"}

@@ -22,7 +22,7 @@ func onDisk(dir string) func(*Config, *sinks.Env) {
 	return func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir }
 }
 
-// TestSamplesStayOnDisk checks that a sink that ends leaves its samples on disk, and that the next sink sends these samples first.
+// TestSamplesStayOnDisk checks that a sink leaves its samples on disk when it ends. The next sink sends these samples first.
 func TestSamplesStayOnDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(fakeReceiver)
@@ -164,7 +164,8 @@ func TestEndWithoutReceiver(t *testing.T) {
 	}
 }
 
-// TestEndWithReceiver checks that a sink sends what is on disk before it ends, provided that the receiver accepts it.
+// TestEndWithReceiver checks that a sink sends the samples that are on disk before it ends, provided that the receiver accepts these
+// samples.
 func TestEndWithReceiver(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// withPoints returns a family whose only series has a point at each of these times, in seconds since began.
+// withPoints returns a family whose only series has a point at each of these times, in seconds since the time "began".
 func withPoints(f *metric.Family, began time.Time, seconds ...int) metric.Family {
 	at := func(i int) int64 { return began.Add(time.Duration(seconds[i]) * time.Second).UnixMilli() }
 	s, last := f.Series[0], len(seconds)-1

@@ -103,7 +103,7 @@ func TestWhatAnswers(t *testing.T) {
 					if want != delivered && !strings.Contains(r.log.String(), c.says) {
 						r.Errorf("the log does not have %q:\n%s", c.says, r.log)
 					}
-					// Some receivers answer 400 to an empty request, so cton check accepts this.
+					// Some receivers answer 400 to an empty request, so Check accepts this.
 					if bad := c.want == waits || c.want == refused && c.code != 400; (checked != nil) != bad {
 						r.Errorf("check: %v", checked)
 					}

@@ -25,7 +25,7 @@ type asked struct {
 	stopped bool // no more events happen
 }
 
-// shown is how many events an answer shows. This is enough for some minutes.
+// shown is the number of events in an answer. This is enough for some minutes.
 const shown = 600
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -52,7 +52,7 @@ func (w *world) kinds(ctx context.Context, t *testing.T) {
 	}
 }
 
-// restarted kills the process of the only pod, and checks that it is started again.
+// restarted kills the process of the only pod, and checks that the process is started again.
 func (r *rollout) restarted(ctx context.Context, t *testing.T) {
 	before := r.pods(ctx, t, r.name)
 	if len(before) != 1 {

@@ -191,7 +191,7 @@ func (j *job) endMissing(at int64) {
 	}
 }
 
-// group returns the group of a family's series, and reports whether the series occurs for the first time in the batch.
+// group returns the group of a family's series. The result "first" is true if the series occurs in the batch for the first time.
 func (j *job) group(d *metric.Desc, s *metric.Series) (g *group, first bool) {
 	key, n := groupKey{d, s.Labels}, partsOf(d, s)
 	g = j.find(key)
@@ -210,8 +210,8 @@ func (j *job) group(d *metric.Desc, s *metric.Series) (g *group, first bool) {
 	return g, true
 }
 
-// find returns the existing group of a key, or nil. The series of a family usually keep their order from batch to batch, so find first
-// tries the group after the one that it has found last.
+// find returns the existing group of a key, or nil. The series of a family usually keep their order from batch to batch, so find begins
+// with the group after the one that the previous call has found.
 func (j *job) find(key groupKey) *group {
 	if j.next < len(j.previous) && j.previous[j.next].key == key {
 		j.next++

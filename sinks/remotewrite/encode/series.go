@@ -188,8 +188,8 @@ func (r *registry) close(s *series) {
 	r.order = append(r.order, closedSeries{s.hash, s.last})
 }
 
-// forget releases series that were only kept until the batch was written, and forgets series that were closed long before now (Unix
-// milliseconds).
+// forget releases series that were kept only until the batch was written. It also forgets series that were closed long before the time
+// "now" (Unix milliseconds).
 func (r *registry) forget(now int64) {
 	for _, s := range r.stale {
 		s.Forget()
@@ -211,8 +211,8 @@ func (r *registry) forget(now int64) {
 // more than an hour older than their newest sample. The limit is only half an hour, since the sample may have waited in the queue.
 const maxZeroDistance = 30 * time.Minute
 
-// startsAt reports whether a zero with the timestamp start can be sent before the first sample, which has the timestamp t. It cannot be
-// sent if it would be out of order, or if samples of the running total may have been sent before.
+// startsAt reports whether a zero with the timestamp "start" can be sent before the first sample, which has the timestamp t. The zero
+// cannot be sent if it would be out of order, or if samples of the running total may have been sent before.
 func (r *registry) startsAt(s *series, start, t int64) bool {
 	return !s.sampled && start != 0 && start < t && t-start <= maxZeroDistance.Milliseconds() && start > max(s.last, r.floor)
 }

@@ -33,7 +33,7 @@ func lock(fsys durable.FS) error {
 }
 
 // save writes the records that are only in memory to disk, oldest first, until all are written or the disk fails. It reports whether all of
-// them are written. The caller holds the mutex saving.
+// them are written. The caller holds the mutex "saving".
 func (q *Queue) save() (all bool) {
 	if !q.tryOpen() {
 		return q.give()
@@ -74,7 +74,7 @@ func (q *Queue) saveGroup(group []*entry) error {
 	return err
 }
 
-// written notes which records have files now. It returns the files to remove.
+// written is called after the files of records were written. It notes which records have files now, and returns the files to remove.
 func (q *Queue) written(group []*entry, done durable.Replaced) (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -157,7 +157,7 @@ func (q *Queue) fails(err error) {
 	}
 }
 
-// works notes that records were written to disk. It logs this if the disk has failed before.
+// works is called after records were written to disk. It notes that the disk works, and logs this if the disk has failed before.
 func (q *Queue) works() {
 	q.mu.Lock()
 	before, good := q.failing, len(q.leftover) == 0

@@ -31,7 +31,7 @@ const (
 	adoptPause = 500 * time.Millisecond // time between the moments at which an owner looks into the inbox
 )
 
-// guest holds the state that a queue needs while it is not the owner of its directory, or perhaps not.
+// guest holds the state that a queue needs if it is not the owner of its directory, or if it is not sure to be the owner.
 type guest struct {
 	inbox  durable.FS // nil = there is no inbox
 	folder string     // name of the inbox in the directory of the queue
@@ -86,7 +86,7 @@ func (q *Queue) isHeld(err error) bool {
 }
 
 // give writes the records that are only in memory to the inbox, and reports whether all of them are now in the inbox. The caller holds the
-// mutex saving.
+// mutex "saving".
 func (q *Queue) give() (all bool) {
 	q.mu.Lock()
 	held, todo := q.guest.held && !q.closed, q.index.unsaved()
@@ -236,7 +236,7 @@ func (q *Queue) adopt() {
 }
 
 // takeAll moves the records of the inbox into the queue. First it saves the records that are only in memory, since records on disk must be
-// older than those in memory. The caller holds the mutex saving.
+// older than those in memory. The caller holds the mutex "saving".
 func (q *Queue) takeAll() {
 	if q.guest.inbox == nil || !q.isOpen() {
 		return

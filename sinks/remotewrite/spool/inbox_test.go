@@ -99,8 +99,8 @@ func TestGuestsAdopted(t *testing.T) {
 	}
 }
 
-// TestGuestsTurn ends an owner that has not sent everything. It checks that a guest takes over the remaining records, and sends
-// them before its own.
+// TestGuestsTurn ends an owner that has not sent everything. It checks that a guest takes over the remaining records, and sends them before
+// its own records.
 func TestGuestsTurn(t *testing.T) {
 	dir := t.TempDir()
 	owner, a, b := openShared(t, dir, "x"), openShared(t, dir, "x"), openShared(t, dir, "x")

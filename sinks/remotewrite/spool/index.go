@@ -92,7 +92,7 @@ func (x *index) remove(e *entry) {
 	x.read(e)
 }
 
-// read notes that the file of a record can be read again, or that the record was removed.
+// read is called when the file of a record can be read again, or when the record was removed.
 func (x *index) read(e *entry) {
 	if e.unread {
 		e.unread = false
@@ -108,8 +108,8 @@ func (x *index) passOver(e *entry, until time.Time) {
 	e.again = until
 }
 
-// nextRead returns the earliest time when a file of the shard that could not be read must be read again. It returns the zero time if there
-// is no such file.
+// nextRead returns the time of the next attempt to read a file of the shard that could not be read before. It returns the zero time if
+// there is no such file.
 func (x *index) nextRead(shard int) (first time.Time) {
 	for e := range x.shard(shard).unpacked() {
 		if !e.out && !e.again.IsZero() && (first.IsZero() || e.again.Before(first)) {
@@ -129,7 +129,7 @@ func (x *index) count(e *entry, sign int) {
 	}
 }
 
-// saved notes that a record is on disk and survives a power cut.
+// saved is called when a record is on disk and survives a power cut.
 func (x *index) saved(e *entry) {
 	x.memory -= e.inMemory()
 	x.disk += e.onDisk()
@@ -205,7 +205,7 @@ func (x *index) unsaved() (all []*entry) {
 	return all
 }
 
-// expired returns the records that were put before a time (Unix milliseconds) and that Next has not returned.
+// expired returns the records that were put before the given time (Unix milliseconds) and that Next has not returned.
 func (x *index) expired(before int64) (all []*entry) {
 	for i := range x.shards {
 		line := &x.shards[i]

@@ -46,7 +46,7 @@ func newQueue(fsys durable.FS, o Options) *Queue {
 	return q
 }
 
-// tryOpen opens the directory if it is not open, and reports whether it is open. The caller holds the mutex saving.
+// tryOpen opens the directory if it is not open, and reports whether it is open. The caller holds the mutex "saving".
 func (q *Queue) tryOpen() bool {
 	q.mu.Lock()
 	open, closed := q.open, q.closed
