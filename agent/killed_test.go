@@ -99,7 +99,7 @@ func TestResetIsSeenOnce(t *testing.T) {
 	})
 }
 
-// TestGoneWhileDown checks that a series that vanishes while the agent is killed or stopped is ended by the agent's next run.
+// TestGoneWhileDown checks a series that vanishes after the agent was killed or stopped. The agent's next run ends the series.
 func TestGoneWhileDown(t *testing.T) {
 	for _, kill := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

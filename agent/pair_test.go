@@ -28,7 +28,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// electAfter is how long the elected replica must have been silent before another is elected, as Mimir and Cortex have it by default.
+// electAfter is how long the elected replica must have been silent before another replica is elected. This is the default of Mimir and
+// Cortex.
 const electAfter = 30 * time.Second
 
 // tracker is a receiver that keeps the samples of one replica of each cluster, as the HA tracker of Mimir and Cortex does. It answers 202

@@ -155,8 +155,8 @@ func TestScrapedIsStored(t *testing.T) {
 	}
 }
 
-// TestScrapedNativeHistogramsAreStored checks that a native histogram is stored as the same kind: one with float counts, and a gauge
-// histogram.
+// TestScrapedNativeHistogramsAreStored checks two kinds of native histograms: one with float counts, and a gauge histogram. Each is stored
+// as the kind that it is on the page.
 func TestScrapedNativeHistogramsAreStored(t *testing.T) {
 	histogram := func() *dto.Histogram {
 		return &dto.Histogram{

@@ -234,7 +234,7 @@ func checkTruth(t *testing.T, protocol string, h *history, p *peers.Prometheus, 
 	want(`cton_job_runs_total{cton_job="api",result="error"}`, end, 3)
 }
 
-// checkGateway compares what the Pushgateway shows, at the end and at some minutes before it, with what really happened.
+// checkGateway compares what the Pushgateway shows, at the end and at some minutes before the end, with what really happened.
 func checkGateway(t *testing.T, h *history, last string, during map[int]string) {
 	t.Helper()
 	value := func(text, series string) float64 {

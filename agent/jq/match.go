@@ -48,8 +48,8 @@ type search struct {
 	all     bool
 }
 
-// newSearch returns the search for the arguments, which are the pattern and the flags. It returns nil without an error if they are invalid:
-// gojq then reports the error.
+// newSearch returns the search for the arguments, which are the pattern and the flags. It returns nil without an error if the arguments are
+// invalid: gojq then reports the error.
 func (m *meter) newSearch(in any, a []any) (*search, error) {
 	text, ok := in.(string)
 	re, also := a[0].(string)
@@ -171,8 +171,8 @@ func (s *search) part(match []int, i, characters int) map[string]any {
 	}
 }
 
-// pieces is the function _pieces(pattern; flags). For each match it returns a list of the text before the match and the captures.
-// It also returns the text after the last match.
+// pieces is the function _pieces(pattern; flags). For each match it returns a list that has the text before the match, and the captures. It
+// also returns the text after the last match.
 func (m *meter) pieces(in any, a []any) any {
 	s, err := m.newSearch(in, a)
 	switch {

@@ -240,7 +240,8 @@ func ParseDuration(text string) (float64, error) {
 	return sign * seconds, nil
 }
 
-// sum parses numbers, multiplies each by its factor and adds them up. A missing number counts as zero, but one must be present.
+// sum parses numbers, multiplies each by its factor and adds them up. A missing number counts as zero, but at least one number must be
+// present.
 func sum(texts []string, factors ...float64) (float64, error) {
 	total, some := 0.0, false
 	for i, text := range texts {

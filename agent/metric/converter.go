@@ -17,8 +17,8 @@ import (
 // memory with the families and with the Converter. The Converter reuses its memory after [Converter.Reset], so it does not allocate
 // memory for each series again. The zero Converter is ready to use. It is not safe for concurrent use.
 type Converter struct {
-	// Labels appends to dst the labels to write for a series that has the labels own, and returns the extended slice. If Labels is nil,
-	// own is written.
+	// Labels appends to "dst" the labels to write for a series, and returns the extended slice. The argument "own" is the labels that the
+	// series has itself. If the field is nil, a series is written with its own labels.
 	Labels func(dst, own []Label) []Label
 
 	Untimed bool  // the samples' own times are not written

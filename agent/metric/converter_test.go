@@ -248,7 +248,7 @@ func TestConverterIsReused(t *testing.T) {
 	}
 }
 
-// TestConverterAllocations checks that nothing is allocated per series once the Converter has converted as many series before.
+// TestConverterAllocations checks that a Converter allocates nothing per series if it has already converted as many series before.
 func TestConverterAllocations(t *testing.T) {
 	for _, d := range []*Desc{
 		{Name: "g", Type: Gauge},

@@ -18,9 +18,8 @@ import (
 // Type is a metric's type, as in Prometheus.
 type Type uint8
 
-// The types of metrics. Only Gauge, Counter, Histogram and Summary can be declared; scraped metrics may also have the other types.
-// A GaugeHistogram only has native buckets. Info and StateSet are only values of [Desc.Scraped]; the Type of such a metric is
-// Gauge.
+// The types of metrics. Only Gauge, Counter, Histogram and Summary can be declared; scraped metrics may also have the other types. A
+// GaugeHistogram has only native buckets. Info and StateSet occur only as values of [Desc.Scraped]; the Type of such a metric is Gauge.
 const (
 	Unknown Type = iota
 	Gauge
@@ -90,8 +89,8 @@ type Desc struct {
 	Unit string `json:"unit,omitempty"`
 	Type Type   `json:"type,omitempty"`
 
-	// How identifies how the readings are made. For example, it is the text of the expressions. A metric with another How is
-	// another metric, which starts without state.
+	// How is a text that identifies how the readings are made, such as the text of the expressions. A metric with another How is another
+	// metric, which starts without state.
 	How string `json:"how,omitempty"`
 
 	LabelNames []string `json:"labels,omitempty"`       // in the order in which readings give their values; one can be MoreLabels

@@ -13,7 +13,7 @@ type exemplarSlabs struct {
 	lists  slab[*dto.Exemplar]
 }
 
-// Bucket returns the index of the bucket of a classic histogram to which the exemplar belongs, or -1 if it does not belong to a
+// Bucket returns the index of the bucket of a classic histogram to which the exemplar belongs, or -1 if the exemplar does not belong to a
 // bucket.
 func (e *Exemplar) Bucket(bounds []float64) int {
 	switch {

@@ -164,7 +164,7 @@ func TestBatchSeries(t *testing.T) {
 	}
 }
 
-// TestWords checks that the values of enumerations that settings can have are read from their texts, and that other texts are refused.
+// TestWords checks enumerations that are values of settings. Their values are read from texts, and other texts are refused.
 func TestWords(t *testing.T) {
 	read := func(into encoding.TextUnmarshaler, value fmt.Stringer) {
 		t.Helper()

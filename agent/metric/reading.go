@@ -4,9 +4,8 @@ import "fmt"
 
 // Reading is one measured value of one declared metric.
 type Reading struct {
-	// Labels are the values of the metric's labels, in the order of Desc.LabelNames. "" means that the series does not have the
-	// label. The values may point into the document that they were read from, so they are only valid until the source's next
-	// collection.
+	// Labels are the values of the metric's labels, in the order of Desc.LabelNames. "" means that the series does not have the label. The
+	// values may point into the document that they were read from, so they are valid only until the source's next collection.
 	Labels []string
 	Value  float64
 	Time   int64  // the reading's own time in Unix milliseconds; 0 = the time of the tick

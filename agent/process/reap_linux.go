@@ -47,8 +47,8 @@ func Reap(ctx context.Context) error {
 	}
 }
 
-// A zombie that may be a child is treated as an orphan after it was seen several times (looks), at intervals of at least patience.
-// To see it once after a long time is not enough, since the container may have been frozen.
+// A zombie that may be a child is treated as an orphan after it was seen several times ("looks"), at intervals of at least "patience". To
+// see it again just once, after a long time, is not enough, since the container may have been frozen.
 const (
 	patience  = time.Second
 	looks     = 5
@@ -58,7 +58,7 @@ const (
 // zombie is a process that has ended and was not reaped.
 type zombie struct {
 	pid     int
-	started string // in clock ticks since the start of the machine; together with pid it identifies the process, since pids are reused
+	started string // in clock ticks since the start of the machine; together with the pid, this time identifies the process, since pids are reused
 }
 
 type sighting struct {

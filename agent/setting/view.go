@@ -15,7 +15,7 @@ const maxNested = 5
 // view is a text with some levels of its escape sequences decoded. For each byte it has the position in the original text.
 type view struct {
 	plain    []byte
-	folded   []byte // plain after foldByte, which removes differences between upper and lower case and between the two alphabets of base64
+	folded   []byte // "plain" after foldByte, which removes differences between upper and lower case and between the two alphabets of base64
 	from, to []int  // where each byte of "plain" starts and ends in the original text; nil = at the same position
 }
 

@@ -273,7 +273,7 @@ func (b *bench) once(p program, w workload) (got result, err error) {
 		return got, err
 	}
 	b.receiver.reset(false)
-	var memory atomic.Int64 // read while the request waits for its answer: the result of wait4 would include memory of this process
+	var memory atomic.Int64 // read while the request waits for its answer, since the result of wait4 would include memory of this process
 	started := make(chan struct{})
 	b.receiver.arrived = func() {
 		<-started

@@ -104,7 +104,7 @@ var legal = regexp.MustCompile(`(?i)^(licen[cs]e|copying|copyright|notice|patent
 // licence matches the names of files that contain only licences.
 var licence = regexp.MustCompile(`(?i)^(licen[cs]e|copying|unlicense)`)
 
-// source matches the names of files with code or data, such as license.go. Some of these names also match the pattern legal.
+// source matches the names of files with code or data, such as license.go. Some of these names also match the pattern "legal".
 var source = regexp.MustCompile(`(?i)\.(go|s|c|h|py|sh|tmpl|json)$`)
 
 // enough is the percentage of a file's text that must match known licences.

@@ -36,7 +36,7 @@ func idleSink() *sink {
 	return newSink(defaults(), env)
 }
 
-// BenchmarkPage30000 measures one Write of 30,000 series, for each variant that can be rendered. The case "written out" only runs
+// BenchmarkPage30000 measures one Write of 30,000 series, for each variant that can be rendered. The case "written out" runs nothing but
 // expfmt's encoder, for comparison.
 func BenchmarkPage30000(b *testing.B) {
 	batch := fleet(30_000)

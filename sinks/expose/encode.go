@@ -144,7 +144,7 @@ func (e *escaper) family(f *dto.MetricFamily) *dto.MetricFamily {
 	return f
 }
 
-// isUnique reports whether no label name occurs twice in the series, and the series was not seen before.
+// isUnique reports whether no label name occurs twice in the series, and whether the series was not seen before.
 func (e *escaper) isUnique(m *dto.Metric) bool {
 	e.seen.key = e.seen.key[:0]
 	for i, l := range m.Label {

@@ -643,8 +643,8 @@ func (n *notes) Store(data []byte) {
 	n.data = data
 }
 
-// TestProtocolIsRemembered checks that a receiver of 1.0 gets a request in 2.0 only from the first of several processes, and that
-// another receiver gets one too.
+// TestProtocolIsRemembered checks that a receiver of 1.0 gets a request in 2.0 only from the first of several processes. If a process sends
+// to another receiver, this receiver gets such a request too.
 func TestProtocolIsRemembered(t *testing.T) {
 	memory, d := &notes{}, &fakeReceiver{answer: accept1Only}
 	process := func(url string) (protocols []Protocol) {

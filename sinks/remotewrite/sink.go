@@ -324,8 +324,8 @@ func (s *sink) Check(ctx context.Context) error {
 	return errors.Join(unusable, err)
 }
 
-// Prometheus looks back five minutes for the last sample of a series, so the series of a job with an interval above slowFrom would have
-// gaps. To avoid them, the last batch of such a job is sent again every resendInterval until the next batch.
+// Prometheus looks back five minutes for the newest sample of a series, so the series of a job with an interval above slowFrom would have
+// gaps. To avoid these gaps, the newest batch of such a job is sent again every resendInterval until the next batch.
 const (
 	slowFrom       = 4 * time.Minute
 	resendInterval = time.Minute

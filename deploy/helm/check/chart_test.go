@@ -135,8 +135,8 @@ func TestChart(t *testing.T) {
 	}
 }
 
-// checkPod checks what every pod must have: the settings that the restricted Pod Security Standard demands, no token, probes, and volumes
-// for all mounts.
+// checkPod checks what every pod must have: the settings that the restricted Pod Security Standard demands, probes, and volumes for all
+// mounts. A pod must have no token.
 func checkPod(t *testing.T, pod *corev1.PodSpec, name string) {
 	c := pod.Containers[0]
 	s := c.SecurityContext

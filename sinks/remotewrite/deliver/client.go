@@ -146,8 +146,8 @@ func (r *response) errorWithHint(place string) error {
 // client repeat a request after 408.
 func (r *response) isTransient() bool { return r.code == 408 || r.code == 429 || r.code >= 500 }
 
-// isAboutAccess reports whether the response is about the URL or the credentials, not about the samples. A proxy before the receiver may
-// have sent it.
+// isAboutAccess reports whether the response is about the URL or the credentials, not about the samples. A proxy in front of the receiver
+// may have sent such a response.
 func (r *response) isAboutAccess() bool {
 	return r.code/100 == 3 || r.code == 401 || r.code == 403 || r.code == 404 || r.code == 405 || r.code == 407
 }

@@ -136,8 +136,8 @@ func (n *negotiation) probeDue(now time.Time) bool {
 	return true
 }
 
-// accepted notes that a request in protocol p was accepted. If this decides the protocol, the first result is a message to log. The second
-// result is the response that was the reason for the fallback.
+// accepted is called when a request in protocol p was accepted. If this decides the protocol, the first result is a message to log. The
+// second result is the response that was the reason for the fallback.
 func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -162,8 +162,8 @@ func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 	return message, why
 }
 
-// rejected notes that all chunks of a record were rejected. It undoes a fallback that was a guess, since the protocol was not the reason:
-// 1.0 was rejected too.
+// rejected is called when all chunks of a record were rejected. It undoes a fallback that was a guess, since the protocol was not the
+// reason: 1.0 was rejected too.
 func (n *negotiation) rejected() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -194,7 +194,7 @@ func (l *sizeLimit) bytes(now time.Time) int {
 	return maxSize
 }
 
-// exceeded notes that a request of this size was too large. It halves the limit.
+// exceeded is called when a request of this size was too large. It halves the limit.
 func (l *sizeLimit) exceeded(size int, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -45,7 +45,7 @@ func (o *outage) end() {
 	}
 }
 
-// rejections counts rejected samples by reason. It logs the first rejection, and again one when the reason changes.
+// rejections counts rejected samples by reason. It logs the first rejection, and another one when the reason changes.
 type rejections struct {
 	log   *slog.Logger
 	stats *sinks.Stats

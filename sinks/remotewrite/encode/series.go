@@ -22,8 +22,8 @@ type series struct {
 	ownTime bool   // its newest sample had its own timestamp
 	// native says that the series' samples are native histograms. The staleness marker must then be a native histogram too.
 	native bool
-	// closed says that the registry no longer contains the series. Another job may have ended it, if relabelling has given both jobs the
-	// same series.
+	// closed says that the registry no longer contains the series. If relabelling has given two jobs the same series, one job may have ended
+	// the series of the other.
 	closed bool
 
 	exemplars *exemplars // nil = none
@@ -60,8 +60,8 @@ func (s *series) marker(part int, at int64) (sample, extra) {
 // staleNaN returns the value of a staleness marker, which is StaleNaN in Prometheus' package model/value.
 func staleNaN() float64 { return math.Float64frombits(0x7ff0000000000002) }
 
-// newExemplars returns the exemplars that the previous sample did not have, in order of time, or nil. An exemplar that is older than the
-// newest one sent is left out, since a receiver refuses it.
+// newExemplars returns the exemplars that the previous sample did not have, in order of time. If there are none, it returns nil. An
+// exemplar that is older than the newest one sent is left out, since a receiver refuses it.
 func (r *registry) newExemplars(s *series, all []metric.Exemplar, at int64) []metric.Exemplar {
 	if len(all) == 0 {
 		return nil

@@ -225,8 +225,8 @@ func (x *index) expired(before int64) (all []*entry) {
 }
 
 // move adds "by", a duration in milliseconds, to the times when records were put, because the clock has jumped by this duration. If the
-// duration is negative, the times of records of earlier processes stay unchanged: the jump may have corrected a clock that was ahead, so
-// that these records seemed too old.
+// duration is negative, the times of records of earlier processes stay unchanged: the jump may have corrected a clock that was ahead and
+// made these records seem too old.
 func (x *index) move(by int64) {
 	for i := range x.shards {
 		line := &x.shards[i]

@@ -21,8 +21,8 @@ const memoryID = 1 << 62
 // openPause is the time between two attempts to open the directory.
 const openPause = 5 * time.Second
 
-// Open returns the queue in dir, with the records of earlier processes. It creates dir if it does not exist. If dir cannot be
-// opened, that is logged, records are kept in memory, and Put and Close try to open it again. If dir is "", the queue is in memory.
+// Open returns the queue in dir, with the records of earlier processes. It creates dir if it does not exist. If dir cannot be opened, that
+// is logged, records are kept in memory, and Put and Close try again to open the directory. If dir is "", the queue is in memory.
 func Open(dir string, o Options) *Queue {
 	if dir == "" {
 		return newQueue(nil, o)

@@ -18,7 +18,8 @@ type packed struct {
 	samples, histograms, exemplars, length int32
 }
 
-// pack returns a record whose file has a valid name. All numbers in such a name fit, since only the times are larger than maxPayload.
+// pack returns a record whose file has a valid name. All numbers in such a name fit into the fields of packed, since only the times are
+// larger than maxPayload.
 func pack(m *Meta) packed {
 	return packed{
 		id: m.ID, put: m.Taken, taken: m.Taken, oldest: m.Oldest, newest: m.Newest, shard: int32(m.Shard), protocol: int32(m.Protocol),
