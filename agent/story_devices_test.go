@@ -75,7 +75,7 @@ func newDevices(env *testscript.Env) *devices {
 	return d
 }
 
-// router wants an answer to a challenge, computed with PBKDF2 in two rounds, and sends XML, as the FRITZ!Box does.
+// router is a login like that of the FRITZ!Box: it wants an answer to a challenge, computed with PBKDF2 in two rounds, and sends XML.
 func (d *devices) router(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -58,8 +58,8 @@ func (q *Queue) save() (all bool) {
 	return true
 }
 
-// saveGroup writes the files of records. After an error, some files may still be on disk; the others are written again later, because the
-// contents of a file are unknown after a failed sync.
+// saveGroup writes the files of records. After an error, some of the records may have their files all the same. The files of the other
+// records are written again later, because the contents of a file are unknown after a failed sync.
 func (q *Queue) saveGroup(group []*entry) error {
 	names := make([]string, len(group))
 	for i, e := range group {

@@ -187,7 +187,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	b.want("the next number", b.nextIDs(0, OldestFirst), []int{maxBad + 6})
 }
 
-// TestReplayAndDrop replays a record that was set aside because the disk could not read it, and drops one.
+// TestReplayAndDrop replays a record that was set aside because the disk could not read it, and drops another record.
 func TestReplayAndDrop(t *testing.T) {
 	b, dir := spoiled(t, func(dir, second string) {
 		if err := os.MkdirAll(filepath.Join(dir, badDir), 0o700); err != nil {
