@@ -1,7 +1,7 @@
 // Package pattern searches texts with regular expressions in RE2 syntax. A search can be interrupted.
 //
 // To find one match, package regexp takes time proportional to the length of the text. To find all matches, it takes up to the square of
-// this time. It cannot be interrupted. A [Pattern] finds the same matches, but returns an error soon after its context has ended.
+// this time. Its searches cannot be interrupted. A [Pattern] finds the same matches, but returns an error soon after its context has ended.
 package pattern
 
 import (
