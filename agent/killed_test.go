@@ -73,8 +73,8 @@ func valuesOf(t *testing.T, storage *peers.Prometheus, selector string) string {
 	return strings.Join(slices.Compact(all), " ")
 }
 
-// TestResetIsSeenOnce checks that an agent which is killed after an upstream's total was reset does not see the reset again, and that no
-// zero is stored.
+// TestResetIsSeenOnce kills an agent after an upstream's total was reset. It checks that the restarted agent does not see the reset again,
+// and that no zero is stored.
 func TestResetIsSeenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x, api, storage := newKilled(t)
@@ -99,7 +99,7 @@ func TestResetIsSeenOnce(t *testing.T) {
 	})
 }
 
-// TestGoneWhileDown checks that a series that vanishes while the agent is killed or stopped is ended by the agent's next run.
+// TestGoneWhileDown checks a series that vanishes after the agent was killed or stopped. The agent's next run ends the series.
 func TestGoneWhileDown(t *testing.T) {
 	for _, kill := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -112,7 +112,7 @@ func (p *pair) lead(host string) *leader {
 	return l
 }
 
-// cut is a connection that loses what is written while it is off.
+// cut is a connection that can be off. Everything that is written to the connection while it is off is lost.
 type cut struct {
 	net.Conn
 	off func() bool
@@ -125,7 +125,7 @@ func (c *cut) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// active returns the replicas that say that they are active, as Prometheus has stored it.
+// active returns the replicas that are active according to their metrics in Prometheus.
 func (p *pair) active() string {
 	p.Helper()
 	var all []string
@@ -135,8 +135,8 @@ func (p *pair) active() string {
 	return strings.Join(all, ", ")
 }
 
-// TestLease checks two agents that share a state file and run the same jobs. One takes over after an orderly stop of the other, or while
-// the other does not reach the API server. The totals continue, and nothing is counted twice or lost.
+// TestLease checks two agents that share a state file and run the same jobs. One agent takes over after the other has stopped in an orderly
+// way, or when the other cannot reach the API server. The totals continue, and nothing is counted twice or lost.
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs := namesOf(5)
@@ -185,8 +185,8 @@ func TestLease(t *testing.T) {
 	})
 }
 
-// TestTwoLeases checks that an agent says that another lease uses its state file: the second one at its first term, and the first one at its
-// next term.
+// TestTwoLeases checks two agents with different leases and the same state file. Each logs that another lease uses its state file: the
+// second agent in its first term, the first agent in its next term.
 func TestTwoLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, namesOf(1), true)
@@ -231,8 +231,8 @@ func (p *pair) counted(series string) (sum float64) {
 	return sum
 }
 
-// TestLeaseOwnState checks two agents that run the same jobs, each with its own state file. An agent continues from its file only if no
-// other has run the jobs since. Otherwise its totals start from zero, so that nothing is counted twice.
+// TestLeaseOwnState checks two agents that run the same jobs, each with its own state file. An agent continues from its file only if the
+// other agent has not run the jobs in the meantime. Otherwise its totals start from zero, so that nothing is counted twice.
 func TestLeaseOwnState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs := namesOf(2)

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// TestLogged checks that testdata/logged.txt has every warning and error that the program logs, and no other. Each message is a line. The
-// line below it starts with a tab and says what the reader of the message should do.
+// TestLogged checks that testdata/logged.txt has every warning and error that the program logs, and no other message. Each message is a
+// line. The line below it starts with a tab and says what the reader of the message should do.
 func TestLogged(t *testing.T) {
 	text, err := os.ReadFile("testdata/logged.txt")
 	if err != nil {

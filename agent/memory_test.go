@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestSaveMemory checks that the garbage collector runs as by default until it has run once, and more often after that.
+// TestSaveMemory checks how often the garbage collector runs: as by default until its first run, and more often after that.
 func TestSaveMemory(t *testing.T) {
 	t.Setenv("GOGC", "")
 	t.Setenv("GOMEMLIMIT", "")

@@ -28,12 +28,13 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// electAfter is how long the elected replica must have been silent before another is elected, as Mimir and Cortex have it by default.
+// electAfter is how long the elected replica must have been silent before another replica is elected. This is the default of Mimir and
+// Cortex.
 const electAfter = 30 * time.Second
 
 // tracker is a receiver that keeps the samples of one replica of each cluster, as the HA tracker of Mimir and Cortex does. It answers 202
-// to the others. It accepts samples that are up to five minutes older than the last one of their series: the zero from which a new counter
-// of the agent's own metrics starts can be older than the last sample of the other replica. It removes the label __replica__.
+// to the other replicas. It accepts samples that are up to five minutes older than the newest sample of their series: the zero from which a
+// new counter of the agent's own metrics starts can be older than the last sample of the other replica. It removes the label __replica__.
 type tracker struct {
 	*testing.T
 	storage *peers.Prometheus
@@ -77,8 +78,8 @@ func (h *tracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.storage.ServeHTTP(w, kept)
 }
 
-// takes reports whether a request is from the elected replica, and removes the label __replica__ from its series. It also returns true for
-// a request that has only metadata.
+// takes reports whether a request is from the elected replica, and removes the label __replica__ from the request's series. The result is
+// also true for a request that has only metadata.
 func (h *tracker) takes(request *prompb.WriteRequest) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

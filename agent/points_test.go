@@ -17,8 +17,9 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// meter is an API that shows some readings of its rooms: those of a stretch of the past, in any order, often ones that it has shown
-// before. Sometimes it shows nothing of a room, and sometimes it fails. A reading is late if it is first shown after a newer one.
+// meter is an API that shows readings of rooms. An answer has readings of a stretch of the past, in any order, and often ones that the API
+// has shown before. Sometimes an answer has no reading of a room, and sometimes the API fails. A reading is late if it is first shown after
+// a newer one.
 type meter struct {
 	dice  *rand.Rand
 	begin time.Time

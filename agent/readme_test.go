@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestReadme checks the configurations in README.md, and that its commands print what it shows.
+// TestReadme checks the configurations in README.md. It also checks that the commands in README.md print what is shown there.
 func TestReadme(t *testing.T) {
 	readme := openPage(t, filepath.Join("..", "README.md"))
 	if len(readme.only("yaml")) != 1 || len(readme.only("console")) < 3 {
@@ -59,7 +59,8 @@ func TestReadmeFigures(t *testing.T) {
 	}
 }
 
-// TestReadmePicture checks that the series in the picture are what its lines of YAML make of its API answer.
+// TestReadmePicture checks the picture in README.md: the lines of YAML in the picture turn its API answer into exactly the series that it
+// shows.
 func TestReadmePicture(t *testing.T) {
 	picture := readText(t, filepath.Join("..", "deploy", "guides", "overview.svg"))
 	lines := map[string]string{}
@@ -125,7 +126,7 @@ func sessions(blocks []string) []session {
 	return all
 }
 
-// matches reports whether got is the text want, in which a line "…" stands for any number of lines.
+// matches reports whether the text "got" is the same as "want". A line "…" in "want" stands for any number of lines.
 func matches(want, got string) bool {
 	var parts []string
 	for line := range strings.Lines(want) {

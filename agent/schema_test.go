@@ -53,7 +53,7 @@ func validate(t *testing.T, schema *jsonschema.Schema, text string) error {
 	return schema.Validate(jsonValue(v))
 }
 
-// jsonValue returns a value of YAML as JSON has it, where keys are strings.
+// jsonValue converts a value that was read from YAML into what it would be if it was read from JSON, where all keys are strings.
 func jsonValue(v any) any {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Map:
@@ -74,8 +74,8 @@ func jsonValue(v any) any {
 	return v
 }
 
-// TestSchemaAccepts checks that the schema accepts each configuration that the agent accepts. It tries those of the examples and of all
-// stories.
+// TestSchemaAccepts checks that the schema accepts each configuration that the agent accepts. It tries the configurations of the examples
+// and of all stories.
 func TestSchemaAccepts(t *testing.T) {
 	schema, catalogue, accepted := newSchema(t), agent.Catalogue(), 0
 	check := func(name, text string) {

@@ -103,8 +103,9 @@ func scrapedByPrometheus(t *testing.T, settings, host string, p *pages) *peers.P
 	return prometheus
 }
 
-// storedOf returns the samples and exemplars of the last scrape: the values by series, and the labels and values of exemplars.
-// If the scrape has failed, it returns only the metrics about the scrape: the agent ends the other series at once, Prometheus later.
+// storedOf returns the samples and exemplars of the last scrape: the values by series, and the labels and values of exemplars. If the
+// scrape has failed, it returns only the metrics about the scrape, since the agent ends the other series at once, and Prometheus ends them
+// later.
 func storedOf(t *testing.T, p *peers.Prometheus, at time.Time) (map[string]float64, []string) {
 	t.Helper()
 	names := `,__name__=~".+"`
@@ -205,8 +206,8 @@ func TestScrapedAsByPrometheus(t *testing.T) {
 	}
 }
 
-// TestScrapedPoints checks that each of several points of one series on a page is stored once, with its own time, whatever the
-// order of the page's lines, and that Prometheus stores the same.
+// TestScrapedPoints checks pages with several points of one series. Each point is stored once, with its own time, in whatever order the
+// lines of the page are. Prometheus' own scraper stores the same.
 func TestScrapedPoints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		at := func(s int) int64 { return time.Now().Add(time.Duration(s-60) * time.Second).UnixMilli() }

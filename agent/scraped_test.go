@@ -26,7 +26,7 @@ import (
 	"github.com/collectington/collectington/sources/scrape/scrapetest"
 )
 
-// pages is an exporter that serves one page after the other, and the last one from then on. An empty page is a 503, and
+// pages is an exporter that serves one page after the other. After the last page, it serves this page again. An empty page is a 503, and
 // "nothing" is a page without a byte.
 type pages struct {
 	contentType string
@@ -46,7 +46,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 // scraped runs the agent until its job has scraped the exporters n times, and returns the Prometheus that has received the samples. The
-// keys of exporters are hosts.
+// keys of the map "exporters" are hosts.
 func scraped(t *testing.T, n int, settings string, exporters map[string]*pages) *peers.Prometheus {
 	t.Helper()
 	network, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
@@ -72,8 +72,8 @@ jobs:
 	return prometheus
 }
 
-// prometheusReads returns the samples of a page as Prometheus' parser reads them, with the target's labels and without
-// _created lines. A native histogram stands for its count.
+// prometheusReads returns the samples of a page as Prometheus' parser reads them, with the target's labels and without _created lines. The
+// value for a native histogram is its count.
 func prometheusReads(t *testing.T, body []byte, contentType, instance string) map[string]float64 {
 	t.Helper()
 	p, err := textparse.New(body, contentType, nil, textparse.ParserOptions{OpenMetricsSkipSTSeries: true})
@@ -155,7 +155,8 @@ func TestScrapedIsStored(t *testing.T) {
 	}
 }
 
-// TestScrapedNativeHistogramsAreStored checks that each form of native histogram is stored as what it is.
+// TestScrapedNativeHistogramsAreStored checks two kinds of native histograms: one with float counts, and a gauge histogram. Each is stored
+// as the kind that it is on the page.
 func TestScrapedNativeHistogramsAreStored(t *testing.T) {
 	histogram := func() *dto.Histogram {
 		return &dto.Histogram{
@@ -230,8 +231,8 @@ only_seconds_count 3
 	})
 }
 
-// TestScrapedSeriesEnd checks that Prometheus sees at once the end of a series that the page no longer has, and the end of all series of
-// a target that is down. The series of the other target continue.
+// TestScrapedSeriesEnd checks that Prometheus sees at once that series have ended. In one case the page no longer has a series. In the
+// other case a target is down, so that all its series have ended. The series of the other target continue.
 func TestScrapedSeriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &pages{contentType: "text/plain", bodies: []string{"x 1\ny 1\n", "x 3\n"}}

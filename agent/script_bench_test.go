@@ -22,8 +22,9 @@ def get_records_open():
     ]
 `
 
-// BenchmarkScript measures one tick of 10,000 records with one labelled value each, from fetching and decoding over computing to the
-// ledger. It computes with rules and with a script in turn, so that the ratio of the two does not depend on how the machine's speed drifts.
+// BenchmarkScript measures one tick of 10,000 records with one labelled value each. The tick fetches, decodes and computes, and passes the
+// result to the ledger. It computes with rules and with a script in turn, so that the ratio of the two does not depend on how the machine's
+// speed drifts.
 func BenchmarkScript(b *testing.B) {
 	s := newBench(b)
 	dir := b.TempDir()

@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/sources/compute/starlark"
 )
 
-// TestEditedScriptKeepsTotals checks that a metric keeps its total over an edit of its script as long as a function of the same name
-// computes it and its declaration is the same. Otherwise it starts again from zero.
+// TestEditedScriptKeepsTotals checks that a metric keeps its total when its script is edited, if the metric is still computed by a function
+// of the same name and has the same declaration. Otherwise the total starts again from zero.
 func TestEditedScriptKeepsTotals(t *testing.T) {
 	const declared = "{type: counter, from: increment}"
 	for name, c := range map[string]struct{ metric, script, want string }{

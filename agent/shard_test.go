@@ -32,7 +32,8 @@ var (
 	shards    = flag.Int("shards", 5, "how many shards TestShards has")
 )
 
-// cluster has agents with one configuration, which share its jobs, and the API and the receiver that all agents use.
+// cluster has agents with the same configuration, which share its jobs among them. It also has the API and the receiver that all agents
+// use.
 type cluster struct {
 	*testing.T
 	net     *memnet.Network
@@ -44,7 +45,7 @@ type cluster struct {
 	requests map[string]int // number of requests by path; each request adds an event to the answer for its path
 }
 
-// newCluster returns a cluster without agents, for jobs of the names given.
+// newCluster returns a cluster without agents, for jobs with the given names.
 func newCluster(t *testing.T, jobs []string) *cluster {
 	t.Helper()
 	c := &cluster{T: t, net: memnet.NewNetwork(), storage: peers.NewPrometheus(t), dir: t.TempDir(), requests: map[string]int{}}
@@ -106,7 +107,7 @@ type pod struct {
 	logs *lockedText
 }
 
-// start starts an agent for a shard such as 2/5. Its host has a state file of its own, unless all share one.
+// start starts an agent for a shard such as 2/5. The agent's host has a state file of its own, unless all hosts share one.
 func (c *cluster) start(shard string) *pod {
 	c.Helper()
 	file := filepath.Join(c.dir, "cton.yaml")
@@ -137,8 +138,8 @@ func (p *pod) stop() {
 	<-p.done
 }
 
-// check checks the stored totals of each job, events_total and runs_total. Neither may decrease, and both must end at the number of
-// requests.
+// check compares the stored totals of each job (events_total and runs_total) with the requests for this job. Neither may decrease, and both
+// must end at the number of requests.
 func (c *cluster) check(jobs []string) {
 	c.Helper()
 	asked := c.asked()
@@ -173,8 +174,8 @@ func namesOf(n int) []string {
 }
 
 // TestRollout checks that all counters are right after the number of shards has changed as in a StatefulSet: a pod is added, and the others
-// start again one after the other. The shards have one state file. For a while, a job
-// can belong to two shards that run: the second one waits, and logs it.
+// start again one after the other. The shards have one state file. For a while, a job can belong to two shards that run. Then the second
+// shard waits with the job, and logs this.
 func TestRollout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs := namesOf(12)

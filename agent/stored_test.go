@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// receiver returns a Prometheus, which is created when it is first used.
+// receiver returns a Prometheus. The first call creates it.
 type receiver func() *peers.Prometheus
 
 // receivers returns two receivers for a story: /prometheus/write accepts a series' samples only in order, /reordering/write in any order.
@@ -29,7 +29,8 @@ func receivers(t testing.TB, mux *http.ServeMux) map[string]receiver {
 	return all
 }
 
-// stored compares all samples that a receiver has of a metric with a file. The line "stored prometheus temp FILE" compares those of temp.
+// stored is the command of stories that compares a file with all samples of a metric in a receiver. The line "stored prometheus temp FILE"
+// compares the samples of the metric temp.
 func stored(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: stored RECEIVER METRIC FILE")
@@ -41,9 +42,9 @@ func stored(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// hours answers for the window that the query parameters "from" and "to" name: how many hours of the year are over at its end, and a
-// value for each ten minutes of it. With bad=TIME it fails for the window that begins at this time. With twice=1 it also shows the half
-// hour before the window.
+// hours answers for the window that the query parameters "from" and "to" name: how many hours of the year are over at the end of the
+// window, and a value for each ten minutes of the window. With bad=TIME it fails for the window that begins at this time. With twice=1 it
+// also shows the half hour before the window.
 func hours(w http.ResponseWriter, r *http.Request) {
 	from, _ := time.Parse(time.RFC3339, r.URL.Query().Get("from"))
 	to, err := time.Parse(time.RFC3339, r.URL.Query().Get("to"))

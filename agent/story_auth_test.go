@@ -18,10 +18,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// authAPI gives the tokens s3ss10n-1, s3ss10n-2, … for the password s3cr3t-key. It gives data only for the token that it gave last.
+// authAPI gives the tokens s3ss10n-1, s3ss10n-2, … for the password s3cr3t-key. It gives data only for its newest token.
 type authAPI struct {
 	*httptest.Server
-	key *ecdsa.PrivateKey // its owner gets tokens for assertions that it has signed
+	key *ecdsa.PrivateKey // the owner of the key gets tokens for assertions that are signed with it
 
 	mu      sync.Mutex
 	logins  int
@@ -143,7 +143,8 @@ func (a *authAPI) logout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// cookies is a form login that sets its cookie several times, as behind a proxy: the last one counts, and a deleted one does not.
+// cookies is a form login that sets its cookie several times, as servers behind a proxy do. The last cookie is the valid one. A cookie that
+// was deleted is not valid.
 func (a *authAPI) cookies(w http.ResponseWriter, _ *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -165,7 +166,8 @@ func (a *authAPI) count(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, `{"logins": %d, "logouts": %d}`, a.logins, a.logouts)
 }
 
-// in reports whether the request has the last token, in any of the places for it. If not, in has already answered the request.
+// in reports whether the request has the newest token, at any of the places where it may be. If the result is false, the function has
+// already answered the request.
 func (a *authAPI) in(w http.ResponseWriter, r *http.Request) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

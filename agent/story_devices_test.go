@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// devices are servers with the kinds of logins that devices and appliances have. The password is s3cr3t-key.
+// devices are servers that have the kinds of logins that devices and appliances have. The password is s3cr3t-key.
 type devices struct {
 	*httptest.Server
 
@@ -75,7 +75,7 @@ func newDevices(env *testscript.Env) *devices {
 	return d
 }
 
-// router wants an answer to a challenge, computed with PBKDF2 in two rounds, and sends XML, as the FRITZ!Box does.
+// router is a login like that of the FRITZ!Box: it wants an answer to a challenge, computed with PBKDF2 in two rounds, and sends XML.
 func (d *devices) router(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -100,7 +100,7 @@ func (d *devices) routerData(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `{"power": 12.5}`)
 }
 
-// console gives a cookie and the token that each POST must have in a header, as UniFi OS does.
+// console answers a login as UniFi OS does: with a cookie, and with a token that each POST must have in a header.
 func (d *devices) console(w http.ResponseWriter, r *http.Request) {
 	var who struct{ Username, Password string }
 	if json.NewDecoder(r.Body).Decode(&who) != nil || who.Password != "s3cr3t-key" {
@@ -135,7 +135,7 @@ func (d *devices) downloads(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"torrents": %d}`, d.session)
 }
 
-// page is a login page whose form has a hidden field. It sets a session cookie already before the login.
+// page is a login page whose form has a hidden field. It already sets a session cookie before the login.
 func (d *devices) page(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "s3ss10n-of-nobody"})

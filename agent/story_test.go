@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 }
 
 // TestStories plays the stories in testdata/*/*.txtar. A story has a configuration, commands, and everything that a user sees. With
-// -update, what is shown now is written to the story.
+// -update, the test writes what the commands show now into the stories.
 func TestStories(t *testing.T) {
 	gateway := peers.NewPushgateway(t)
 	pushed := httptest.NewServer(gateway)
 	t.Cleanup(pushed.Close)
-	// The line "gateway FILE" writes what the Pushgateway shows to a file.
+	// The line "gateway FILE" in a story writes to a file what the Pushgateway shows.
 	shown := func(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(gateway.Text(t)), 0o600))
 	}
@@ -102,7 +102,8 @@ func serveHTTPBin(env *testscript.Env) error {
 	return nil
 }
 
-// setKinds sets variables with the names of all kinds. Messages list the names, and with the variables stories need not list them.
+// setKinds sets variables with the names of all kinds. Messages list these names. Stories use the variables, so that they need not list the
+// names.
 func setKinds(env *testscript.Env) {
 	c := agent.Catalogue()
 	var fetchers, sources, sinks []string
@@ -123,7 +124,7 @@ func setKinds(env *testscript.Env) {
 
 var update = flag.Bool("update", false, "take what stories show for right")
 
-// exits runs a command and checks its exit code. The line "exits 2 cton once" wants the code 2.
+// exits is the command of stories that runs another command and checks its exit code. The line "exits 2 cton once" wants the code 2.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND [ARG…]")
@@ -141,7 +142,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// asked waits until $PAGES has got a number of requests for a path. The line "asked 3 /kept" wants three for /kept.
+// asked is the command of stories that waits until the server $PAGES has got a number of requests for a path. The line "asked 3 /kept"
+// waits for three requests for /kept.
 func asked(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: asked TIMES PATH")
@@ -153,7 +155,7 @@ func asked(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Value("pages").(*fakeapi.API).Wait(ctx, args[1], times))
 }
 
-// showing compares everything that the last command has shown with a file. Times and ports may differ.
+// showing is the command of stories that compares a file with everything that the command before it has shown. Times and ports may differ.
 func showing(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile("stdout")
 	for _, part := range [][2]string{
@@ -169,7 +171,7 @@ func showing(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// holding locks a spool's directory until the story ends, as a running agent does.
+// holding is the command of stories that locks a spool's directory, as a running agent does. The lock is held until the story ends.
 func holding(ts *testscript.TestScript, _ bool, args []string) {
 	dir := durable.NewDir(ts.MkAbs(args[0]))
 	ts.Check(dir.Mkdir("."))
@@ -177,8 +179,8 @@ func holding(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { ts.Check(dir.Unlock()) })
 }
 
-// database runs the statements of a file in an SQLite database. It creates the database if there is none. The line
-// "sqlite jobs.db jobs.sql" runs jobs.sql in jobs.db.
+// database is the command of stories that runs the statements of a file in an SQLite database. It creates the database if there is none.
+// The line "sqlite jobs.db jobs.sql" runs jobs.sql in jobs.db.
 func database(ts *testscript.TestScript, _ bool, args []string) {
 	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
 	ts.Check(err)
@@ -309,7 +311,7 @@ func (a *oddAPI) login(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"total": 3}`)
 }
 
-// grows shows one more incident in each answer, and a total that is 10 higher.
+// grows is a handler that shows one more incident in each answer, and a total that is 10 higher.
 func (a *oddAPI) grows(w http.ResponseWriter, _ *http.Request) {
 	n := a.grown.Add(1)
 	var incidents []string
@@ -319,7 +321,7 @@ func (a *oddAPI) grows(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, `{"total": %d, "incidents": [%s]}`, 10*n, strings.Join(incidents, ", "))
 }
 
-// needs answers only to requests with the credentials of the scheme that the path names.
+// needs is a handler that answers only to requests with credentials. The path names the scheme of the credentials.
 func needs(w http.ResponseWriter, r *http.Request) {
 	user, password, _ := r.BasicAuth()
 	ok := map[string]bool{
@@ -335,7 +337,8 @@ func needs(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"items": [{"name": "a", "size": 1}, {"name": "b", "size": 2}]}`)
 }
 
-// sent answers only to the request that the stories about references should send. If all parts of the request are right, the total is 3.
+// sent is a handler that answers only to the one request that the stories about references should send. If all parts of the request are
+// right, the total is 3.
 func sent(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	for _, part := range []struct{ name, got, want string }{

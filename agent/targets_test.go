@@ -19,9 +19,9 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// TestTargetsSeriesEnd checks what Prometheus stores of an http job over several targets. If a target is down, its series end at once, but
-// its totals continue. If a target is removed from the list, all its series end, including its totals. The series of the other target
-// continue.
+// TestTargetsSeriesEnd checks what Prometheus stores of an http job with several targets. If a target is down, its series end at once, but
+// its totals continue. If a target is removed from the list, all its series end, including its totals. In both cases the series of the
+// other target continue.
 func TestTargetsSeriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)
@@ -110,8 +110,8 @@ func (p *plug) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestLoginOfEachTarget checks, for the kinds http and scrape, that the agent logs in once to each target of a list, that it logs out at
-// once from a target that is removed from the list, and that the state file has only the tokens of the targets in the list.
+// TestLoginOfEachTarget checks jobs of the kinds http and scrape with a list of targets. The agent logs in once to each target. It logs out
+// at once from a target that is removed from the list. The state file has only the tokens of the targets in the list.
 func TestLoginOfEachTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memnet.NewNetwork()

@@ -22,7 +22,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// history is what has really happened upstream, and an API that shows it with the faults that APIs have. There is one tick a minute.
+// history knows what has really happened upstream. It is also an API that shows this, with the faults that APIs have. There is one tick a
+// minute.
 type history struct {
 	begin  time.Time
 	events []incident
@@ -133,7 +134,8 @@ func (o *outage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.Handler.ServeHTTP(w, r)
 }
 
-// TestTruth runs the whole program against the API of a history, and checks that real Prometheus storages then have what really happened.
+// TestTruth runs the whole program against the API of a history, and checks that real Prometheus storages show in the end what has really
+// happened.
 func TestTruth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now().Add(time.Minute) // the first tick
@@ -167,7 +169,7 @@ func TestTruth(t *testing.T) {
 	})
 }
 
-// runFor runs the program with a configuration until a moment and returns what it has logged.
+// runFor runs the program with a configuration until the time "end" and returns what the program has logged.
 func runFor(t *testing.T, net *memnet.Network, config string, end time.Time) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "cton.yaml")
@@ -232,7 +234,7 @@ func checkTruth(t *testing.T, protocol string, h *history, p *peers.Prometheus, 
 	want(`cton_job_runs_total{cton_job="api",result="error"}`, end, 3)
 }
 
-// checkGateway compares what the Pushgateway shows, at the end and at some minutes before it, with what really happened.
+// checkGateway compares what the Pushgateway shows, at the end and at some minutes before the end, with what really happened.
 func checkGateway(t *testing.T, h *history, last string, during map[int]string) {
 	t.Helper()
 	value := func(text, series string) float64 {

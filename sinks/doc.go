@@ -9,12 +9,12 @@
 //  2. Write the sink's Write method. The agent tries again after an error, unless the error is [Permanent]. Count in Env.Stats
 //     what was sent, and what was dropped and why. A sink that works between writes is also a [Runner].
 //
-//  3. Write example.yaml. Its first line says what the kind is for, and it names every setting with its default. cton explain
-//     prints it.
+//  3. Write example.yaml. Its first line says what the kind is for, and the file names every setting with its default. cton explain
+//     prints the file.
 //
 //  4. Declare a [Kind], which has the name of the kind in the configuration file, the defaults, and the example.
 //
-//  5. Test it with the suite, sinktest.Run.
+//  5. Test the sink with the suite, sinktest.Run.
 //
 //  6. Add the Kind to the catalogue in package agent. A kind that is not in this repository is an argument of agent.Main in a
 //     program of its own:

@@ -7,8 +7,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Target returns the labels that a pushing sink adds to the series of a job, as Prometheus does when it scrapes a target: the label job,
-// which is the name of the job, and the label instance, unless it is an external label.
+// Target returns the labels that a pushing sink adds to the series of a job, as Prometheus does when it scrapes a target: the label "job",
+// which is the name of the job, and the label "instance", unless there is an external label with this name.
 func (e *Env) Target(job string) []metric.Label {
 	target := []metric.Label{{Name: "job", Value: job}}
 	if !slices.ContainsFunc(e.External, func(l metric.Label) bool { return l.Name == "instance" }) && e.Instance != "" {
@@ -18,8 +18,9 @@ func (e *Env) Target(job string) []metric.Label {
 }
 
 // Attach returns the labels of a pushed series, sorted by name: the labels of the series, the target's and the external ones. A label of
-// the series whose name is in target is renamed to exported_NAME, as Prometheus does for scraped series. An external label is left out if
-// the series or target has a label with the same name. Attach overwrites the contents of into.
+// the series that has the same name as a label of the target is renamed to exported_NAME, as Prometheus does for scraped series. An
+// external label is left out if the series or the target has a label with the same name. Attach overwrites the contents of the slice
+// "into".
 func Attach(into, series, target, external []metric.Label) []metric.Label {
 	all := into[:0]
 	for _, l := range series {

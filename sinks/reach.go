@@ -17,8 +17,8 @@ const (
 	Trusted              // clients with a password, a client certificate, or access to the socket's file
 )
 
-// ReachOf returns who can reach a server that listens on address. webConfigFile is a web config file of exporter-toolkit; "" = none.
-// ReachOf reads the file at each call, as the toolkit reads it at each request.
+// ReachOf returns who can reach a server that listens on the address. The argument webConfigFile is the path of a web config file of
+// exporter-toolkit; "" = none. ReachOf reads the file at each call, as the toolkit reads it at each request.
 func ReachOf(address net.Addr, webConfigFile string) Reach {
 	if address.Network() == "unix" || authenticates(webConfigFile) {
 		return Trusted

@@ -9,7 +9,7 @@ import (
 // overBounds is the value of a panic that ends a sort of package slices when a limit is exceeded.
 type overBounds struct{ err error }
 
-// ordered calls the function sort with a comparison that may fail. It returns the error of the comparison.
+// ordered calls the function "sort" with a comparison that can fail. If the comparison fails, ordered ends the sort and returns the error.
 func (m *meter) ordered(sort func(compare func(l, r any) int)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -33,8 +33,8 @@ func (m *meter) ordered(sort func(compare func(l, r any) int)) (err error) {
 // keyed is an item of a list with the key by which it is sorted.
 type keyed struct{ item, key any }
 
-// sorted returns the items of the list in, in the order of their keys. The keys are the list a[0], or the items themselves if a is empty.
-// ok is false if in and a[0] are not lists of the same length.
+// sorted returns the items of the list "in", ordered by their keys. The keys are the list a[0], or the items themselves if a is empty. ok
+// is false if "in" and a[0] are not lists of the same length.
 func (m *meter) sorted(in any, a []any) (items []keyed, ok bool, err error) {
 	list, keys, ok := pairs(in, a)
 	if !ok {
@@ -86,8 +86,8 @@ func (m *meter) sort(in any, a []any) any {
 	return list
 }
 
-// groups yields the items in the order of their keys. first is true if the key differs from the key of the previous item. ok has the same
-// meaning as in the method sorted.
+// groups calls yield for each item, in the order of the items' keys. The argument "first" is true if the item has another key than the item
+// before it. The result ok has the same meaning as in the method sorted.
 func (m *meter) groups(in any, a []any, yield func(item any, first bool)) (ok bool, err error) {
 	items, ok, err := m.sorted(in, a)
 	if !ok || err != nil {
@@ -154,8 +154,8 @@ func (m *meter) largest(in any, a []any) any {
 	return m.extreme(byName("max", a), in, a, func(order int) bool { return order <= 0 })
 }
 
-// extreme returns the item whose key is the smallest or the largest one. replaces says, from the comparison of two keys, whether
-// the later one is better.
+// extreme returns the item whose key is the smallest or the largest one. The function "replaces" gets the order of the best key so far and
+// a later key, and returns whether the later key is better.
 func (m *meter) extreme(name string, in any, a []any, replaces func(order int) bool) any {
 	list, keys, ok := pairs(in, a)
 	if !ok {
@@ -240,7 +240,7 @@ func (m *meter) objectContains(l, r map[string]any) any {
 	return true
 }
 
-// unless returns the result, or the error if the run has exceeded its limits.
+// unless returns its argument, unless the run has exceeded its limits. In that case it returns the error.
 func (m *meter) unless(result any) any {
 	if m.stop != nil {
 		return m.stop
@@ -276,8 +276,8 @@ func (m *meter) found(name string, in any, a []any, ok bool, err error, found an
 	return found
 }
 
-// occurrences yields the positions at which part occurs in a list or string, until yield returns false. Occurrences may overlap. ok
-// is false if the values do not have these types.
+// occurrences calls yield with each position at which "part" occurs in "in", until yield returns false. Occurrences can overlap. Both
+// values are lists or both are strings; otherwise ok is false.
 func (m *meter) occurrences(in, part any, yield func(at int) bool) (ok bool, err error) {
 	switch whole := in.(type) {
 	case string:
@@ -318,7 +318,8 @@ func characters(s string) string {
 	return string([]rune(s))
 }
 
-// occurrencesOf yields the positions at which text occurs in whole, counted in characters.
+// occurrencesOf calls yield with each position at which the string "text" occurs in the string "whole". Positions are counted in
+// characters.
 func (m *meter) occurrencesOf(whole, text string, yield func(at int) bool) error {
 	if text == "" {
 		return nil

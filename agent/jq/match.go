@@ -17,7 +17,7 @@ const (
 	pieceSize = 128 // for the text before a match, without the captures
 )
 
-// compilePattern returns the compiled pattern for a text with the flags of jq's functions.
+// compilePattern returns a compiled pattern. The arguments are the text of the pattern, and flags as in jq's functions.
 func (m *meter) compilePattern(text, flags string) (*pattern.Pattern, error) {
 	at := [2]string{text, flags}
 	if p := m.patterns[at]; p != nil {
@@ -40,7 +40,7 @@ func (m *meter) compilePattern(text, flags string) (*pattern.Pattern, error) {
 	return p, nil
 }
 
-// search is a call of match, test, or another function that uses regular expressions.
+// search holds one call of a jq function that uses regular expressions, such as match or test.
 type search struct {
 	m       *meter
 	pattern *pattern.Pattern
@@ -48,8 +48,8 @@ type search struct {
 	all     bool
 }
 
-// newSearch returns the search for the arguments, which are the pattern and the flags. It returns nil without an error if they are invalid:
-// gojq then reports the error.
+// newSearch returns the search for the arguments, which are the pattern and the flags. It returns nil without an error if the arguments are
+// invalid: gojq then reports the error.
 func (m *meter) newSearch(in any, a []any) (*search, error) {
 	text, ok := in.(string)
 	re, also := a[0].(string)
@@ -70,7 +70,7 @@ func (m *meter) newSearch(in any, a []any) (*search, error) {
 	return &search{m, p, text, strings.Contains(flags, "g")}, nil
 }
 
-// each yields the matches in the way of jq. Unlike package regexp, jq also finds an empty match directly after another match.
+// each calls yield for each match that jq finds. Unlike package regexp, jq also finds an empty match directly after another match.
 func (s *search) each(yield func(match []int) error) error {
 	if !s.all {
 		match, err := s.pattern.Find(s.m, s.text)
@@ -109,7 +109,7 @@ func (s *search) each(yield func(match []int) error) error {
 	return between(-1)
 }
 
-// match is the function _match(pattern; flags; testing). It returns the matches. If testing is true, it returns whether there is a match.
+// match is the function _match(pattern; flags; testing). It returns the matches or, if "testing" is true, only whether there is a match.
 func (m *meter) match(in any, a []any) any {
 	s, err := m.newSearch(in, a)
 	switch {
@@ -143,7 +143,7 @@ func (m *meter) match(in any, a []any) any {
 	return matches
 }
 
-// captures returns the groups of a match, as jq represents them. characters is the number of characters before the match.
+// captures returns the groups of a match, as jq represents them. The argument "characters" is the number of characters before the match.
 func (s *search) captures(match []int, characters int) []any {
 	names := s.pattern.Regexp().SubexpNames()
 	captures := make([]any, len(match)/2-1)
@@ -171,8 +171,8 @@ func (s *search) part(match []int, i, characters int) map[string]any {
 	}
 }
 
-// pieces is the function _pieces(pattern; flags). For each match it returns a list of the text before the match and the captures.
-// It also returns the text after the last match.
+// pieces is the function _pieces(pattern; flags). For each match it returns a list that has the text before the match, and the captures. It
+// also returns the text after the last match.
 func (m *meter) pieces(in any, a []any) any {
 	s, err := m.newSearch(in, a)
 	switch {

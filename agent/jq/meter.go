@@ -36,9 +36,9 @@ func exceeded(format string, args ...any) error { return &Exceeded{fmt.Sprintf(f
 // meter counts what a run does. It is the context of the run: gojq checks it before each step.
 //
 // The limit for memory is a limit for the growth of the heap, since only the garbage collector knows which objects a run still uses. Other
-// runs of the process use the same heap. So the heap is only measured if this run alone may have allocated enough to exceed the limit. What
-// the run has allocated is estimated: some bytes for each step, plus the results of larger operations, which are counted before they are
-// allocated.
+// runs of the process use the same heap. So the heap is measured only when this run alone could have allocated enough to exceed the limit.
+// What the run has allocated is estimated: some bytes for each step, plus the results of larger operations, which are counted before they
+// are allocated.
 type meter struct {
 	context.Context
 	closed    chan struct{}
@@ -59,7 +59,7 @@ func (m *meter) begin(ctx context.Context) {
 	*m = meter{Context: ctx, closed: m.closed, max: m.max, limit: m.max / 8, deepAt: deepEvery, patterns: m.patterns, originals: m.originals}
 }
 
-// Done counts a step. It returns a closed channel if the run has exceeded its limits or its context has ended, and otherwise nil.
+// Done counts a step. It returns a closed channel if the run has exceeded its limits or if its context has ended. Otherwise it returns nil.
 func (m *meter) Done() <-chan struct{} {
 	if m.steps++; m.steps < m.due || m.look() == nil {
 		return nil
@@ -111,7 +111,8 @@ func (m *meter) allocate(n int64) error {
 	return m.stop
 }
 
-// weigh measures the heap, to which more bytes will be added. It returns an error if the limit is exceeded.
+// weigh measures the heap. The argument "more" is the number of bytes that will be added to the heap. weigh returns an error if the heap
+// then exceeds the limit.
 func (m *meter) weigh(more int64) error {
 	held := heap()
 	if m.before == 0 {

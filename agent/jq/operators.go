@@ -231,8 +231,8 @@ func (m *meter) modulo(in any, a []any) any {
 	return m.original("%", in, a...)
 }
 
-// split returns the parts of a string. If text or separator is not a string, it returns the error of gojq's own function with the given
-// name.
+// split returns the parts of a string. If the argument "text" or "separator" is not a string, split returns the error of gojq's own
+// function with the given name.
 func (m *meter) split(name string, in any, a []any, text, separator any) any {
 	s, ok := text.(string)
 	sep, also := separator.(string)
@@ -253,7 +253,8 @@ func (m *meter) split(name string, in any, a []any, text, separator any) any {
 	return parts
 }
 
-// comparison returns an operator that compares two values. The function holds returns whether the result is true for an order.
+// comparison returns an operator that compares two values. The function "holds" gets the order of the two values and returns the result of
+// the operator.
 func comparison(holds func(order int) bool) func(m *meter, in any, a []any) any {
 	return func(m *meter, _ any, a []any) any {
 		order, err := m.compare(a[0], a[1])
@@ -286,8 +287,8 @@ func (m *meter) compare(l, r any) (int, error) {
 	return gojq.Compare(l, r), nil
 }
 
-// compareWhole compares two lists or objects. It first measures the one with fewer items, which limits the work of the comparison. left
-// says that this is l.
+// compareWhole compares two lists or objects. It first measures the one with fewer items, since this one limits the work of the comparison.
+// If "left" is true, the one with fewer items is l, otherwise r.
 func (m *meter) compareWhole(l, r any, left bool) (int, error) {
 	shorter := r
 	if left {

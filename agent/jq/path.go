@@ -2,7 +2,7 @@ package jq
 
 import "github.com/itchyny/gojq"
 
-// Path returns the path of a simple expression such as .a.b or .a.b[], which a caller can evaluate without gojq. each reports
+// Path returns the path of a simple expression such as .a.b or .a.b[], which a caller can evaluate without gojq. The result "each" says
 // whether the expression ends in []. The path of the identity (.) is empty but not nil. For any other expression, the path is nil.
 func Path(q *gojq.Query) (path []string, each bool) {
 	t := q.Term

@@ -26,8 +26,8 @@ func numbers() []gojq.CompilerOption {
 	}
 }
 
-// quantityText returns the input without spaces around it. If the input is not a string, done is true and v is the result of the
-// function: a null or a number is returned as it is, anything else is an error. A string that is too long is an error too.
+// quantityText returns the input without spaces around it. If the input is not a string, "done" is true and v is the result of the
+// function: null and numbers are returned unchanged, and anything else is an error. A string that is too long is an error too.
 func quantityText(function, want string, in any) (text string, v any, done bool) {
 	switch in := in.(type) {
 	case nil:
@@ -46,9 +46,9 @@ func quantityText(function, want string, in any) (text string, v any, done bool)
 
 var leadingNumber = pattern.OnUse(`^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?`)
 
-// quantity implements quantity(unit) and quantity(unit; step). It converts a text such as "12.3 MiB" to a number of units, here bytes.
-// The text is a number, a prefix of the SI or of IEC 80000-13 or none, and the unit. The step, 1000 or 1024, is the factor between the
-// prefixes k, M, G, T, P and E.
+// quantity implements quantity(unit) and quantity(unit; step). It converts a text such as "12.3 MiB" to a number of units, here bytes. The
+// text consists of a number, an optional prefix of the SI or of IEC 80000-13, and the unit. The step, 1000 or 1024, is the factor between
+// the prefixes k, M, G, T, P and E.
 func quantity(in any, arguments []any) any {
 	unit, isText := arguments[0].(string)
 	step := 1000.0
@@ -240,7 +240,8 @@ func ParseDuration(text string) (float64, error) {
 	return sign * seconds, nil
 }
 
-// sum parses numbers, multiplies each by its factor and adds them up. A missing number counts as zero, but one must be present.
+// sum parses numbers, multiplies each by its factor and adds them up. A missing number counts as zero, but at least one number must be
+// present.
 func sum(texts []string, factors ...float64) (float64, error) {
 	total, some := 0.0, false
 	for i, text := range texts {

@@ -47,7 +47,7 @@ func (m *meter) join(in any, a []any) any {
 // itemSize is the approximate memory of a value that is read from JSON, in bytes.
 const itemSize = 64
 
-// fromJSON is the function fromjson. Before it reads the text, it counts the memory of its values.
+// fromJSON is the function fromjson. Before it reads the text, it counts the memory that the text's values will need.
 func (m *meter) fromJSON(in any, _ []any) any {
 	if text, ok := in.(string); ok {
 		values, longest := scanJSON(text)

@@ -9,8 +9,8 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// timestamp is the function timestamp. It returns the Unix seconds of a time, with their fraction, and null for null and
-// for a time that means never.
+// timestamp is the function timestamp. It converts a time to Unix seconds with their fraction. It returns null for null, and for a time
+// that means "never".
 func timestamp(in any, _ []any) any {
 	switch text := in.(type) {
 	case nil:
@@ -40,8 +40,8 @@ func timestamp(in any, _ []any) any {
 	return fmt.Errorf("timestamp: want a string such as 2026-03-01T12:00:00Z, got %s", gojq.Preview(in))
 }
 
-// IsNever reports whether a text means that there is no time: it is empty, or it is the zero time of Go and .NET (0001-01-01) or of
-// MySQL (0000-00-00).
+// IsNever reports whether a text means that there is no time. Such a text is empty, or it is the zero time of Go and .NET (0001-01-01) or
+// of MySQL (0000-00-00).
 func IsNever(text string) bool {
 	return text == "" || strings.HasPrefix(text, "0001-01-01") || strings.HasPrefix(text, "0000-00-00")
 }
@@ -128,7 +128,7 @@ func parseOffset(text string) (time.Duration, bool) {
 	return offset, true
 }
 
-// digits parses a number with exactly width digits. It also returns the remaining text.
+// digits parses a number that has exactly as many digits as "width" says. It also returns the remaining text.
 func digits(text string, width int) (n int, rest string, ok bool) {
 	if len(text) < width {
 		return 0, "", false

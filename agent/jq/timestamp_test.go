@@ -80,8 +80,8 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// FuzzParseTime checks that a parsed time is the same after formatting and parsing it again. If package time can parse the text, its result
-// must be the same.
+// FuzzParseTime checks that a parsed time is the same after formatting and parsing it again. If package time can parse the text too, both
+// results must be the same.
 func FuzzParseTime(f *testing.F) {
 	for _, text := range []string{
 		"2026-03-01T12:00:00Z", "2026-03-01 12:00:00.5 -0730", "2026-03-01T12:00:00+02", "2026-03-01", "2026-03-01T12:00:00.", "2026-03-01T12:00:00.0000000019Z", "0000-02-29T23:59:59z",
@@ -127,7 +127,8 @@ func BenchmarkParseTime(b *testing.B) {
 	}
 }
 
-// shown returns the text of the error, and the error, if there is one. Otherwise it returns the text of the value, and the value.
+// shown returns two results. If there is an error, they are the error's text and the error. Otherwise they are the value's text and the
+// value.
 func shown(v any, err error) (string, any) {
 	if err != nil {
 		return err.Error(), err

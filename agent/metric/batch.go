@@ -8,22 +8,22 @@ type Batch struct {
 	Time     time.Time // time of the tick, which is the time of all samples without their own time
 	Families []Family
 
-	// Repeated marks the last batch before a restart. It is unknown whether the sink has delivered it: see sinks.Repeater. Known
-	// are the series that were delivered before and whose values are not repeated in Families.
+	// Repeated marks the last batch before a restart. It is unknown whether the sink has delivered this batch: see sinks.Repeater. Known has
+	// the series that were delivered before the restart, and whose values are not repeated in Families.
 	Repeated bool
 	Known    []Family
 
-	// Partial marks a batch that does not have all series of its job: the other series have not ended. A sink whose receiver
-	// replaces all series of a job must then only replace the metrics in the batch.
+	// Partial marks a batch that has only some series of its job. The missing series have not ended. A sink whose receiver replaces all series
+	// of a job must then only replace the metrics in the batch.
 	Partial bool
 
 	// Every is the interval between the job's ticks; 0 = unknown. If a receiver drops series that it has not received for some
 	// time, its sink sends the batch again between two ticks.
 	Every time.Duration
 
-	// PartBy is the name of a label, or "". If it is set, other processes deliver batches of the same Job at the same time, with
-	// other values of this label. A sink that replaces the series of a job then only replaces series whose value of the label
-	// occurs in this batch, and of these only the families in this batch.
+	// PartBy is the name of a label, or "". If it is set, other processes deliver batches of the same Job at the same time, with other values
+	// of this label. A sink that replaces the series of a job must then not replace those of the other processes. It replaces only series whose
+	// value of this label occurs in the batch, and of these series only the families in the batch.
 	PartBy string
 }
 
@@ -119,15 +119,14 @@ type Point struct {
 	Start int64 // see Series.Start
 }
 
-// Exemplar is one of the observations that a series has counted. Its labels say more about it, such as a trace ID.
+// Exemplar is one of the observations that a series has counted. Its labels say more about this observation, such as a trace ID.
 type Exemplar struct {
 	Labels []Label // sorted by name
 	Value  float64
 	Time   int64 // Unix milliseconds; 0 = the time of the sample
 
-	// Sample says which sample of a classic histogram or of a summary the exemplar belongs to. 1 is the first bucket or quantile.
-	// The sum and the count follow after the last one, which in a histogram is the bucket +Inf. 0 = the bucket into which its value
-	// falls.
+	// Sample says which sample of a classic histogram or of a summary the exemplar belongs to. 1 is the first bucket or quantile. The sum and
+	// the count follow after the last one, which in a histogram is the bucket +Inf. 0 = the bucket into which the exemplar's value falls.
 	Sample int
 }
 

@@ -17,8 +17,8 @@ import (
 // memory with the families and with the Converter. The Converter reuses its memory after [Converter.Reset], so it does not allocate
 // memory for each series again. The zero Converter is ready to use. It is not safe for concurrent use.
 type Converter struct {
-	// Labels appends to dst the labels to write for a series that has the labels own, and returns the extended slice. If Labels is nil,
-	// own is written.
+	// Labels appends to "dst" the labels to write for a series, and returns the extended slice. The argument "own" is the labels that the
+	// series has itself. If the field is nil, a series is written with its own labels.
 	Labels func(dst, own []Label) []Label
 
 	Untimed bool  // the samples' own times are not written
@@ -55,7 +55,7 @@ func (c *Converter) Reset() {
 	c.summaries.reset()
 }
 
-// Family returns the message for f. It is valid until the next Reset, as long as f is not changed.
+// Family returns the message for f. The message is valid until the next Reset, provided that f is not changed.
 func (c *Converter) Family(f *Family) *dto.MetricFamily {
 	d := f.Desc
 	family := &dto.MetricFamily{Name: &d.Name, Type: protoType(d.Type).Enum(), Metric: c.lists.some(len(f.Series))}

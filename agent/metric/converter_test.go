@@ -23,7 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// scrape parses a page as Prometheus does, and returns its samples and native histograms by series.
+// scrape parses a page as Prometheus does, and returns the page's samples and native histograms by series.
 func scrape(t *testing.T, page []byte, contentType string, ownBuckets bool) (map[string]float64, map[string]*histogram.Histogram) {
 	t.Helper()
 	parser, err := textparse.New(page, contentType, labels.NewSymbolTable(), textparse.ParserOptions{KeepClassicOnClassicAndNativeHistograms: ownBuckets})
@@ -248,7 +248,7 @@ func TestConverterIsReused(t *testing.T) {
 	}
 }
 
-// TestConverterAllocations checks that nothing is allocated per series once the Converter has converted as many series before.
+// TestConverterAllocations checks that a Converter allocates nothing per series if it has already converted as many series before.
 func TestConverterAllocations(t *testing.T) {
 	for _, d := range []*Desc{
 		{Name: "g", Type: Gauge},

@@ -18,9 +18,8 @@ import (
 // Type is a metric's type, as in Prometheus.
 type Type uint8
 
-// The types of metrics. Only Gauge, Counter, Histogram and Summary can be declared; scraped metrics may also have the other types.
-// A GaugeHistogram only has native buckets. Info and StateSet are only values of [Desc.Scraped]; the Type of such a metric is
-// Gauge.
+// The types of metrics. Only Gauge, Counter, Histogram and Summary can be declared; scraped metrics may also have the other types. A
+// GaugeHistogram has only native buckets. Info and StateSet occur only as values of [Desc.Scraped]; the Type of such a metric is Gauge.
 const (
 	Unknown Type = iota
 	Gauge
@@ -46,9 +45,9 @@ const (
 // OnDecrease says what to do when the running total of the upstream decreases.
 type OnDecrease uint8
 
-// DecreaseReset: the upstream has started again from zero. DecreaseIgnore: the decrease is ignored until the total has grown past its
-// last value. DecreaseError: the reading is dropped and counted. DecreaseAdd: the upstream has started again from zero, and the ledger
-// adds its values to a total that never decreases.
+// DecreaseReset: the upstream has started again from zero. DecreaseIgnore: the decrease is ignored until the total has grown past its value
+// before the decrease. DecreaseError: the reading is dropped and counted. DecreaseAdd: the upstream has started again from zero, and the
+// ledger adds its values to a total that never decreases.
 const (
 	DecreaseReset OnDecrease = iota
 	DecreaseIgnore
@@ -90,8 +89,8 @@ type Desc struct {
 	Unit string `json:"unit,omitempty"`
 	Type Type   `json:"type,omitempty"`
 
-	// How identifies how the readings are made. For example, it is the text of the expressions. A metric with another How is
-	// another metric, which starts without state.
+	// How is a text that identifies how the readings are made, such as the text of the expressions. A metric with another How is another
+	// metric, which starts without state.
 	How string `json:"how,omitempty"`
 
 	LabelNames []string `json:"labels,omitempty"`       // in the order in which readings give their values; one can be MoreLabels
@@ -115,9 +114,9 @@ type Desc struct {
 	OnDecrease  OnDecrease  `json:"on_decrease,omitempty"` // counter
 	OnDuplicate OnDuplicate `json:"on_duplicate,omitempty"`
 
-	// Once says that readings have event IDs, and that an event is counted only once, even if several readings have its ID. An ID
-	// is forgotten when it has not occurred for the time Remember. If there are more than MaxEvents IDs, those that have not
-	// occurred for the longest time are forgotten.
+	// Once says that readings have event IDs, and that each event is counted once, even if several readings have its ID. An ID is forgotten
+	// when it has not occurred for the time Remember. If there are more than MaxEvents IDs, those that have not occurred for the longest time
+	// are forgotten.
 	Once      bool          `json:"once,omitempty"`
 	Remember  time.Duration `json:"remember,omitempty"`
 	MaxEvents int           `json:"max_events,omitempty"`
@@ -157,8 +156,8 @@ func (d *Desc) SeriesNames() []string {
 	return all
 }
 
-// Accumulates reports whether readings add to a running total that the ledger keeps. A tick without a reading of such a
-// series leaves it unchanged. A series of any other metric is gone without a reading.
+// Accumulates reports whether readings add to a running total that the ledger keeps. If a tick has no reading for a series of such a
+// metric, the series stays unchanged. A series of any other metric ends in such a tick.
 func (d *Desc) Accumulates() bool {
 	return d.Observes() || d.Type == Counter && d.From != Total || d.Type == Gauge && d.From == Increment
 }

@@ -13,7 +13,7 @@ type exemplarSlabs struct {
 	lists  slab[*dto.Exemplar]
 }
 
-// Bucket returns the index of the bucket of a classic histogram to which the exemplar belongs, or -1 if it does not belong to a
+// Bucket returns the index of the bucket of a classic histogram to which the exemplar belongs, or -1 if the exemplar does not belong to a
 // bucket.
 func (e *Exemplar) Bucket(bounds []float64) int {
 	switch {
@@ -37,8 +37,8 @@ func (e *Exemplar) isPortable() bool {
 
 func everyExemplar(*Exemplar) bool { return true }
 
-// newestExemplar returns the message for the newest exemplar for which the function fits returns true, or nil if there is none. In the
-// formats, a counter or bucket has only one exemplar.
+// newestExemplar returns the message for one exemplar of a series, since the formats allow only one for a counter or bucket. It is the
+// newest exemplar that the function "fits" accepts. If the function accepts none, the result is nil.
 func (c *Converter) newestExemplar(s *Series, fits func(*Exemplar) bool) *dto.Exemplar {
 	var newest *Exemplar
 	all := s.Exemplars()
@@ -60,7 +60,8 @@ func (c *Converter) exemplar(e *Exemplar) *dto.Exemplar {
 	return m
 }
 
-// histogramExemplars sets the exemplars of the classic buckets, and those of the native histogram, which need a timestamp.
+// histogramExemplars sets the exemplars of the classic buckets and of the native histogram. An exemplar of a native histogram must have a
+// timestamp.
 func (c *Converter) histogramExemplars(d *Desc, s *Series, h *dto.Histogram) {
 	for i, b := range h.Bucket {
 		b.Exemplar = c.newestExemplar(s, func(e *Exemplar) bool {

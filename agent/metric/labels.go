@@ -56,7 +56,7 @@ func AppendLabel(encoded []byte, name, value string) []byte {
 // LabelSetOf returns a set from its encoding by [AppendLabel]. The bytes are copied.
 func LabelSetOf(encoded []byte) *LabelSet { return &LabelSet{string(encoded)} }
 
-// Is reports whether encoded is the encoding of the set by [AppendLabel].
+// Is reports whether the argument has the same bytes as the encoding of the set by [AppendLabel].
 func (s *LabelSet) Is(encoded []byte) bool { return s.encoded() == string(encoded) }
 
 // Equal reports whether the sets have the same labels.

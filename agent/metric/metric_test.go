@@ -34,7 +34,7 @@ func TestLabelSet(t *testing.T) {
 	}
 }
 
-// TestLabelSetMap checks that a set as a map has its labels, and that the empty set has none.
+// TestLabelSetMap checks that the map of a set has the set's labels. The map of the empty set is nil.
 func TestLabelSetMap(t *testing.T) {
 	set := NewLabelSet(Labels{{"a", "1"}, {"b", "x=y"}})
 	if got, want := set.Map(), map[string]string{"a": "1", "b": "x=y"}; !maps.Equal(got, want) {
@@ -164,7 +164,7 @@ func TestBatchSeries(t *testing.T) {
 	}
 }
 
-// TestWords checks that the values of enumerations that settings can have are read from their texts, and that other texts are refused.
+// TestWords checks enumerations that are values of settings. Their values are read from texts, and other texts are refused.
 func TestWords(t *testing.T) {
 	read := func(into encoding.TextUnmarshaler, value fmt.Stringer) {
 		t.Helper()

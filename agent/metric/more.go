@@ -53,7 +53,7 @@ func CutPacked(packed string) (first Label, rest string) {
 	return first, rest
 }
 
-// MergePacked merges two packed texts. If both have a label with the same name, the label in first is kept.
+// MergePacked merges two packed texts. If both have a label with the same name, the label in the argument "first" is kept.
 func MergePacked(first, second string) string {
 	switch {
 	case first == "":
@@ -80,7 +80,8 @@ func MergePacked(first, second string) string {
 	return b.String()
 }
 
-// mergeLabels merges two lists of labels and sorts the result by name. If both have a label with the same name, the label in first is kept.
+// mergeLabels merges two lists of labels and sorts the result by name. If both have a label with the same name, the label in the argument
+// "first" is kept.
 func mergeLabels(first, second []Label) []Label {
 	all := first
 	for _, l := range second {

@@ -4,9 +4,8 @@ import "fmt"
 
 // Reading is one measured value of one declared metric.
 type Reading struct {
-	// Labels are the values of the metric's labels, in the order of Desc.LabelNames. "" means that the series does not have the
-	// label. The values may point into the document that they were read from, so they are only valid until the source's next
-	// collection.
+	// Labels are the values of the metric's labels, in the order of Desc.LabelNames. "" means that the series does not have the label. The
+	// values may point into the document that they were read from, so they are valid only until the source's next collection.
 	Labels []string
 	Value  float64
 	Time   int64  // the reading's own time in Unix milliseconds; 0 = the time of the tick
@@ -32,12 +31,12 @@ type Measured struct {
 	ByName    bool
 	Elsewhere int
 
-	// Ended is for a metric whose totals the ledger keeps, so that its series usually continue without readings. It reports whether
-	// a series without a reading has ended all the same, such as a series of a target that is gone. nil = no series has ended.
+	// Ended is for a metric whose totals the ledger keeps. Its series usually continue without readings. The function returns whether a series
+	// without a reading has ended all the same, for example because its target is gone. nil = no series has ended.
 	Ended func(*LabelSet) bool
 
-	// Err is why the metric could not be measured in this tick. Its rows are then not used, and its last values remain while
-	// they are valid.
+	// Err is why the metric could not be measured in this tick. The metric's rows are then not used, and its last values remain as long as they
+	// are valid.
 	Err error
 
 	// Drops counts the readings that could not be used, with one entry for each reason.
@@ -47,8 +46,8 @@ type Measured struct {
 	Warnings []string
 }
 
-// Drop counts a reading that could not be used. The argument first describes the reading. Of several readings with the same reason, only
-// the first description is kept.
+// Drop counts a reading that could not be used. The argument "first" describes the reading. If several readings have the same reason, only
+// the description of the first of them is kept.
 func (m *Measured) Drop(reason Reason, first string) {
 	for i := range m.Drops {
 		if m.Drops[i].Reason == reason {
@@ -70,8 +69,8 @@ func (m *Measured) Count() int {
 	return n
 }
 
-// FailIfAllDropped sets Err if the source has dropped all readings of the metric, since the metric was then not measured. Texts that
-// are dropped because the setting map has no entry for them are not an error, since a document may have only such texts.
+// FailIfAllDropped sets Err if the source has dropped all readings of the metric, since the metric was then not measured. It is not an
+// error that texts are dropped because the setting "map" has no entry for them, since a document can consist of only such texts.
 func (m *Measured) FailIfAllDropped() {
 	if m.Err != nil || len(m.Rows)+m.Elsewhere > 0 {
 		return
@@ -122,7 +121,7 @@ type Reason string
 const (
 	Missing     Reason = "missing"        // a field is null or absent
 	NotNumber   Reason = "not_a_number"   // a value is text, a list or an object
-	Unmapped    Reason = "unmapped"       // a text has no entry in the setting map, with default: drop
+	Unmapped    Reason = "unmapped"       // a text has no entry in the setting "map", with default: drop
 	NotLabel    Reason = "not_a_label"    // a label's value is a list or an object, or not UTF-8
 	Expression  Reason = "expression"     // an expression failed
 	LabelTooBig Reason = "label_too_long" // a label's value is longer than the limit

@@ -1,7 +1,7 @@
 package metric
 
-// slab allocates values of one type that are all released at the same time, so that each tick reuses the memory of the last one.
-// When the slab grows, it allocates a new block, so existing values stay valid.
+// slab allocates values of one type that are all released at the same time, so that each tick reuses the memory of the tick before. When
+// the slab grows, it allocates a new block, so existing values stay valid.
 type slab[T any] struct {
 	block []T
 	used  int
@@ -10,7 +10,7 @@ type slab[T any] struct {
 // minSlab is the size of the first block, in values.
 const minSlab = 64
 
-// one returns a value. It may contain data from an earlier use.
+// one returns a single value. It may contain data from an earlier use.
 func (s *slab[T]) one() *T { return &s.some(1)[0] }
 
 // some returns n consecutive values. They may contain data from an earlier use.

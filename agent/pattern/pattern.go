@@ -1,7 +1,7 @@
 // Package pattern searches texts with regular expressions in RE2 syntax. A search can be interrupted.
 //
-// Package regexp takes time proportional to the length of the text for one match, and up to the square of it for all matches. It
-// cannot be interrupted. A [Pattern] finds the same matches, but returns an error soon after its context has ended.
+// To find one match, package regexp takes time proportional to the length of the text. To find all matches, it takes up to the square of
+// this time. Its searches cannot be interrupted. A [Pattern] finds the same matches, but returns an error soon after its context has ended.
 package pattern
 
 import (
@@ -129,7 +129,8 @@ func (p *Pattern) next(ctx context.Context, text string, pos int) ([]int, error)
 	return moved(match, pos), err
 }
 
-// searchAfter searches with re, which is the expression in after or at. A match of re begins one character before pos.
+// searchAfter searches with re, which is the expression in one of the fields "after" and "at". A match of re begins one character before
+// pos.
 func (p *Pattern) searchAfter(ctx context.Context, re *regexp.Regexp, text string, pos int) ([]int, error) {
 	_, width := utf8.DecodeLastRuneInString(text[:pos])
 	match, err := p.search(ctx, re, text[pos-width:])
@@ -167,7 +168,7 @@ type reader struct {
 	err       error
 	text      string
 	at        int
-	every, to int // number of characters from one check of the context to the next, and number that is left until the next check
+	every, to int // every: characters from one check of the context to the next; to: characters that are left until the next check
 }
 
 // ReadRune returns the next character, decoded as in package regexp.

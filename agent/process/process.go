@@ -24,8 +24,8 @@ const DefaultGrace = 10 * time.Second
 // linger is how long the output of a command may stay open after the command has ended.
 const linger = 2 * time.Second
 
-// ErrOutputOpen is the error of Wait if the command has ended, but a process that it has started keeps its output open. Output that
-// this process writes later is lost.
+// ErrOutputOpen is the error of Wait if the command has ended, but a process that the command has started keeps the command's output open.
+// Output that this process writes later is lost.
 var ErrOutputOpen = errors.New("the command ended, but a process that it started keeps its output open: redirect the output of that process")
 
 // Process is a started command.
@@ -90,8 +90,8 @@ func (p *Process) start() error {
 	return <-started
 }
 
-// pipe replaces those streams of the command that are not files by pipes. Without this, exec.Cmd.Wait would wait for all processes
-// that have inherited the output. pipe returns the ends of the pipes that are for the command.
+// pipe replaces those streams of the command that are not files by pipes. Without this, exec.Cmd.Wait would wait for all processes that
+// have inherited the output. pipe returns those ends of the pipes that the command gets.
 func (p *Process) pipe() (given []*os.File, err error) {
 	for _, stream := range []*io.Writer{&p.cmd.Stdout, &p.cmd.Stderr} {
 		to := *stream
@@ -122,8 +122,8 @@ func (p *Process) pipe() (given []*os.File, err error) {
 	return append(given, r), nil
 }
 
-// copy copies the output of the command until the output ends. After an error of the writer, it continues to read the output and
-// discards it, so that the command does not fail or block when it writes.
+// copy copies the output of the command until the output ends. After an error of the writer, copy continues to read the output and discards
+// it, so that the command does not fail or block when it writes.
 func (p *Process) copy(to io.Writer, from *os.File) {
 	_, err := io.Copy(to, from)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -147,7 +147,7 @@ func (p *Process) Signal(s os.Signal) error { return signalGroup(p.cmd.Process, 
 // Wait waits until the command has ended, and then kills the remaining processes of its group. If ctx ends first, it sends SIGTERM
 // to the group, and SIGKILL after the grace period.
 //
-// The result is valid if the error is nil or about the output, which is ErrOutputOpen or an error of a writer for the output.
+// The result is valid if the error is nil, ErrOutputOpen, or an error of a writer for the output. With any other error it is not valid.
 func (p *Process) Wait(ctx context.Context, grace time.Duration) (Result, error) {
 	stopped := false
 	select {
@@ -181,8 +181,8 @@ func (p *Process) hasEnded() bool {
 	}
 }
 
-// stop sends SIGTERM to the group. It waits until the group has no members, at most for the grace period. It does not only wait for
-// the command, which may end at once, since processes that it has started may need time to end.
+// stop sends SIGTERM to the group. It then waits until the group has no members, but at most for the grace period. It would not be enough
+// to wait for the command: the command may end at once, while processes that it has started need time to end.
 func (p *Process) stop(grace time.Duration) {
 	terminateGroup(p.cmd.Process)
 	end := time.NewTimer(grace)

@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// start starts a shell script. File descriptor 9 of the script is the write end of a pipe, and start returns the read end, which reaches
-// its end when all processes that have inherited the write end have ended.
+// start starts a shell script. File descriptor 9 of the script is the write end of a pipe, and start returns the read end. Reading comes to
+// an end when all processes that have inherited the write end have ended.
 func start(t *testing.T, script string, setup func(*exec.Cmd)) (*process.Process, *os.File) {
 	t.Helper()
 	held, theirs, err := os.Pipe()
@@ -79,7 +79,8 @@ func TestResult(t *testing.T) {
 	}
 }
 
-// TestStop checks how commands end that have started other processes. Some ignore SIGTERM, some clean up.
+// TestStop stops commands that have started other processes, and checks how they end. Some of these processes ignore SIGTERM, some clean
+// up.
 func TestStop(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string // READY marks when the test may stop the script: a process that is started later would not get SIGTERM

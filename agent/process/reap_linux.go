@@ -14,9 +14,9 @@ import (
 // Reap reaps orphans until ctx ends, if this process is process 1 of a container. The kernel makes process 1 the parent of orphans,
 // which stay zombies until they are reaped. Reap returns an error if it cannot do this.
 //
-// It does not reap processes that may be children of this process, since other code waits for them. A child is the leader of its
-// own process group, or is in the group of this process; all other processes are orphans. A leader that stays a zombie for some
-// seconds is also an orphan, since code that waits for a child reaps it at once.
+// Reap does not reap processes that may be children of this process, since other code waits for them. A child is the leader of its own
+// process group, or is in the group of this process; all other processes are orphans. A leader that stays a zombie for some seconds is also
+// an orphan, since code that waits for a child reaps it at once.
 func Reap(ctx context.Context) error {
 	if os.Getpid() != 1 {
 		return nil
@@ -47,8 +47,8 @@ func Reap(ctx context.Context) error {
 	}
 }
 
-// A zombie that may be a child is treated as an orphan after it was seen several times (looks), at intervals of at least patience.
-// To see it once after a long time is not enough, since the container may have been frozen.
+// A zombie that may be a child is treated as an orphan after it was seen several times ("looks"), at intervals of at least "patience". To
+// see it again just once, after a long time, is not enough, since the container may have been frozen.
 const (
 	patience  = time.Second
 	looks     = 5
@@ -58,7 +58,7 @@ const (
 // zombie is a process that has ended and was not reaped.
 type zombie struct {
 	pid     int
-	started string // in clock ticks since the start of the machine; together with pid it identifies the process, since pids are reused
+	started string // in clock ticks since the start of the machine; together with the pid, this time identifies the process, since pids are reused
 }
 
 type sighting struct {

@@ -32,8 +32,8 @@ type Rule struct {
 // Verbatim implements setting.Verbatim, since replacements contain $1 and ${1}, which are not references.
 func (Rules) Verbatim() {}
 
-// Compile checks the rules and converts them to Prometheus' type. It reports all invalid rules. The path of an error is path and
-// the rule's index.
+// Compile checks the rules and converts them to Prometheus' type. It reports all invalid rules. The path of an error consists of the
+// argument "path" and the rule's index.
 func (rules Rules) Compile(path string) ([]*relabel.Config, error) {
 	var all []*relabel.Config
 	var errs []error

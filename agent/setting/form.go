@@ -47,7 +47,7 @@ func newForm(value string, kind formKind) form {
 	return f
 }
 
-// text returns the encoded value after foldByte, so that it can be compared with the folded bytes of a view.
+// text returns the encoded value, with foldByte applied to each byte. So it can be compared with the folded bytes of a view.
 func (f form) text() string {
 	if f.kept != "" {
 		return f.kept
@@ -81,8 +81,8 @@ func (f form) text() string {
 	return string(newView(text[skip:]).folded)
 }
 
-// comparable returns the bytes that [form.common] compares: the result of text, or a value from which foldByte makes the same
-// bytes.
+// comparable returns the bytes that [form.common] compares with a text. They are the result of [form.text], or bytes that foldByte converts
+// to this result.
 func (f form) comparable() string {
 	if f.kept == "" && f.kind == asIs {
 		return f.value
@@ -119,8 +119,8 @@ func (f form) least() int {
 	return minSecret
 }
 
-// is reports whether plain is the form. The caller has already found that both are equal after foldByte. If the value is not encoded, all
-// bytes must be equal too.
+// is reports whether the text "plain" is this form. The caller has already found that the two are equal when foldByte is applied to both.
+// If the form is the value without an encoding, all bytes must also be equal without foldByte.
 func (f form) is(plain []byte) bool {
 	return f.kind != asIs || string(plain) == f.value
 }
@@ -131,9 +131,9 @@ var (
 	words   = pattern.OnUse(`^([A-Z]?[a-z]*|[A-Z]+)([-_+ /.:]+([A-Z]?[a-z]*|[A-Z]+))*$`)
 )
 
-// isCut reports whether the first n bytes of the form, or the last -n bytes if n is negative, can only be a part of the secret. A part
-// that is only a few words does not count, since a key can begin with the name of the service. No part of an address of a database or
-// proxy counts, since its password is a separate secret. marked says that an ellipsis follows in the text.
+// isCut reports whether the first n bytes of the form (the last -n bytes if n is negative) are surely a part of the secret. A part that is
+// only a few words does not count, since a key can begin with the name of the service. No part of an address of a database or proxy counts,
+// since its password is a separate secret. The argument "marked" says that an ellipsis follows in the text.
 func (f form) isCut(n int, marked bool) bool {
 	if f.kind == inHex || f.kind.isBase64() {
 		return true

@@ -63,8 +63,8 @@ func Pieces(text string) ([]Piece, error) {
 	return append(all, Piece{Letters: text[from:]}), nil
 }
 
-// MapReferences replaces each reference in a text by the result of the function to for it. It replaces the references in
-// {{ secret "env:NAME" }}, and in (secret "env:NAME") as the argument of a function.
+// MapReferences replaces each reference in a text by what the function "to" returns for this reference. It replaces the references in {{
+// secret "env:NAME" }}, and in (secret "env:NAME") as the argument of a function.
 func MapReferences(text string, to func(reference string) string) string {
 	text = argument().ReplaceAllStringFunc(text, func(found string) string {
 		reference, err := strconv.Unquote(argument().FindStringSubmatch(found)[1])
@@ -85,8 +85,8 @@ func MapReferences(text string, to func(reference string) string) string {
 
 var errInside = errors.New(`want {{ secret "env:NAME" }}, {{ secret "file:/path" }} or {{ secret "file:/path#KEY" }}`)
 
-// Letters replaces each {{ "letters" }} in a text by the letters between the quotes. Users write text in this way if it looks like a
-// reference but is not one.
+// Letters replaces each {{ "letters" }} in a text by the letters between the quotes. Users write a text in this way if the text looks like
+// a reference but is not one.
 func Letters(text string) string {
 	if !strings.Contains(text, "{{") {
 		return text
@@ -114,8 +114,8 @@ func IsReference(s string) bool {
 	return path != "" && (!keyed || key != "")
 }
 
-// lookalike matches parts of a text that users write as references, but that are not replaced by a value: a reference within a text, and
-// variables of shells, of Kubernetes and of other template languages. It only matches names of variables in upper case, since
+// lookalike matches parts of a text that users write as references, but that are not replaced by a value. These are references within a
+// text, and variables of shells, of Kubernetes and of other template languages. It only matches names of variables in upper case, since
 // env:prod within a text can also be a search for a tag.
 var lookalike = pattern.OnUse(`\benv:([A-Z_][A-Z0-9_]*)\b` +
 	`|\bfile:/[^/\s"'&,;)\]}][^\s"'&,;)\]}]*` +
@@ -157,7 +157,7 @@ func FindLookalike(text string) *Lookalike {
 	return &Lookalike{parts[0], parts[0]}
 }
 
-// Inside returns an error message for a text that may contain references to secrets.
+// Inside returns an error message for a text that is allowed to contain references to secrets.
 func (l *Lookalike) Inside() string {
 	if l.Reference == "" {
 		return l.Letters + " is not filled in: " + errInside.Error()
@@ -165,7 +165,7 @@ func (l *Lookalike) Inside() string {
 	return fmt.Sprintf("%s would be sent as these letters: write {{ secret %q }} for the value, or {{ %q }} for the letters", l.Letters, l.Reference, l.Letters)
 }
 
-// Whole returns an error message for a text that may only be a reference as a whole.
+// Whole returns an error message for a text that is allowed to be a reference only as a whole.
 func (l *Lookalike) Whole() string {
 	if l.Reference == "" {
 		return l.Letters + " is not filled in: write env:NAME, file:/path or file:/path#KEY as the whole value"
@@ -173,7 +173,7 @@ func (l *Lookalike) Whole() string {
 	return fmt.Sprintf("%s stays these letters: write %s as the whole value, or {{ %q }} for the letters", l.Letters, l.Reference, l.Letters)
 }
 
-// InURL returns an error message for a URL whose path may contain references to secrets.
+// InURL returns an error message for a URL whose path is allowed to contain references to secrets.
 func (l *Lookalike) InURL() string {
 	if l.Reference == "" {
 		return l.Inside()
@@ -182,7 +182,7 @@ func (l *Lookalike) InURL() string {
 		l.Letters, l.Reference, l.escaped())
 }
 
-// WholeURL returns an error message for a URL that may only be a reference as a whole.
+// WholeURL returns an error message for a URL that is allowed to be a reference only as a whole.
 func (l *Lookalike) WholeURL() string {
 	if l.Reference == "" {
 		return l.Whole()
@@ -190,7 +190,8 @@ func (l *Lookalike) WholeURL() string {
 	return fmt.Sprintf("%s would be sent as these letters: put the whole URL into a variable and write env:NAME, or write %s for the letters", l.Letters, l.escaped())
 }
 
-// escaped returns Letters with the characters that would make it a reference again written as %24, %3A, %7B and %7D.
+// escaped returns Letters in percent-encoding: the characters $, :, { and }, which would make the text a reference again, are written as
+// %24, %3A, %7B and %7D.
 func (l *Lookalike) escaped() string {
 	return strings.NewReplacer("$", "%24", ":", "%3A", "{", "%7B", "}", "%7D").Replace(l.Letters)
 }
@@ -198,8 +199,8 @@ func (l *Lookalike) escaped() string {
 // maxValue is the maximum size of a value that is not a secret, in bytes.
 const maxValue = 64 << 10
 
-// Value returns the value to which a reference refers, for a setting that is not a secret, so Scrub does not remove the value. It
-// returns an error if the value is missing, empty, longer than maxValue, or not UTF-8.
+// Value returns the value to which a reference refers. It is for a setting that is not a secret, so Scrub does not remove the value from
+// texts. It returns an error if the value is missing, empty, longer than maxValue, or not UTF-8.
 func (s *SecretStore) Value(reference string) (string, error) {
 	if s == nil {
 		s = &SecretStore{}

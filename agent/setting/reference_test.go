@@ -39,7 +39,7 @@ func TestTextWithSecrets(t *testing.T) {
 	}
 }
 
-// TestLookalikes checks which texts are refused because they look like references but would be sent literally, and which are not.
+// TestLookalikes checks which texts are refused because they look like references but would be sent literally, and which are accepted.
 func TestLookalikes(t *testing.T) {
 	for text, want := range map[string]string{
 		"Bearer env:TOKEN": "env:TOKEN", "api_key=env:API_KEY&x=1": "env:API_KEY", `{"a":"env:A_B"}`: "env:A_B", "key=file:/run/key": "file:/run/key",

@@ -13,34 +13,34 @@ import (
 // would be removed too.
 const minSecret = 4
 
-// minCut is the minimum length of the beginning or end of a secret that is removed if the whole secret is not in the text.
+// minCut is the minimum length of the beginning or end of a secret that is removed from a text in which the whole secret does not occur.
 const minCut = 8
 
 // Bounds of a generation of values. See generations.
 const (
 	maxKnown  = 512              // number of values up to which a generation stays young, however old it is
-	maxRecent = 8192             // the same for values that are younger than recent
-	recent    = 10 * time.Minute // how long a value is known at least after it was used, as long as there are no more than maxRecent others
+	maxRecent = 8192             // number of values up to which a generation stays young while it is younger than recent
+	recent    = 10 * time.Minute // minimum time for which a value is known after its use, unless there are more than maxRecent others
 )
 
 // blank replaces a secret.
 const blank = "<secret>"
 
-// known holds the values to remove: secrets, and results that were computed from secrets. A job can compute thousands of results, such as
-// a signature for each request. These must not make it forget the secrets.
+// known holds the values to remove: secrets, and results that were computed from secrets. A job can compute thousands of results, such as a
+// signature for each request. These results must not displace the secrets.
 type known struct {
 	mu               sync.RWMutex
 	secrets, results generations
 }
 
-// generations are two generations of values, which limits their number, since tokens may change every few minutes. When the young generation
-// is full, it becomes the old one, and the old one is forgotten. A value that is used again is put into the young generation.
+// generations are two generations of values. They limit the number of values, since tokens can change every few minutes. When the young
+// generation is full, it becomes the old one, and the old one is forgotten. A value that is used again is put into the young generation.
 type generations struct {
 	young, old generation
 	began      time.Time // when the young generation began
 }
 
-// remember adds a value. most is the maximum number of values in a generation.
+// remember adds a value to the generations "in". The argument "most" is the maximum number of values in a generation.
 func (k *known) remember(value string, in *generations, most int) {
 	k.mu.RLock()
 	known := in.young.values[value]
@@ -81,7 +81,7 @@ const (
 	overlap   = 16 << 10
 )
 
-// scrub returns the text with all parts that reveal a value replaced by blank.
+// scrub returns the text after replacing all parts that reveal a value by the constant "blank".
 func (k *known) scrub(text string) string {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -111,8 +111,8 @@ func (k *known) scrub(text string) string {
 	return b.String() + text[done:]
 }
 
-// find returns the parts of the text that reveal a value. It searches the text as it is, and with escape sequences decoded, which
-// can be nested.
+// find returns the parts of the text that reveal a value. It searches the text as it is, and also with its escape sequences decoded. Escape
+// sequences can be nested.
 func (k *known) find(text string) []span {
 	var found []span
 	for v, level := newView(text), 0; v != nil && level <= maxNested; v, level = v.decoded(), level+1 {
@@ -137,7 +137,7 @@ type index struct {
 	filter []bool            // true for the hashes of the first 4 bytes of all keys
 }
 
-// Sizes of the filter. It should be much larger than the number of keys: there are some for each value.
+// Sizes of the filter. The filter should be much larger than the number of keys. There are several keys for each value.
 const (
 	filterBits = 14 // for up to maxKnown values
 	moreBits   = 18 // for more values
@@ -188,8 +188,8 @@ func (x *index) add(value string) {
 	}
 }
 
-// maxOverlap says from where the search for other values continues when a value was found: from so many bytes before its end. If the found
-// value is longer, another value that begins within its first part can only be found by its end.
+// maxOverlap says where the search for other values continues after a value was found: this number of bytes before the end of the found
+// value. If the found value is longer than that, another value that begins in the part before can be found only by its end.
 const maxOverlap = 256
 
 // find returns the parts of a view that reveal a value, as positions in the original text.
@@ -240,8 +240,8 @@ func (x *index) find(v *view, text string) []span {
 	return found
 }
 
-// short finds values that are shorter than minCut, and the first characters of longer values if an ellipsis follows, which shows
-// that the value was cut.
+// short finds values that are shorter than minCut. It also finds the first characters of longer values if an ellipsis follows, since the
+// ellipsis shows that the value was cut.
 func (x *index) short(v *view, i int, four uint32, add func(f form, from, to int)) {
 	for _, f := range x.four[four] {
 		n := f.common(v.folded[i:min(i+minCut, len(v.folded))])

@@ -15,7 +15,8 @@ import (
 	"unicode/utf16"
 )
 
-// encodings returns texts with a secret in the forms in which servers, proxies and libraries write it, by the name of the form.
+// encodings returns texts with a secret in the forms in which servers, proxies and libraries write secrets. The keys are the names of the
+// forms.
 func encodings(secret string) map[string]string {
 	quoted := func(s string) string { text, _ := json.Marshal(s); return string(text) }
 	lower := func(s string) string { // as .NET: %2b
@@ -94,7 +95,8 @@ func TestScrubFindsCutSecrets(t *testing.T) {
 	}
 }
 
-// TestScrubFindsCutEscapes checks that Scrub removes a part of a secret that has escaped characters, also after a log has quoted the text.
+// TestScrubFindsCutEscapes checks that Scrub removes a part of a secret if characters in it are escaped, also when a log has quoted the
+// text.
 func TestScrubFindsCutEscapes(t *testing.T) {
 	const secret = `MARKER/s3cr+t&K=y "q'<end`
 	var v SecretStore
@@ -128,7 +130,7 @@ func TestScrubKeepsWords(t *testing.T) {
 	}
 }
 
-// TestScrubIsBounded checks that the time for a text does not grow with the number of secrets, even if they all begin in the same way.
+// TestScrubIsBounded checks that the time for a text does not grow with the number of secrets, even if all secrets begin in the same way.
 func TestScrubIsBounded(t *testing.T) {
 	text := strings.Repeat("eyJhbGciOiJIUzI1NiJ9. a text with \\u0041 and %41 ... ", 400)
 	took := func(secrets int) time.Duration {
@@ -173,7 +175,7 @@ func FuzzScrubEncodings(f *testing.F) {
 		v.Remember(secret)
 		for what, text := range encodings(secret) {
 			if strings.ContainsAny(before, "%\\&") && what != "itself" {
-				continue // the end of the text before the secret may form an escape sequence with its first characters
+				continue // the end of the text before the secret can form an escape sequence with the first characters of the secret
 			}
 			shown := v.Scrub(before + " " + text + " " + after)
 			if strings.Contains(shown, text) && !strings.Contains(before+" "+after, text) {

@@ -25,16 +25,15 @@ const maxSecretFile = 1 << 20
 // maxKeys is the maximum number of names that Keys returns.
 const maxKeys = 1000
 
-// SecretStore reads secrets and remembers their values, so that [SecretStore.Scrub] can remove them from every text that leaves the
-// agent. It is safe for concurrent use. The zero value is ready to use. A nil *SecretStore reads secrets, but does not remember
-// them.
+// SecretStore reads secrets and remembers their values, so that [SecretStore.Scrub] can remove them from every text that leaves the agent.
+// It is safe for concurrent use. The zero value is ready to use. A nil *SecretStore reads secrets, but does not remember them.
 type SecretStore struct {
 	Dir       string                      // the directory to which paths are relative
 	LookupEnv func(string) (string, bool) // nil = os.LookupEnv
 
-	// StandIns replaces files, for tests of jobs. If it is not nil, LookupEnv also returns the secrets that are in files. Its
-	// argument is then the KEY of file:/path#KEY, or the base name of a file without #KEY. For a missing file, Keys returns
-	// StandIns.
+	// StandIns replaces files, for tests of jobs. If it is not nil, LookupEnv also returns the secrets that are in files. The argument of
+	// LookupEnv is then the KEY of file:/path#KEY, or the base name of the file in a reference without #KEY. Keys returns StandIns for a
+	// missing file.
 	StandIns []string
 
 	known known
@@ -54,8 +53,9 @@ func (s *SecretStore) Secret(ref Secret) (string, error) {
 	return value, nil
 }
 
-// Content returns the value of a reference. If the reference is to a whole file, it returns the unchanged content and does not remember
-// it as a secret: most of it is ordinary text, which Scrub must not remove. A variable, and the value of a key in a file, are secrets.
+// Content returns the value of a reference. If the reference is to a whole file, Content returns the whole file unchanged and does not
+// remember it as a secret, since most of the file is ordinary text, which Scrub must not remove. A variable, and the value of a key in a
+// file, are secrets.
 func (s *SecretStore) Content(ref Secret) (string, error) {
 	path, isFile := strings.CutPrefix(string(ref), "file:")
 	if s == nil {
@@ -207,8 +207,8 @@ func (s *SecretStore) Keys(path string) ([]string, error) {
 // when it is encoded: with percent-encoding, with escapes of JSON or HTML, in hexadecimal, or in base64, even inside other base64.
 // It also finds the beginning of a value: eight or more characters, or four or more before an ellipsis.
 //
-// A value is known for at least ten minutes, unless more than 8,192 others are used meanwhile, and 512 values are known without a limit of
-// time. So call Remember at each use of a value.
+// A value is known for at least ten minutes, unless more than 8,192 other values are used meanwhile. The 512 most recently used values are
+// known without a limit of time. So call Remember at each use of a value.
 func (s *SecretStore) Remember(value string) {
 	if s != nil && len(value) >= minSecret {
 		s.known.remember(value, &s.known.secrets, maxRecent)
@@ -216,14 +216,14 @@ func (s *SecretStore) Remember(value string) {
 }
 
 // RememberResult is like Remember, for a value that was computed from secrets and is used only now, such as the signature of a request. The
-// last 512 results are known.
+// 512 newest results are known.
 func (s *SecretStore) RememberResult(value string) {
 	if s != nil && len(value) >= minSecret {
 		s.known.remember(value, &s.known.results, maxKnown)
 	}
 }
 
-// RememberLogin remembers a password, and also the text that basic authentication (RFC 7617) sends for user and password.
+// RememberLogin remembers a password. It also remembers the text that basic authentication (RFC 7617) sends for the user and the password.
 func (s *SecretStore) RememberLogin(user, password string) {
 	s.Remember(password)
 	s.Remember(base64.StdEncoding.EncodeToString([]byte(user + ":" + password)))
@@ -233,8 +233,8 @@ func (s *SecretStore) RememberLogin(user, password string) {
 // token=key" or "Bearer key".
 var credential = pattern.OnUse(`^(?:[A-Za-z][\w-]* +)?(?:[A-Za-z][\w-]*=)?"?([^\s"=]+=*)"?$`)
 
-// rememberRead remembers a secret that was read, and the parts of it that a server may repeat alone: the password in a URL, and the
-// credential in the value of a header.
+// rememberRead remembers a secret that was read, and those parts of the secret that a server may repeat without the rest: the password in a
+// URL, and the credential in the value of a header.
 func (s *SecretStore) rememberRead(value string) {
 	s.Remember(value)
 	if u, err := url.Parse(value); err == nil && u.User != nil {

@@ -161,8 +161,8 @@ func TestScrubKnowsTheFormsOfASecret(t *testing.T) {
 	}
 }
 
-// TestScrubKnowsAKeyWithoutItsScheme checks a secret that is the value of a header: if a text has only its credential, it is removed, and
-// its other words, such as the scheme, are kept.
+// TestScrubKnowsAKeyWithoutItsScheme checks a secret that is the value of a header. The credential in the value is removed from a text that
+// has only the credential. The other words of the value, such as the scheme, are kept.
 func TestScrubKnowsAKeyWithoutItsScheme(t *testing.T) {
 	for secret, key := range map[string]string{
 		"Token token=k3y-of-mine": "k3y-of-mine", `Token token="k3y-of-mine"`: "k3y-of-mine", "Bearer k3y.of_mine": "k3y.of_mine",
@@ -203,8 +203,8 @@ func TestNilSecretStore(t *testing.T) {
 	}
 }
 
-// TestSecretStoreIsBounded checks that short-lived tokens do not fill the memory, and do not displace a secret that is in use, whether they
-// come slowly or quickly.
+// TestSecretStoreIsBounded checks that short-lived tokens do not fill the memory and do not displace a secret that is in use. The tokens
+// come slowly in one case and quickly in the other.
 func TestSecretStoreIsBounded(t *testing.T) {
 	for _, c := range []struct {
 		tokens, most int
@@ -228,8 +228,8 @@ func TestSecretStoreIsBounded(t *testing.T) {
 	}
 }
 
-// TestSecretStoreRemembersWhatIsInUse checks that a secret is still removed from a message ten minutes after its use, although a job with
-// many targets has used thousands of others since, and the jobs have computed thousands of results.
+// TestSecretStoreRemembersWhatIsInUse checks that a secret is still removed from a message ten minutes after its use, although in the
+// meantime a job with many targets has used thousands of other secrets, and the jobs have computed thousands of results.
 func TestSecretStoreRemembersWhatIsInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var v SecretStore
@@ -289,7 +289,8 @@ func FuzzScrub(f *testing.F) {
 	})
 }
 
-// TestContentIsNoSecret checks that the content of a whole file is not removed from texts, and that variables and keys in files are.
+// TestContentIsNoSecret checks that the content of a whole file is not removed from texts, and that the values of variables and of keys in
+// files are removed.
 func TestContentIsNoSecret(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "query.xml"), "<?xml version=\"1.0\"?>\n")

@@ -9,7 +9,7 @@
 //   - A value is safe to log: a URL is logged without its query, and a Text that is not a reference is not logged.
 //   - The zero value means that the setting was not given.
 //
-// The reader of the configuration replaces a reference (env:NAME, file:/path) in any setting by its value before it reads the
+// The reader of the configuration replaces a reference (env:NAME, file:/path) in any setting by the reference's value before it reads the
 // setting. It does not do so if the type is [Verbatim] or the field has the tag `setting:"verbatim"`.
 //
 // Config.Validate reports every problem, each with the name of its setting:
@@ -62,7 +62,7 @@ func Errorf(path, format string, args ...any) error {
 	return &Problem{Path: path, Text: fmt.Sprintf(format, args...)}
 }
 
-// Under adds prefix before the path of each problem in err. An error without a path gets prefix as its path.
+// Under adds the argument "prefix" before the path of each problem in err. If an error has no path, the prefix becomes its path.
 func Under(prefix string, err error) error {
 	var all []error
 	for _, p := range Problems(err) {

@@ -31,8 +31,8 @@ func (u *URL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// withScheme returns a hint with the URL that was probably meant by a text without a scheme, such as localhost:9091, or "". It has no
-// query, which may contain keys.
+// withScheme returns a hint for a text without a scheme, such as localhost:9091: the URL that was probably meant. If there is no such URL,
+// the hint is "". The URL in the hint has no query, since a query may contain keys.
 func withScheme(text string) string {
 	if !regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]+)?(/[^?#]*)?([?#].*)?$`).MatchString(text) || !strings.ContainsAny(text, ".:") || strings.HasPrefix(text, "http") {
 		return ""

@@ -15,8 +15,8 @@ const maxNested = 5
 // view is a text with some levels of its escape sequences decoded. For each byte it has the position in the original text.
 type view struct {
 	plain    []byte
-	folded   []byte // plain after foldByte, which removes differences between upper and lower case and between the two alphabets of base64
-	from, to []int  // the start and end in the original text for each byte; nil = the same positions
+	folded   []byte // "plain" after foldByte, which removes differences between upper and lower case and between the two alphabets of base64
+	from, to []int  // where each byte of "plain" starts and ends in the original text; nil = at the same position
 }
 
 func newView(text string) *view { return (&view{plain: []byte(text)}).fold() }
@@ -79,8 +79,8 @@ func (v *view) decoded() *view {
 	return next.fold()
 }
 
-// unescape decodes the escape sequence at the beginning of a text. It returns the decoded bytes and the length of the sequence, or
-// 0 if there is none.
+// unescape decodes the escape sequence at the beginning of a text. It returns the decoded bytes and the length of the sequence. If there is
+// no escape sequence, the length is 0.
 func unescape(text []byte) (char []byte, size int) {
 	switch text[0] {
 	case '%':

@@ -30,8 +30,8 @@ func OneLine(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// Cut returns s if it has at most limit bytes. Otherwise it returns the first limit bytes, without a character that is cut in the
-// middle, followed by an ellipsis.
+// Cut returns s if its length in bytes is at most the limit. Otherwise it returns as many first bytes as the limit allows, without a
+// character that is cut in the middle, followed by an ellipsis.
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -39,7 +39,8 @@ func Cut(s string, limit int) string {
 	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
-// List returns names separated by commas. It writes at most limit names, and then how many more there are.
+// List returns the names as one text, separated by commas. If there are more names than the limit, the text ends with how many more there
+// are.
 func List(names []string, limit int) string {
 	if more := len(names) - limit; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), more)

@@ -15,16 +15,16 @@ const (
 	refusalPause = time.Minute            // minimum time between two log lines
 )
 
-// limited is a listener with a maximum number of open connections. When a new connection comes at the maximum, the connection that has
-// been idle for the longest time is closed. If no connection is idle, the new one is refused.
+// limited is a listener with a maximum number of open connections. When a new connection comes and the maximum number is already open, the
+// connection that has been idle for the longest time is closed. If no connection is idle, the new one is refused.
 type limited struct {
 	net.Listener
 	most   int
-	answer []byte // what a refused connection is answered; nil = nothing, since the client expects TLS
+	answer []byte // the answer to a refused connection; nil = no answer, since the client expects TLS
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	idle    map[*counted]time.Time // for each open connection, when it became idle; zero = not idle
+	idle    map[*counted]time.Time // the time when each open connection became idle; the zero time = not idle
 	refused int                    // connections refused since logged
 	logged  time.Time              // when refusals were last logged
 }
@@ -58,8 +58,8 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 }
 
-// admit adds a connection to the open ones. At the maximum it first closes the connection that has been idle for the longest time, and
-// returns false if no connection is idle.
+// admit adds a connection to the open ones. If the maximum number is already open, it first closes the connection that has been idle for
+// the longest time. If no connection is idle, it adds none and returns false.
 func (l *limited) admit(c *counted) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,7 +76,7 @@ func (l *limited) admit(c *counted) bool {
 	return true
 }
 
-// oldest returns the connection that has been idle for the longest time, nil if no connection is idle. The caller holds mu.
+// oldest returns the connection that has been idle for the longest time, or nil if no connection is idle. The caller holds mu.
 func (l *limited) oldest() (oldest *counted) {
 	for c, since := range l.idle {
 		if !since.IsZero() && (oldest == nil || since.Before(l.idle[oldest])) {
@@ -95,7 +95,7 @@ func (l *limited) refuse() {
 	}
 }
 
-// state records whether a connection is idle. It is the hook http.Server.ConnState.
+// state records whether a connection is idle. The method is the hook http.Server.ConnState.
 func (l *limited) state(c net.Conn, s http.ConnState) {
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = t.NetConn()
@@ -115,7 +115,8 @@ func (l *limited) state(c net.Conn, s http.ConnState) {
 	}
 }
 
-// counted is a connection that is removed from the open connections of its listener when it is closed.
+// counted is a connection that its listener counts as open. When the connection is closed, it is removed from the listener's open
+// connections.
 type counted struct {
 	net.Conn
 	of *limited

@@ -22,7 +22,8 @@ func dialed(t *testing.T, to net.Addr) net.Conn {
 	return c
 }
 
-// TestLimited checks that connections beyond the bound are refused with an answer and a line of the log, and that one that ends makes room.
+// TestLimited checks that connections beyond the maximum are refused, with an answer and a line in the log. A connection that ends makes
+// room for another one.
 func TestLimited(t *testing.T) {
 	for name, isTLS := range map[string]bool{"plain": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +73,7 @@ func TestLimited(t *testing.T) {
 	}
 }
 
-// TestIdleMakesRoom checks that a new connection replaces an idle one, the one that has been idle for the longest time first.
+// TestIdleMakesRoom checks that a new connection replaces the connection that has been idle for the longest time.
 func TestIdleMakesRoom(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

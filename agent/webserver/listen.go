@@ -79,13 +79,13 @@ func isLeftSocket(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// CheckListen returns an error if a value of the setting listen is not host:port.
+// CheckListen returns an error if a value of the setting "listen" is not host:port.
 func CheckListen(listen string) error {
 	_, _, err := split(listen)
 	return err
 }
 
-// CheckSocket returns an error if a value of the setting listen is neither host:port nor unix:///path.
+// CheckSocket returns an error if a value of the setting "listen" is neither host:port nor unix:///path.
 func CheckSocket(listen string) error {
 	path, isUnix := strings.CutPrefix(listen, unixPrefix)
 	if !isUnix {
@@ -100,7 +100,8 @@ func CheckSocket(listen string) error {
 	return nil
 }
 
-// split returns the host and the port of listen. If host is "", the server listens on all addresses of the machine.
+// split returns the host and the port of a value of the setting "listen". If the host is "", the server listens on all addresses of the
+// machine.
 func split(listen string) (host string, port uint16, err error) {
 	host, digits, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -113,8 +114,8 @@ func split(listen string) (host string, port uint16, err error) {
 	return host, uint16(n), err
 }
 
-// Claim returns the address of listen as a text. Only one server can use the address, and different spellings of it have the same
-// text. It returns "" for port 0, which means any free port.
+// Claim returns a text for the address in a value of the setting "listen". Only one server can use an address, and all spellings of the
+// same address give the same text. For port 0, which means any free port, the text is "".
 func Claim(listen string) string {
 	if path, isUnix := strings.CutPrefix(listen, unixPrefix); isUnix {
 		return "the socket " + path

@@ -40,16 +40,17 @@ type Server struct {
 	Path          string // path of the URL that is logged at the start
 	Started       string // message that is logged at the start, such as "serving metrics"
 	Handler       http.Handler
-	ReadTimeout   time.Duration // for a request with its body; 0 = as for its headers
+	ReadTimeout   time.Duration // limit for reading a request with its body; 0 = the same limit as for its headers
 	MaxClients    int           // maximum number of open connections, see limited; 0 = no maximum
-	Drain         time.Duration // for requests in progress when Run ends, at most one second
+	Drain         time.Duration // time for requests that are in progress when Run ends, at most one second
 	Log           *slog.Logger
 
 	opened net.Listener             // set by Open; nil = Run opens it
 	bound  atomic.Pointer[net.Addr] // nil before the address is bound
 }
 
-// Check returns the reason why the server cannot start, or nil: the web config file may be invalid, or the address in use.
+// Check returns the reason why the server cannot start: the web config file is invalid, or the address is in use. It returns nil if the
+// server can start.
 func (s *Server) Check(ctx context.Context) error {
 	if err := CheckFile(s.WebConfigFile); err != nil {
 		return err
@@ -61,7 +62,7 @@ func (s *Server) Check(ctx context.Context) error {
 	return l.Close()
 }
 
-// Open binds the address, which Run then uses. It returns an error in the same cases as Check.
+// Open binds the address, which Run then uses. Open returns an error in the same cases as Check.
 func (s *Server) Open(ctx context.Context) error {
 	err := CheckFile(s.WebConfigFile)
 	if err != nil {
@@ -154,7 +155,8 @@ type textError struct {
 func (e *textError) Error() string { return e.text }
 func (e *textError) Unwrap() error { return e.err }
 
-// File returns the path of a web config file, which may be relative to dir, the folder of the configuration. "" = there is none.
+// File returns the path of a web config file. The argument "path" is relative to "dir", the folder of the configuration, or absolute. ""
+// means that there is no web config file.
 func File(dir, path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -178,7 +180,7 @@ func CheckFile(path string) error {
 	return fmt.Errorf("read web_config_file %s: %w", path, &textError{problem, err})
 }
 
-// waitForFile waits until the web config file can be used. It logs why it cannot be used. It returns false if ctx ends first.
+// waitForFile waits until the web config file can be used. It logs why the file cannot be used. The result is false if ctx ends first.
 func (s *Server) waitForFile(ctx context.Context) bool {
 	for logged := ""; ; {
 		err := CheckFile(s.WebConfigFile)

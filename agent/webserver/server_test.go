@@ -40,7 +40,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// TestFileComesLate checks that the server waits for its web config file and says so once, for each reason.
+// TestFileComesLate checks that the server waits for its web config file, and logs each reason for waiting once.
 func TestFileComesLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file, logged := filepath.Join(t.TempDir(), "web.yml"), &log{}
@@ -74,7 +74,7 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// TestClaim checks that two values of listen claim the same if they are the same address.
+// TestClaim checks that two values of the setting "listen" claim the same if and only if they are the same address.
 func TestClaim(t *testing.T) {
 	for listen, want := range map[string]string{
 		":8000": "the address :8000", "0.0.0.0:8000": "the address :8000", "[::]:08000": "the address :8000",
@@ -89,7 +89,8 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// TestSocket checks that a server listens on a unix socket, also where one was left behind, and that its file is not open to others.
+// TestSocket checks that a server listens on a unix socket, also if an earlier socket file was left behind. Other users cannot use the
+// socket file.
 func TestSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	left, err := net.Listen("unix", path)

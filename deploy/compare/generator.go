@@ -65,7 +65,7 @@ func uid(i int) uint64   { return uint64(i+1) * 0x9e3779b97f4a7c15 }
 type generator struct {
 	served  atomic.Int64 // number of samples in the answers that were written completely
 	calls   atomic.Int64 // number of answers
-	stopped atomic.Bool  // all requests are answered with 503, so that the samples served so far can arrive
+	stopped atomic.Bool  // if true, all requests are answered with 503, so that the samples that were served before can arrive
 	buffers sync.Pool    // of *[]byte
 }
 
@@ -120,7 +120,7 @@ func appendPage(b []byte, s shape, name string, n int, call int64) []byte {
 	return b
 }
 
-// valuesOf returns the numbers of record i in an answer. call is the number of the answer.
+// valuesOf returns the numbers of record i in an answer. The argument "call" is the number of the answer.
 func valuesOf(shape string, i int, call int64) (v [3]string) {
 	r := rand.New(rand.NewPCG(uint64(call), uint64(i)))
 	if shape == "deep" {

@@ -53,7 +53,7 @@ func (b *bench) loss(p program, w workload, kill bool) (got result, err error) {
 	return got, nil
 }
 
-// interrupt closes the receiver for a time. If kill is true, it also kills and restarts the program in the middle of that time.
+// interrupt closes the receiver for a time. If "kill" is true, it also kills and restarts the program in the middle of that time.
 func (b *bench) interrupt(r *runner, kill bool) (err error) {
 	b.receiver.close()
 	defer func() {

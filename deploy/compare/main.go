@@ -95,7 +95,7 @@ func compare(ctx context.Context, o options) (err error) {
 	return errors.Join(report(o, all), failed)
 }
 
-// measureAll measures every program with every workload. Programs take turns.
+// measureAll measures every program with every workload. The programs take turns.
 func measureAll(b *bench, o options) (all []result, failed error) {
 	for _, w := range workloads() {
 		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), w.name) {
@@ -156,7 +156,7 @@ func report(o options, all []result) error {
 	return errors.Join(err, os.WriteFile(filepath.Join(o.out, "compare.jsonl"), lines, 0o644))
 }
 
-// versions returns, for each program that was measured, its name and the version that it prints.
+// versions returns the name of each measured program with the version that the program prints.
 func versions(all []result, o options) (list []string) {
 	for _, p := range slices.Concat(programs("once", o.cton, o.before), programs("scrape", o.cton, "")) {
 		used := slices.ContainsFunc(all, func(r result) bool { return r.Program == p.name })

@@ -40,7 +40,7 @@ func start(dir, log string, argv []string) (*process, error) {
 	return p, nil
 }
 
-// stop ends a process by a signal. If the process has not ended after 15 seconds, stop sends SIGKILL.
+// stop sends a signal to a process so that it ends. If the process has not ended after 15 seconds, stop sends SIGKILL.
 func (p *process) stop(by syscall.Signal) {
 	_ = p.cmd.Process.Signal(by) // an error means that the process has already ended
 	select {
@@ -79,7 +79,7 @@ func cpu(all []*process) (sum time.Duration, err error) {
 		if err != nil {
 			return 0, err
 		}
-		for _, field := range f[11:15] { // utime, stime, and the same for children that have ended
+		for _, field := range f[11:15] { // utime and stime, and the times of children that have ended
 			n, err := strconv.Atoi(field)
 			if err != nil {
 				return 0, err
@@ -120,8 +120,8 @@ func largestMemory(all []*process) (sum int64) {
 	return sum
 }
 
-// busy returns how long the machine's cores have worked since the machine started, and how long the host of a virtual machine has
-// used them for other work (stolen).
+// busy returns two times since the machine started: how long its cores have worked ("used"), and, on a virtual machine, how long the host
+// has used the cores for other work ("stolen").
 func busy() (used, stolen time.Duration) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

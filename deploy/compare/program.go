@@ -32,8 +32,8 @@ type place struct {
 	Set                     map[string]string // program.setup
 }
 
-// programs returns the programs on this machine that can do a kind of work: cton, an earlier build of cton if there is one, and other
-// programs (peers). The path of a peer comes from an environment variable, else from PATH, else from the files that the end-to-end
+// programs returns the programs on this machine that can do a kind of work. These are cton, an earlier build of cton if there is one, and
+// other programs (peers). The path of a peer comes from an environment variable, else from PATH, else from the files that the end-to-end
 // tests have unpacked.
 func programs(kind string, cton, before string) (list []program) {
 	add := func(name, path, config string, argv []string, setup map[string]string) {

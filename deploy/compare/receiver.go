@@ -26,8 +26,8 @@ type receiver struct {
 
 	mu     sync.Mutex
 	counts counts
-	// seen has a hash of each series and timestamp, so that a sample that arrives twice counts once in counts.distinct. nil =
-	// distinct samples are not counted.
+	// seen has a hash of each pair of a series and a timestamp. So a sample that arrives twice counts once in counts.distinct. nil = distinct
+	// samples are not counted.
 	seen map[uint64]struct{}
 	seed maphash.Seed
 
@@ -43,7 +43,7 @@ type counts struct {
 	bytes    int64     // size of all request bodies, as sent
 	all      int64     // number of all samples
 	samples  int64     // number of samples of the workload's metrics, without staleness markers
-	distinct int64     // number of different samples among samples, if the receiver keeps seen
+	distinct int64     // number of different samples among them, if receiver.seen is not nil
 	first    time.Time // when the first sample of the workload arrived
 	last     time.Time // when the last sample of the workload arrived
 	failures int64     // number of requests that could not be decoded
@@ -72,7 +72,8 @@ func (r *receiver) close() {
 	<-r.done
 }
 
-// reset sets all counts to 0. If judges is true, the receiver also counts distinct samples, which shows whether samples arrive twice.
+// reset sets all counts to 0. If the argument "judges" is true, the receiver also counts distinct samples, which shows whether samples
+// arrive twice.
 func (r *receiver) reset(judges bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -188,8 +189,8 @@ func (got *request) addV2(raw []byte) error {
 	return nil
 }
 
-// appendKey appends a label to the key of a series. It leaves out the labels that name the sender, since they change when the sender
-// restarts.
+// appendKey appends a label to the key of a series. It leaves out the labels that name the sender, since these labels change when the
+// sender restarts.
 func appendKey(b *strings.Builder, name, value string) {
 	if name != "instance" && name != "job" {
 		b.WriteString(name + "\xff" + value + "\xff")

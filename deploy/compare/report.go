@@ -133,7 +133,7 @@ type bar struct {
 	text string
 }
 
-// writeChart writes an SVG chart of CPU time. It has a bar for each program, for each workload that measures CPU time per sample.
+// writeChart writes an SVG chart of CPU time. For each workload that measures CPU time per sample, the chart has a bar for each program.
 func writeChart(w io.Writer, all []result, caption string) error {
 	const width, left, bottom, height, gap = 760, 170, 40, 20, 44
 	var b strings.Builder

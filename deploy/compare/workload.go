@@ -63,7 +63,7 @@ type result struct {
 	RunCPU      float64 // CPU seconds of the whole run, for a program that ends by itself
 	Binary      float64 // size of the binary in MiB
 	Samples     int64
-	Lost, Twice int64   // number of samples that were lost, and that arrived more than once
+	Lost, Twice int64   // number of samples that were lost, and number of samples that arrived more than once
 	Noise       float64 // CPU seconds that everything else on the machine and its host used during the measurement
 }
 
@@ -155,7 +155,7 @@ func (b *bench) limit(intervals int) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(b.ctx, time.Minute+time.Duration(intervals)*b.interval)
 }
 
-// push measures a program that sends to the receiver, over whole rounds. Two rounds before the measurement are for warming up.
+// push measures a program that sends to the receiver. The measurement takes whole rounds. The two rounds before it are for warming up.
 func (b *bench) push(p program, w workload) (got result, err error) {
 	r, err := b.prepare(p, w, b.records)
 	if err != nil {
@@ -196,7 +196,7 @@ func (b *bench) push(p program, w workload) (got result, err error) {
 	return got, nil
 }
 
-// page measures a program that serves a page of metrics. The page is read once per round.
+// page measures a program that serves a page of metrics. In each round the page is read once.
 func (b *bench) page(p program, w workload) (got result, err error) {
 	r, err := b.prepare(p, w, b.records)
 	if err != nil {
@@ -243,7 +243,7 @@ func (b *bench) page(p program, w workload) (got result, err error) {
 	return got, nil
 }
 
-// readPage reads a page and returns the number of the workload's samples in it, and its size in bytes.
+// readPage reads a page and returns the number of the workload's samples in it, and the page's size in bytes.
 func readPage(ctx context.Context, url string) (samples, size int, err error) {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -266,14 +266,14 @@ func readPage(ctx context.Context, url string) (samples, size int, err error) {
 	return samples, len(body), nil
 }
 
-// once measures a program that reads one record, delivers it and ends.
+// once measures a program that ends after it has read and delivered one record.
 func (b *bench) once(p program, w workload) (got result, err error) {
 	r, err := b.prepare(p, w, 1)
 	if err != nil {
 		return got, err
 	}
 	b.receiver.reset(false)
-	var memory atomic.Int64 // read while the request waits for its answer: the result of wait4 would include memory of this process
+	var memory atomic.Int64 // read while the request waits for its answer, since the result of wait4 would include memory of this process
 	started := make(chan struct{})
 	b.receiver.arrived = func() {
 		<-started

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestAlerts checks the alerts with promtool, and runs their tests with it.
+// TestAlerts checks the alerts with promtool, and also runs the alerts' tests with promtool.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	promtool := filepath.Join(filepath.Dir(env(t, "PROMETHEUS")), "promtool")

@@ -53,7 +53,7 @@ func newBench(ctx context.Context, t *testing.T) *bench {
 	return b
 }
 
-// example returns the text of an example, with the programs and addresses of this host.
+// example returns the text of an example, with the programs and addresses of this host in place of the example's own.
 func (b *bench) example(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../examples/batch/" + name)
@@ -63,7 +63,8 @@ func (b *bench) example(t *testing.T, name string) string {
 	return b.replace.Replace(string(text))
 }
 
-// run runs a command, which must succeed and log nothing. Its environment has only these variables and HOME, LOGNAME and SHELL.
+// run runs a command, which must succeed and log nothing. The environment of the command has only the given variables, HOME, LOGNAME and
+// SHELL.
 func (b *bench) run(t *testing.T, vars []string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
@@ -119,7 +120,7 @@ func (b *bench) want(t *testing.T, want map[string]float64) {
 	}
 }
 
-// TestCrontab checks the crontab of the examples, which it runs as cron does.
+// TestCrontab checks the crontab of the examples. It runs the crontab's commands in the same way as cron.
 func TestCrontab(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -155,7 +156,8 @@ func TestCrontab(t *testing.T) {
 	}
 }
 
-// TestTimer checks the service of the examples, which it runs as systemd does: with its variables, and its command split into words.
+// TestTimer checks the service of the examples. It runs the service in the same way as systemd: with the service's variables, and with its
+// command split into words.
 func TestTimer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -175,7 +177,7 @@ func TestTimer(t *testing.T) {
 	b.want(t, map[string]float64{"cton_exec_runs_total,backup,success": 1})
 }
 
-// TestGitLab checks the job of the examples, which it runs as a runner's shell does, on two machines that share the cache.
+// TestGitLab checks the job of the examples. It runs the job in the same way as a runner's shell, on two machines that share the cache.
 func TestGitLab(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -198,7 +200,8 @@ func TestGitLab(t *testing.T) {
 	b.want(t, map[string]float64{"cton_exec_runs_total,main,shop-nightly,success": 2})
 }
 
-// TestCronJob checks the container of the examples. It runs its command with its variables, for two pods with one volume.
+// TestCronJob checks the container of the examples. It runs the container's command with the container's variables, for two pods with one
+// volume.
 func TestCronJob(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

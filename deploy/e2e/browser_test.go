@@ -188,7 +188,7 @@ func (b *browser) until(ctx context.Context, t *testing.T, expression string) {
 	}
 }
 
-// complaints returns the errors and warnings of the console and the network since the last call.
+// complaints returns the errors and warnings of the console and the network since the previous call.
 func (b *browser) complaints() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -22,7 +22,8 @@ import (
 )
 
 // stepping is code that the overlay adds to Go's package time. It makes the wall clock jump, as the kernel's clock does when it is set. The
-// monotonic clock does not jump. A variable of the environment says after how many seconds and by how many: "6:-30 20:3600".
+// monotonic clock does not jump. An environment variable such as "6:-30 20:3600" says after how many seconds the clock jumps, and by how
+// many seconds.
 const stepping = `
 type clockStep struct{ after, by int64 }
 
@@ -87,8 +88,8 @@ func buildChanged(t *testing.T) string {
 	return cton
 }
 
-// changed returns a file of Go's library in which a text is replaced by another, and which imports syscall. The file must contain the
-// text exactly once.
+// changed returns a file of Go's library with two changes: a text is replaced by another one, and the file imports syscall. The original
+// file must contain the replaced text exactly once.
 func changed(t *testing.T, name, from, to string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -105,8 +106,8 @@ func changed(t *testing.T, name, from, to string) string {
 	return now
 }
 
-// TestClock checks that, when the clock of the running program jumps, its jobs go on, the receiver gets samples with the new time, and the
-// jump is logged.
+// TestClock makes the clock of the running program jump. It checks that the jobs go on, that the receiver gets samples with the new time,
+// and that the jump is logged.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	cton := buildChanged(t)

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestCompare checks that the comparison with other programs works. It runs a small one, with the workloads that have no outage.
+// TestCompare checks that the comparison with other programs works. It runs a small comparison, with only the workloads that have no
+// outage.
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	out := t.TempDir()

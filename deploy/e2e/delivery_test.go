@@ -59,8 +59,8 @@ type world struct {
 	prometheus v1.API
 }
 
-// sameSeries waits until the page, Prometheus (scraped and pushed) and the gateway have the same series and values. This can only
-// be so between two runs.
+// sameSeries waits until the page, Prometheus (scraped and pushed) and the gateway have the same series and values. They can be the same
+// only between two runs.
 func (w world) sameSeries(ctx context.Context, t *testing.T) {
 	var count int
 	poll(ctx, t, "compare series", func() error {
@@ -246,7 +246,7 @@ func (w world) samples(ctx context.Context, query string, at time.Time) (model.M
 	return v.(model.Matrix), nil
 }
 
-// scrape returns the samples of the demo's metrics on a page that have the given value of the label job.
+// scrape reads a page and returns the samples of the demo's metrics whose label "job" has the given value.
 func (w world) scrape(root, job string) (values, error) {
 	response, err := http.Get(root + "/metrics")
 	if err != nil {
@@ -273,7 +273,7 @@ func (w world) scrape(root, job string) (values, error) {
 	return collect(kept), nil
 }
 
-// total asks the API how many incidents were opened up to a time, rounded up to the end of its second.
+// total asks the API how many incidents were opened up to a time. It rounds the time up to the end of its second.
 func (w world) total(t *testing.T, at time.Time) int {
 	t.Helper()
 	before := at.Truncate(time.Second).Add(time.Second).UTC().Format(time.RFC3339)

@@ -23,13 +23,13 @@ import (
 	inprocess "github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// faster is how many times faster than in the edge guide the agent scrapes and sends here, so that its traffic can be measured in a short
-// time.
+// faster is the speed of this test compared with the edge guide: the agent scrapes and sends this many times as often, so that its traffic
+// can be measured in a short time.
 const faster = 60
 
-// TestEdge runs the configuration of the edge guide with Debian's node_exporter on a read-only root, 60 times as fast. It counts the
-// bytes of a month, with TLS, and compares them with the guide. It also checks that nothing is lost when the receiver is down and the
-// agent is killed.
+// TestEdge runs the configuration of the edge guide with Debian's node_exporter on a read-only root, 60 times as fast. It counts the bytes
+// that are transferred in a month, including TLS, and compares them with the guide. It also checks that nothing is lost when the receiver
+// is down and the agent is killed.
 func TestEdge(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can make a copy of this system")
@@ -74,8 +74,8 @@ func TestEdge(t *testing.T) {
 	}
 }
 
-// runEdge runs the agent and returns the traffic of a month in MB. The receiver closes connections that are idle for the time idle. If
-// fails is true, the receiver is down afterwards, and the agent is killed.
+// runEdge runs the agent and returns the traffic of a month in MB. The receiver closes connections that are idle for the time "idle". If
+// "fails" is true, the receiver is then down for a while, and the agent is killed.
 func runEdge(t *testing.T, config string, idle time.Duration, fails bool) float64 {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -144,7 +144,7 @@ func runEdge(t *testing.T, config string, idle time.Duration, fails bool) float6
 	return month
 }
 
-// outlive takes the receiver down, kills the agent, and checks that what was scraped in the outage arrives.
+// outlive takes the receiver down, kills the agent, and checks that the samples of the scrapes during the outage arrive.
 func outlive(ctx context.Context, t *testing.T, stored func() []inprocess.Point, down *atomic.Bool, in io.Writer) {
 	t.Helper()
 	down.Store(true)

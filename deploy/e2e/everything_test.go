@@ -34,8 +34,7 @@ import (
 
 var everything = flag.Duration("everything", 25*time.Second, "how long TestEverything has things go wrong")
 
-// everythingConfig has all kinds of sinks. The agent's own metrics only go to the sink page, so that the other sinks only get samples of
-// runs.
+// everythingConfig has all kinds of sinks. The agent's own metrics go only to the sink "page". So the other sinks get only samples of runs.
 const everythingConfig = `
 own_metrics: {sinks: [page]}
 sinks:
@@ -86,7 +85,7 @@ func TestEverything(t *testing.T) {
 	w.judge(t, own, p.out.String())
 }
 
-// judge checks that what the receivers have agrees with the agent's own metrics and its log.
+// judge checks that what the receivers have agrees with the agent's own metrics and with the agent's log.
 func (w *fate) judge(t *testing.T, own map[string]float64, log string) {
 	runs := 0
 	for job, at := range w.served {
@@ -220,7 +219,7 @@ func (f *fickle) serve(rw http.ResponseWriter, r *http.Request, place int) {
 		http.Redirect(rw, r, "/login", http.StatusFound)
 	case tooLarge:
 		if f.seen != nil {
-			f.store(rw, r) // which does not refuse the request if it already has samples of it
+			f.store(rw, r) // store does not refuse the request if the receiver already has samples of this request
 			return
 		}
 		http.Error(rw, "too large", http.StatusRequestEntityTooLarge)
@@ -372,7 +371,7 @@ func newFate(t *testing.T, random *rand.Rand) *fate {
 // places has the addresses between which the receivers move.
 var places = []string{"127.0.0.2", "127.0.0.3"}
 
-// listen serves all receivers at both places, on the same port. At a place from which it has moved away, a receiver answers with 503.
+// listen serves all receivers at both places, on the same port. A receiver answers with 503 at a place that it has left.
 func (w *fate) listen(t *testing.T) {
 	first, err := net.Listen("tcp", places[0]+":0")
 	if err != nil {

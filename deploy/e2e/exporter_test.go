@@ -18,7 +18,7 @@ import (
 
 const (
 	every = 2 * time.Second // between scrapes
-	width = 250             // series of the page; they take several requests, so that a kill can divide a scrape
+	width = 250             // series of the page; these series take several requests, so that a kill can divide a scrape
 )
 
 // exporter is an exporter. All its samples have the number of the scrape as their value.
@@ -54,14 +54,14 @@ func (e *exporter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	e.next = make(chan struct{})
 }
 
-// scraped returns the number of scrapes, and a channel that is closed at the next one.
+// scraped returns the number of scrapes, and a channel that is closed at the next scrape.
 func (e *exporter) scraped() (int, <-chan struct{}) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.answered), e.next
 }
 
-// wait waits for n scrapes and returns the number of the last one.
+// wait waits for n scrapes and returns the number of the newest scrape.
 func (e *exporter) wait(ctx context.Context, t *testing.T, n int) int {
 	t.Helper()
 	for range n {
@@ -76,7 +76,8 @@ func (e *exporter) wait(ctx context.Context, t *testing.T, n int) int {
 	return last
 }
 
-// compare checks that each scrape is stored once, complete, in order and at its time, unless mayMiss allows it to be missing.
+// compare checks that each scrape is stored once, complete, in order and at its time, unless the function "mayMiss" allows the scrape to be
+// missing.
 func (e *exporter) compare(t *testing.T, stored model.Matrix, mayMiss func(scrape int, at time.Time) bool) {
 	t.Helper()
 	e.mu.Lock()

@@ -21,14 +21,14 @@ import (
 // killings is how often TestKilled kills the agent.
 const killings = 500
 
-// incidents is an API of events. New events happen all the time, and each is shown for a while.
+// incidents is an API of events. New events happen all the time, and the API shows each event for a while.
 type incidents struct {
 	mu    sync.Mutex
 	began time.Time
 	count int // number of all events so far
 }
 
-// perSecond is how many events happen in a second. shownFor is for how many seconds each event is shown.
+// perSecond is the number of events that happen in a second. shownFor is the number of seconds for which each event is shown.
 const (
 	perSecond = 40
 	shownFor  = 20
@@ -50,7 +50,7 @@ func (i *incidents) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"total": i.count, "incidents": shown})
 }
 
-// stop makes no more events happen, and returns how many there have been.
+// stop ends the series of events: no more events happen. It returns how many events have happened.
 func (i *incidents) stop() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -120,7 +120,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// judgeSteps returns an error if a total has decreased, or if the increases do not add up to truth, the real number of events.
+// judgeSteps returns an error if a total has decreased, or if the increases do not add up to "truth", the real number of events.
 func judgeSteps(stored model.Matrix, truth float64) error {
 	events, changes := 0.0, 0.0
 	for _, series := range stored {

@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// Addresses in the private network (inside, and gate for the router) and in the public network (outside for the router, and far).
+// Addresses in the private network are "inside" and, for the router, "gate". In the public network they are "far" and, for the router,
+// "outside".
 const (
 	inside, gate = "10.99.0.2", "10.99.0.1"
 	outside, far = "198.51.100.1", "198.51.100.2"
@@ -70,7 +71,7 @@ func TestBehindNAT(t *testing.T) {
 	r.droppedNothing(ctx, t)
 }
 
-// network makes a private network behind a router with NAT, and a public network, which has no route to private addresses.
+// network makes a private network behind a router with NAT. It also makes a public network, which has no route to private addresses.
 func network(t *testing.T) (private, public *namespace) {
 	t.Helper()
 	private, public = newNamespace(t), newNamespace(t)

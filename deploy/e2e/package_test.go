@@ -13,7 +13,7 @@ import (
 )
 
 // TestPackage builds two versions of the packages and the images. On a copy of this system, it installs, upgrades, removes and purges the
-// packages, and runs the images. It is skipped without root, and on systems where it cannot make a namespace or mount an overlay.
+// packages, and runs the images. The test is skipped without root, and on systems that do not let it make a namespace or mount an overlay.
 func TestPackage(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can install packages")
@@ -48,7 +48,7 @@ func TestPackage(t *testing.T) {
 	})
 }
 
-// onCopy runs a script that makes a copy of this system. It skips the test if the script says that it cannot run here.
+// onCopy runs a script that makes a copy of this system. It skips the test if the script reports that it cannot run on this system.
 func onCopy(t *testing.T, script string, args ...string) {
 	script, err := filepath.Abs(script)
 	if err != nil {

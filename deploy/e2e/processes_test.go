@@ -51,7 +51,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// start starts a program. It is killed at the end of the test, and if the test process dies.
+// start starts a program. The program is killed at the end of the test, and if the test process dies.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	return startCommand(t, exec.Command(name, args...))
@@ -79,7 +79,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *process {
 	return p
 }
 
-// stop interrupts a program. It must exit with 0 within a time.
+// stop interrupts a program. The program must exit with code 0 within the given time.
 func (p *process) stop(t *testing.T, within time.Duration) {
 	t.Helper()
 	began := time.Now()
@@ -164,7 +164,7 @@ func env(t *testing.T, name string) string {
 	return value
 }
 
-// startAll starts the sample API, Prometheus, the Pushgateway, and an agent that delivers to both.
+// startAll starts the sample API, Prometheus, the Pushgateway, and an agent that delivers to Prometheus and to the Pushgateway.
 func startAll(ctx context.Context, t *testing.T) (at peers, demo, agent *process) {
 	t.Helper()
 	dir, cton := t.TempDir(), env(t, "CTON")

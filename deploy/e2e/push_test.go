@@ -172,9 +172,9 @@ func TestPushed(t *testing.T) {
 	agent.stop(t, 20*time.Second)
 }
 
-// TestPushedKilled kills the agent while others push to it. It checks that the total has every push that was answered once, and each push
-// without an answer at most once. The total never decreases in the Prometheus. Each sample in a remote-write request that was answered
-// arrives.
+// TestPushedKilled kills the agent while others push to it. It checks that the total contains each answered push exactly once, and each
+// push without an answer at most once. In the Prometheus, the total never decreases. Each sample of an answered remote-write request
+// arrives there.
 func TestPushedKilled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)

@@ -25,7 +25,7 @@ type receiver struct {
 	root    string // of its URLs
 	query   v1.API
 	stored  func(ctx context.Context) (model.Matrix, error) // returns the stored samples of the exporter
-	forgets time.Duration                                   // when it is killed, it loses the samples that are younger than this
+	forgets time.Duration                                   // when the receiver is killed, it loses the samples that are younger than this
 }
 
 func (r *receiver) start(t *testing.T) *process {
@@ -33,8 +33,8 @@ func (r *receiver) start(t *testing.T) *process {
 	return start(t, r.command[0], r.command[1:]...)
 }
 
-// newPrometheus returns a Prometheus with an empty data directory. If it is in a network namespace, transport connects to it,
-// and enter is the beginning of the command that starts it there.
+// newPrometheus returns a Prometheus with an empty data directory. If the Prometheus is in a network namespace, "transport" connects to it,
+// and "enter" is the beginning of the command that starts it in the namespace.
 func newPrometheus(t *testing.T, listen, root string, transport http.RoundTripper, enter ...string) *receiver {
 	t.Helper()
 	dir := t.TempDir()
@@ -118,7 +118,7 @@ func (r *receiver) answers(ctx context.Context, t *testing.T) {
 	poll(ctx, t, "wait for the receiver", func() error { _, err := r.stored(ctx); return err })
 }
 
-// reaches waits until all series in the receiver have the sample of a scrape.
+// reaches waits until all series in the receiver have the sample of the given scrape.
 func (r *receiver) reaches(ctx context.Context, t *testing.T, scrape int) {
 	t.Helper()
 	poll(ctx, t, fmt.Sprintf("wait for scrape %d", scrape), func() error {

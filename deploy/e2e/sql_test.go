@@ -55,14 +55,14 @@ func answer(ctx context.Context, t *testing.T, f sources.Fetcher) string {
 	return doc.Root.Raw()
 }
 
-// ask returns the answer to a query that the administrator's login makes.
+// ask makes a query with the administrator's login and returns the answer.
 func (d *database) ask(ctx context.Context, t *testing.T, query string, args ...any) string {
 	t.Helper()
 	return answer(ctx, t, d.fetcher(t, d.dsn(login, password), query, args...))
 }
 
-// asks compares the answers to queries with the wanted ones. A query may end in " <- " and an argument. The text of an error only has to
-// begin with the wanted text.
+// asks compares the answers to queries with the wanted ones. A query can end in " <- " and an argument. If the answer is the text of an
+// error, it needs only to begin with the wanted text.
 func (d *database) asks(ctx context.Context, t *testing.T, answers map[string]string) {
 	t.Helper()
 	for query, want := range answers {
@@ -229,7 +229,8 @@ func TestMariaDB(t *testing.T) {
 	d.checkConnections(ctx, t, `SELECT SLEEP(600) AS n`, `SELECT CONNECTION_ID() AS n`, func(id string) { execute("KILL " + id) })
 }
 
-// checkTimeout checks that a timeout ends the query long, also in the database. The query running returns how many such queries still run.
+// checkTimeout checks that a timeout ends the query "long", also in the database. The query "running" returns how many queries of this kind
+// still run.
 func (d *database) checkTimeout(ctx context.Context, t *testing.T, long, running string) {
 	t.Helper()
 	short, cancel := context.WithTimeoutCause(ctx, 500*time.Millisecond, errors.New("no end within the timeout of 500ms"))
@@ -249,8 +250,8 @@ func (d *database) checkTimeout(ctx context.Context, t *testing.T, long, running
 	})
 }
 
-// checkConnections checks that a connection is reused, that it is opened again after the server has closed it, and that a
-// fetch fails at once if the server is killed.
+// checkConnections checks that a connection is used again. After the server has closed a connection, the fetcher must open a new one. If
+// the server is killed, a fetch must fail at once.
 func (d *database) checkConnections(ctx context.Context, t *testing.T, sleep, id string, terminate func(id string)) {
 	t.Helper()
 	f := d.fetcher(t, d.dsn(login, password), id)
@@ -300,7 +301,7 @@ jobs:
 	}
 }
 
-// nobody is the ID of Debian's nobody and nogroup. Databases refuse to run as root.
+// nobody is the ID of Debian's user nobody and of the group nogroup. Databases refuse to run as root.
 const nobody = 65534
 
 // database is a running database server.
@@ -310,7 +311,7 @@ type database struct {
 	dsn    func(user, password string) string
 }
 
-// asNobody returns a command that runs as nobody if the test runs as root.
+// asNobody returns a command. If the test runs as root, this command runs as the user nobody.
 func asNobody(name string, args ...string) []string {
 	command := append([]string{name}, args...)
 	if libraries := os.Getenv("DATABASE_LIBRARIES"); libraries != "" {
@@ -348,8 +349,8 @@ func runToEnd(ctx context.Context, t *testing.T, dir, stdin string, command ...s
 	}
 }
 
-// programDir returns the directory that an environment variable names, if it contains a program. Otherwise the test is skipped, or fails
-// if root runs it.
+// programDir returns the directory that an environment variable names, if it contains a program. Otherwise it skips the test, or makes the
+// test fail if root runs it.
 func programDir(t *testing.T, name, program string) string {
 	t.Helper()
 	dir := os.Getenv(name)

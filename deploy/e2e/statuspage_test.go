@@ -54,7 +54,7 @@ func TestStatusPage(t *testing.T) {
 	b.open(ctx, t, w.page+"/", 1280, "light")
 	b.until(ctx, t, `!document.querySelector(".problems li.error")`)
 
-	// A click starts an action, and the page shows its result because of events.
+	// A click starts an action. Events then make the page show the action's result.
 	b.open(ctx, t, w.page+"/jobs/nightly", 1280, "light")
 	before := w.asked.Load()
 	b.eval(ctx, t, `document.querySelector("form[action$='/run'] button").click()`)
@@ -67,7 +67,7 @@ func TestStatusPage(t *testing.T) {
 	}
 }
 
-// watchedAgent is an agent whose API and receiver fail as a test says.
+// watchedAgent is an agent whose API and receiver fail when a test wants them to fail.
 type watchedAgent struct {
 	page         string
 	apiDown      atomic.Bool

@@ -16,7 +16,7 @@ import (
 // mainPackage is the main package of the program, relative to the repository.
 const mainPackage = "./agent/cton"
 
-// build is the program built for one target, and what is known about it.
+// build is the program as it was built for one target, with what is known about this build.
 type build struct {
 	target
 	root    string    // path of the repository
@@ -31,7 +31,7 @@ type build struct {
 	documents []document // documents for archives and packages
 }
 
-// name returns the prefix of the names of all files for the target.
+// name returns the beginning that the names of all files for the target have in common.
 func (b *build) name() string { return "cton_" + strings.TrimPrefix(b.version, "v") + "_" + b.label() }
 
 // compile builds the program in the directory dir, which it creates, and finds out which modules the binary contains.
@@ -89,14 +89,15 @@ func (b *build) identify() error {
 	return err
 }
 
-// pseudo matches a pseudo-version: the version of a commit that has no tag. It contains the time of the commit, and the pre-release of the
-// tag before it, if that is one (https://go.dev/ref/mod#pseudo-versions).
+// pseudo matches a pseudo-version: the version of a commit that has no tag. It contains the time of the commit. If the tag before the
+// commit is a pre-release, it also contains this pre-release (https://go.dev/ref/mod#pseudo-versions).
 var pseudo = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(?:(?:(.+)\.)?0\.)?(\d{14})-[0-9a-f]{12}(\+dirty)?$`)
 
-// packageVersion returns the version, and the pre-release, which is "" for a release, as the package manager of a format accepts them. It
-// sorts them as Go does if the only pre-releases are rc.1, rc.2 and so on.
+// packageVersion returns the version and the pre-release in the form that the package manager of a format accepts. For a release, the
+// pre-release is "". The package manager sorts these versions in the same order as Go if the only pre-releases are rc.1, rc.2 and so on.
 //
-// In an apk, _alpha, _beta, _pre and _rc are before the release, and _git is after what it follows.
+// In an apk, a version with _alpha, _beta, _pre or _rc sorts before the release. A version with _git sorts after the version to which _git
+// is appended.
 func packageVersion(version, format string) (release, prerelease string) {
 	if m := pseudo.FindStringSubmatch(version); m != nil {
 		tag, time := strings.ReplaceAll(m[2], ".", ""), m[3]

@@ -38,7 +38,8 @@ func documents(source, dir string) ([]document, error) {
 	return all, nil
 }
 
-// file writes the document to a directory in the form in which a package contains it, and returns the path. A manual page is compressed.
+// file writes the document to a directory, in the form in which a package contains the document, and returns the path. A manual page is
+// compressed.
 func (d *document) file(dir string) (string, error) {
 	path := filepath.Join(dir, filepath.Base(d.path))
 	if filepath.Ext(path) != ".gz" {

@@ -40,8 +40,9 @@ func (l layout) addJSON(mediaType string, v any) (v1.Descriptor, error) {
 	return l.add(mediaType, data), err
 }
 
-// writeImage writes a container image for linux/amd64 and linux/arm64, as an archive of an OCI layout. It can be loaded with podman
-// load, skopeo copy oci-archive:, or docker load. If shell is not nil, the image contains it, and its tag ends with -shell.
+// writeImage writes a container image for linux/amd64 and linux/arm64, as an archive of an OCI layout. It can be loaded with podman load,
+// skopeo copy oci-archive:, or docker load. If the argument "shell" is not nil, the image contains the shell, and the image's tag ends with
+// -shell.
 func writeImage(out string, built []*build, shell *shell) error {
 	built = slices.DeleteFunc(slices.Clone(built), func(b *build) bool { return b.os != "linux" || b.arch == "arm" })
 	if len(built) == 0 {

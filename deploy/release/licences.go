@@ -104,14 +104,14 @@ var legal = regexp.MustCompile(`(?i)^(licen[cs]e|copying|copyright|notice|patent
 // licence matches the names of files that contain only licences.
 var licence = regexp.MustCompile(`(?i)^(licen[cs]e|copying|unlicense)`)
 
-// source matches the names of files with code or data, such as license.go. Some of these names also match the pattern legal.
+// source matches the names of files with code or data, such as license.go. Some of these names also match the pattern "legal".
 var source = regexp.MustCompile(`(?i)\.(go|s|c|h|py|sh|tmpl|json)$`)
 
-// enough is the part of a file, in per cent, that must match known licences.
+// enough is the percentage of a file's text that must match known licences.
 const enough = 60
 
-// gather reads the licences and notices of a module. root is the module's directory, and in is a path below root. gather reads the
-// files of that directory and of all its parent directories up to root.
+// gather reads the licences and notices of a module. The argument "root" is the module's directory, and "in" is the path of a directory
+// below it. gather reads the files of that directory and of all its parent directories up to the module's directory.
 func (m *module) gather(root, in string) error {
 	for ; ; in = filepath.Dir(in) {
 		entries, err := os.ReadDir(filepath.Join(root, in))

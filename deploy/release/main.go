@@ -1,7 +1,7 @@
 // Command release builds all files of a release: an archive of the binary for each system, packages for Debian, Red Hat and Alpine, and two
 // container images, one of them with a shell. All of these contain the licences. For each binary it also writes a list of its modules
-// (SBOM). The same commit and the same version of Go give the same bytes. It builds the last commit in a temporary clone of the repository,
-// so changes that are not committed are not in the release. The only programs that it runs are go, git and the built binary:
+// (SBOM). The same commit and the same version of Go give the same bytes. The command builds the newest commit in a temporary clone of the
+// repository, so changes that are not committed are not in the release. The only programs that it runs are go, git and the built binary:
 //
 //	cd deploy/release && go run . -o ../../dist
 //
@@ -59,8 +59,8 @@ func targets() []target {
 	}
 }
 
-// release builds everything and writes it to the directory out. If only is not empty, it builds only that target. If shell is not nil,
-// it builds the image with a shell too.
+// release builds everything and writes it to the directory "out". If the argument "only" is not empty, it names the one target to build. If
+// "shell" is not nil, the image with a shell is built too.
 func release(root, out, only string, shell *shell) error {
 	work, err := os.MkdirTemp("", "cton-release-")
 	if err != nil {
@@ -108,8 +108,8 @@ func release(root, out, only string, shell *shell) error {
 	return writeSums(out)
 }
 
-// clone clones the repository into a directory, with its history, from which go derives the version. It warns of changes that are not
-// committed.
+// clone clones the repository into a directory. The history is cloned too, since go derives the version from it. clone warns of changes
+// that are not committed.
 func clone(root, dir string) error {
 	root, err := filepath.Abs(root)
 	if err != nil {

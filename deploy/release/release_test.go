@@ -264,7 +264,7 @@ func checkSBOM(t *testing.T, data, archive []byte) {
 	}
 }
 
-// checkImage follows the image from index.json to its files, as an engine does.
+// checkImage follows the image from index.json to its files, as a container engine does.
 func checkImage(t *testing.T, data []byte, shell bool) {
 	t.Helper()
 	files, _ := unpack(t, bytes.NewReader(data))
@@ -322,7 +322,7 @@ func decode[T any](t *testing.T, data []byte) (v T) {
 	return v
 }
 
-// TestPackageVersion checks which version a package has for versions of the program.
+// TestPackageVersion checks which versions packages get for versions of the program.
 func TestPackageVersion(t *testing.T) {
 	for _, c := range []struct{ version, deb, apk string }{
 		{"v1.2.3", "1.2.3", "1.2.3"},

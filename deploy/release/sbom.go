@@ -42,7 +42,7 @@ func (b *build) writeSBOM(file string) error {
 
 // component returns the description of a module.
 func (b *build) component(m module) cyclonedx.Component {
-	// Package URLs of Go are in lower case. The + is escaped, since some readers take it for a space.
+	// Package URLs of Go are in lower case. The + is escaped, since some programs read it as a space.
 	purl := "pkg:golang/" + strings.ToLower(m.path) + "@" + strings.ReplaceAll(m.version, "+", "%2B")
 	c := cyclonedx.Component{Type: cyclonedx.ComponentTypeLibrary, BOMRef: purl, PackageURL: purl, Name: m.path, Version: m.version}
 	if len(m.spdx) > 0 {
@@ -54,7 +54,7 @@ func (b *build) component(m module) cyclonedx.Component {
 	return c
 }
 
-// serial returns a UUID (version 8) that is derived from the hash of the binary, so that each build gives the same UUID.
+// serial returns a UUID (version 8) that is derived from the hash of the binary. So each build of the same binary gives the same UUID.
 func serial(sum [sha256.Size]byte) string {
 	id := sum[:16]
 	id[6] = id[6]&0x0f | 0x80

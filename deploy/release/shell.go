@@ -37,7 +37,7 @@ type shell struct {
 	sums string // the packages and their sums, in the format of sha256sum
 }
 
-// openShell returns the shell whose packages are in a directory. It returns nil if dir is "", or if the directory is empty.
+// openShell returns the shell whose packages are in a directory. It returns nil if the argument is "", or if the directory is empty.
 func openShell(dir string) (*shell, error) {
 	if dir == "" {
 		return nil, nil
@@ -154,7 +154,8 @@ func member(deb []byte, archive string, names ...string) ([][]byte, error) {
 	return found, nil
 }
 
-// shellSource returns the text that says where the source of busybox is, as its licence demands. control describes the package.
+// shellSource returns the text that says where the source of busybox is, as its licence demands. The argument "control" is the package's
+// description.
 func shellSource(name, control string) (string, error) {
 	field := func(key string) string {
 		found := regexp.MustCompile(`(?m)^` + key + `: (.*)$`).FindStringSubmatch(control)

@@ -36,7 +36,7 @@ func idleSink() *sink {
 	return newSink(defaults(), env)
 }
 
-// BenchmarkPage30000 measures one Write of 30,000 series, for each variant that can be rendered. The case "written out" only runs
+// BenchmarkPage30000 measures one Write of 30,000 series, for each variant that can be rendered. The case "written out" runs nothing but
 // expfmt's encoder, for comparison.
 func BenchmarkPage30000(b *testing.B) {
 	batch := fleet(30_000)
@@ -71,7 +71,7 @@ func BenchmarkPage30000(b *testing.B) {
 	}
 }
 
-// BenchmarkTickOfOneJob measures one Write of one of ten jobs that have 3,000 series each, so the page has 30,000 series. The case
+// BenchmarkTickOfOneJob measures one Write of one job. The page has ten jobs with 3,000 series each, so it has 30,000 series. The case
 // "whole page" is the same Write without gzip, followed by [compress/gzip] over the page.
 func BenchmarkTickOfOneJob(b *testing.B) {
 	all := fleet(30_000)

@@ -1,6 +1,6 @@
 // Package expose serves the series of all jobs on a page that Prometheus scrapes.
 //
-//	Write ─▶ familyStore: the last families of each job, without conflicts
+//	Write ─▶ familyStore: the newest families of each job, without conflicts
 //	      ─▶ rendering, one for each format that is requested: the encoded families and the page
 //	scrape ─▶ the current page
 //

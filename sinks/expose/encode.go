@@ -18,7 +18,7 @@ func formats() []expfmt.Format {
 	return []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtProtoDelim, expfmt.FmtText}
 }
 
-// encoder encodes one family after another in a format. A family is added in chunks, to limit the memory that is needed.
+// encoder encodes one family after another in a format. A family is added in chunks, which limits the memory that is needed.
 type encoder struct {
 	kind    expfmt.FormatType
 	escape  escaper
@@ -36,7 +36,7 @@ func newEncoder(format expfmt.Format, p packer, created bool) *encoder {
 	}
 }
 
-// begin begins a family. It removes what is left of the previous family if encoding that has panicked.
+// begin begins a family. If the encoding of the previous family has panicked, begin removes what is left of that family.
 func (e *encoder) begin() {
 	e.message = e.message[:0]
 	e.end()
@@ -144,7 +144,7 @@ func (e *escaper) family(f *dto.MetricFamily) *dto.MetricFamily {
 	return f
 }
 
-// isUnique reports whether no label name occurs twice in the series, and the series was not seen before.
+// isUnique reports whether no label name occurs twice in the series, and whether the series was not seen before.
 func (e *escaper) isUnique(m *dto.Metric) bool {
 	e.seen.key = e.seen.key[:0]
 	for i, l := range m.Label {

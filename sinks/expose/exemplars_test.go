@@ -45,8 +45,8 @@ func exemplarsOf(t *testing.T, page, contentType string) map[string][]string {
 	}
 }
 
-// TestExemplars checks that OpenMetrics and protobuf have the exemplars that they can carry, and that a page stays valid with those
-// that they cannot.
+// TestExemplars checks that pages in OpenMetrics and protobuf have the exemplars that these formats can carry. Exemplars that a format
+// cannot carry do not make its page invalid.
 func TestExemplars(t *testing.T) {
 	at := func(ms int64, sample int, trace string, value float64) metric.Exemplar {
 		return metric.Exemplar{Labels: []metric.Label{{Name: "trace_id", Value: trace}}, Value: value, Time: ms, Sample: sample}

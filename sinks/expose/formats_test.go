@@ -20,7 +20,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// accepts returns Accept headers by format, without escaping of names.
+// accepts returns an Accept header for each format. The headers ask for names without escaping.
 func accepts() map[string]string {
 	all := map[string]string{}
 	for _, f := range formats() {
@@ -278,7 +278,8 @@ func TestEscapedNamesCollide(t *testing.T) {
 	}
 }
 
-// TestPagesDependOnLastBatches checks that a page is the same as the page of a new sink that gets only the last batch of each job.
+// TestPagesDependOnLastBatches checks that a page depends only on the newest batch of each job: a new sink that gets only these batches has
+// the same page.
 func TestPagesDependOnLastBatches(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	updated := open(t, Config{})

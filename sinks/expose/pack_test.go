@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// FuzzGzipPacker checks that a text that is cut into pieces comes back from the stream.
+// FuzzGzipPacker cuts a text into pieces and packs them. It checks that the stream is decompressed to the same text.
 func FuzzGzipPacker(f *testing.F) {
 	f.Add([]byte("some text that is not long"), []byte{3, 0, 5, 200})
 	f.Add([]byte{}, []byte{})
@@ -36,7 +36,7 @@ func FuzzGzipPacker(f *testing.F) {
 	})
 }
 
-// FuzzShift checks that the CRC of two texts in a row follows from their CRCs.
+// FuzzShift checks that the CRC of two joined texts can be computed from the CRCs of the two texts.
 func FuzzShift(f *testing.F) {
 	f.Add([]byte("first"), []byte("second"))
 	f.Add([]byte{}, []byte{0})

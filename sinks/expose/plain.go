@@ -13,8 +13,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// plainWriter writes samples that have only a value, in the text formats. Most samples are of this kind. It writes the same bytes as
-// expfmt, but needs no message for each sample.
+// plainWriter writes samples that have only a value, in the text formats. Most samples are of this kind. A plainWriter writes the same
+// bytes as expfmt, but needs no message for each sample.
 type plainWriter struct {
 	isOpenMetrics bool
 	labels        []metric.Label // memory that is reused
@@ -31,14 +31,14 @@ func isPlain(d *metric.Desc, series []metric.Series) bool {
 	return !slices.ContainsFunc(series, func(s metric.Series) bool { return s.More != nil || s.Time != 0 })
 }
 
-// writesPlain reports whether the samples of a plain family may be written with addPlain.
+// writesPlain reports whether the samples of a plain family can be written with addPlain.
 func (e *encoder) writesPlain(d *metric.Desc) bool {
 	isText := e.kind == expfmt.TypeTextPlain || e.kind == expfmt.TypeOpenMetrics
 	return isText && !(e.created.on && d.Type == metric.Counter)
 }
 
-// addPlain encodes samples of a plain family whose names need no escaping. The first sample of a family must be added with add, which also
-// writes the comments. relabel is Converter.Labels.
+// addPlain encodes samples of a plain family whose names need no escaping. The first sample of a family must be added with the method add,
+// which also writes the comments. The argument "relabel" is Converter.Labels.
 func (e *encoder) addPlain(name string, series []metric.Series, relabel func(dst, own []metric.Label) []metric.Label) {
 	if len(series) == 0 {
 		return
@@ -102,7 +102,7 @@ func appendEscaped(dst []byte, value string) []byte {
 	return append(dst, value...)
 }
 
-// appendUnusual appends a value that has characters to escape, or others than ASCII.
+// appendUnusual appends a value that has characters to escape, or characters that are not ASCII.
 func appendUnusual(dst []byte, value string) []byte {
 	value = strings.ToValidUTF8(value, "\uFFFD")
 	for i := range len(value) {

@@ -43,7 +43,7 @@ func newRendering(v variant, created bool) *rendering {
 	return r
 }
 
-// publish makes the page of these families. All of them must be rendered already.
+// publish makes the page from the families. All of these families must be rendered already.
 func (r *rendering) publish(families []*family) {
 	pieces := make([]piece, 0, len(families)+1)
 	owners := r.owners(families)
@@ -63,8 +63,8 @@ func (r *rendering) publish(families []*family) {
 	r.page.Store(made)
 }
 
-// owners returns which family each name on the page belongs to, or nil if no name is escaped. If several families have the same
-// escaped name, it belongs to the family that needs no escaping, or otherwise to the first family.
+// owners returns which family each name on the page belongs to, or nil if no name is escaped. If several families have the same escaped
+// name, the name belongs to the family that needs no escaping, or otherwise to the first family.
 func (r *rendering) owners(families []*family) map[string]*family {
 	if r.encoder.escape.scheme == model.NoEscaping || !slices.ContainsFunc(families, (*family).needsEscaping) {
 		return nil

@@ -50,7 +50,7 @@ func TestUnusedRenderingsAreRemoved(t *testing.T) {
 	})
 }
 
-// TestRenderingsAreBounded checks that the variant requested last is one of those that stay.
+// TestRenderingsAreBounded checks that only a limited number of variants stay, and that the most recently requested one is among them.
 func TestRenderingsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, Config{})
@@ -71,7 +71,7 @@ func TestRenderingsAreBounded(t *testing.T) {
 	})
 }
 
-// TestRendersChangedFamiliesOnly checks that a batch of one job does not render the families of others.
+// TestRendersChangedFamiliesOnly checks that a batch of one job does not render the families of other jobs.
 func TestRendersChangedFamiliesOnly(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "a", gauge("load", "x"))

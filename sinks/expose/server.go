@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// maxScrapes is the largest number of scrapes that may be in progress.
+// maxScrapes is the largest number of scrapes that are allowed to be in progress at the same time.
 const maxScrapes = 40
 
 // maxClients is the largest number of open connections.

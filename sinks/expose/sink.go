@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	forgetAfter   = 10 * time.Minute // time after its last request when a variant is no longer rendered
+	forgetAfter   = 10 * time.Minute // a variant is no longer rendered when its last request was this long ago
 	maxRenderings = 8                // limit, so that requests for many variants do not slow down every tick
 	chunk         = 1000             // number of series that are rendered at a time
 )
 
-// sink renders pages when a batch is written, and serves them. Write and the server only share the pages of the renderings.
+// sink renders pages when a batch is written, and serves these pages. Write and the server share nothing but the pages of the renderings.
 type sink struct {
 	config Config
 	env    sinks.Env
@@ -35,7 +35,7 @@ type sink struct {
 	store     familyStore
 	converter metric.Converter
 	job       string            // the job whose series are being converted
-	warned    map[string]string // by job: the first dropped series of the job's last batch
+	warned    map[string]string // by job: the first dropped series of the job's newest batch
 }
 
 func newSink(c *Config, env sinks.Env) *sink {
@@ -75,7 +75,7 @@ func (s *sink) page(v variant) *page {
 	return r.page.Load()
 }
 
-// add adds a rendering. If there are then more than maxRenderings, it removes the ones that were requested longest ago.
+// add adds a rendering. If there are then more than maxRenderings renderings, add removes those whose last request is the longest ago.
 func (s *sink) add(v variant) *rendering {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +98,8 @@ func (s *sink) add(v variant) *rendering {
 	return r
 }
 
-// active returns the renderings in the order of their last requests, and removes those that were not requested for forgetAfter.
+// active returns the renderings in the order of their last requests. Before that, it removes those that were not requested during the time
+// forgetAfter.
 func (s *sink) active(now time.Time) []*rendering {
 	all := maps.Clone(*s.renderings.Load())
 	n := len(all)
@@ -180,8 +181,8 @@ func (s *sink) publish(r *rendering) {
 	}
 }
 
-// count counts the series of the batch that are on the page and those that are not. It logs the first series that is not on the
-// page, if it is another one than before.
+// count counts the series of the batch that are on the page and those that are not. It logs the first series that is not on the page, if
+// this is another series than before.
 func (s *sink) count(job string, changed []*family) {
 	var sent, lost int
 	var first string
@@ -214,8 +215,8 @@ func (s *sink) count(job string, changed []*family) {
 	s.env.Log.Warn("series are not on the page", "job", job, "series", lost, "first", first)
 }
 
-// withJob appends the labels of a series and the job label, together sorted by name, to a slice. A label of the series that has the name
-// of the job label is renamed to exported_NAME, as in Prometheus.
+// withJob appends the labels of a series and the job label to a slice, all sorted by name. A label of the series that has the name of the
+// job label is renamed to exported_NAME, as in Prometheus.
 func (s *sink) withJob(into, own []metric.Label) []metric.Label {
 	n := len(into)
 	into = append(into, metric.Label{Name: s.config.JobLabel, Value: s.job})

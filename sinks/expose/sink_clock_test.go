@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestClockJumps checks that the page shows the batch that was written last, whatever the times of the batches are, and that it shows no
+// TestClockJumps checks that the page shows the batch that was written last, whatever the times of the batches are. The page shows no
 // timestamps.
 func TestClockJumps(t *testing.T) {
 	for _, by := range []time.Duration{-30 * time.Second, -time.Hour, -24 * time.Hour, time.Hour, 24 * time.Hour} {

@@ -191,7 +191,7 @@ func (f *family) hasOnePartPerJob() bool {
 	return true
 }
 
-// invalidName returns what in the names of a family would make the page invalid, or "".
+// invalidName returns a text that says which name of a family would make the page invalid. It returns "" if there is no such name.
 func invalidName(p *part) string {
 	d := p.Desc
 	if !model.UTF8Validation.IsValidMetricName(d.Name) {
@@ -216,7 +216,7 @@ func invalidName(p *part) string {
 	return ""
 }
 
-// missingValue returns which value a series of the part needs and does not have, or "".
+// missingValue returns a text that says which value is missing in a series of the part. It returns "" if no value is missing.
 func missingValue(p *part) string {
 	switch p.Desc.Type {
 	case metric.Histogram:
@@ -262,8 +262,8 @@ type seriesSet struct {
 	key  []byte
 }
 
-// unseen returns the series of the part that are not in the set, and adds them to the set. If there is a job label, series of
-// different jobs are different.
+// unseen returns the series of the part that are not in the set, and adds them to the set. If there is a job label, series of different
+// jobs are always different.
 func (s *seriesSet) unseen(p *part, hasJobLabel bool) []metric.Series {
 	kept := make([]metric.Series, 0, len(p.Series))
 	for i := range p.Series {
@@ -284,7 +284,7 @@ func (s *seriesSet) unseen(p *part, hasJobLabel bool) []metric.Series {
 	return kept
 }
 
-// appendKey appends a text to the key, and a byte that cannot occur in UTF-8, which separates the texts.
+// appendKey appends a text to the key, and after it a byte that separates the texts. This byte cannot occur in UTF-8.
 func (s *seriesSet) appendKey(text string) { s.key = append(append(s.key, text...), 0xff) }
 
 // addKey adds the key to the set, and reports whether it was not in the set before.

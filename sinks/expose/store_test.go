@@ -65,7 +65,7 @@ func TestHelpOfFirstJob(t *testing.T) {
 	}
 }
 
-// TestDuplicateSeries checks that the first job by name keeps a series that two jobs have.
+// TestDuplicateSeries checks a series that two jobs have: the job that is first by name keeps the series.
 func TestDuplicateSeries(t *testing.T) {
 	b := open(t, Config{})
 	b.text() // the page is kept up to date from now on
@@ -95,7 +95,8 @@ func TestDuplicateSeries(t *testing.T) {
 	}
 }
 
-// TestTwiceInOneJob checks that a source which breaks its contract, and returns one series twice, does not harm the page of other jobs.
+// TestTwiceInOneJob checks a source that breaks its contract and returns one series twice. It does not harm what the page shows of other
+// jobs.
 func TestTwiceInOneJob(t *testing.T) {
 	b := open(t, Config{})
 	b.write(t, "b", gauge("load", "z"))
@@ -127,7 +128,7 @@ func TestSeriesOfHistogram(t *testing.T) {
 	wantValues(t, b, alone)
 }
 
-// TestSimilarSeries checks that series are different if only the concatenation of names and values is equal.
+// TestSimilarSeries checks series whose names and values are equal only when they are concatenated. They are different series.
 func TestSimilarSeries(t *testing.T) {
 	b := open(t, Config{})
 	for job, name := range map[string]string{"a": "ab", "b": "a"} {

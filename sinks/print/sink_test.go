@@ -24,7 +24,7 @@ func open(t *testing.T, c *Config, out io.Writer) (sinks.Sink, sinks.Env) {
 	return s, env
 }
 
-// TestSuite runs the suite with the last output of each job as the state of the receiver.
+// TestSuite runs the suite with the newest output of each job as the state of the receiver.
 func TestSuite(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Peer {
 		var out strings.Builder

@@ -88,10 +88,10 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	return newSink(c, env, client), nil
 }
 
-// group returns the labels of every group in addition to job, sorted by name. They are the instance and the external labels, so
-// that two hosts do not overwrite each other's groups, and the labels of the setting grouping. For a single run in a pod, the
-// namespace of the pod is used in place of instance. The instance would be the pod's name, which is different for each run, so no
-// run would replace the group of an earlier run.
+// group returns the labels of every group in addition to job, sorted by name. They are the instance and the external labels, so that two
+// hosts do not overwrite each other's groups, and the labels of the setting "grouping". For a single run in a pod, the namespace of the pod
+// is used in place of instance. The instance would be the pod's name, which is different for each run, so no run would replace the group of
+// an earlier run.
 func (c *Config) group(env *sinks.Env) []metric.Label {
 	all := map[string]string{}
 	target := env.Target("")
@@ -115,5 +115,5 @@ func (c *Config) group(env *sinks.Env) []metric.Label {
 	return group
 }
 
-// AuthName returns the name of the login that the setting auth refers to, or "".
+// AuthName returns the name of the login that the setting "auth" refers to, or "".
 func (c *Config) AuthName() string { return c.Web.AuthName() }

@@ -63,7 +63,7 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	return s
 }
 
-// rename renames labels whose names are in reserved to exported_NAME, as sinks.Attach does. It does not return the labels of the
+// rename renames each label whose name occurs in "reserved" to exported_NAME, as sinks.Attach does. It does not return the labels of the
 // group, since the Pushgateway adds them.
 func rename(own, reserved []metric.Label) []metric.Label {
 	isReserved := func(l metric.Label) bool {
@@ -75,10 +75,10 @@ func rename(own, reserved []metric.Label) []metric.Label {
 	return slices.DeleteFunc(sinks.Attach(nil, own, reserved, nil), isReserved)
 }
 
-// Write replaces the job's group. If the batch is partial, it only replaces the metrics of the batch in the group. A batch without
-// series deletes the group, if this sink has pushed it. If several processes push parts of a job's series, the label PartBy says
-// which part a series belongs to: there is a group for each value of this label, and Write replaces the metrics of the batch in
-// these groups. With a spool, the batch is first written to disk.
+// Write replaces the job's group. If the batch is partial, Write replaces only the metrics of the batch in the group. A batch without
+// series deletes the group, if this sink has pushed it. If several processes push parts of a job's series, the label PartBy says which part
+// a series belongs to: there is a group for each value of this label, and Write replaces the metrics of the batch in these groups. With a
+// spool, the batch is first written to disk.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	s.pushing.Lock()
 	defer s.pushing.Unlock()
@@ -110,7 +110,7 @@ func values(batch *metric.Batch) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// only returns a batch with those series that have the label, and removes the label from them.
+// only returns a copy of the batch that has just the series with the given label and value. The label is removed from these series.
 func only(batch metric.Batch, label metric.Label) metric.Batch {
 	families := batch.Families
 	batch.Families = nil
@@ -251,7 +251,7 @@ func (s *sink) pusher(ctx context.Context, p *push) *client.Pusher {
 	return pusher
 }
 
-// wrap adds to an error what has failed, and marks whether a retry can help.
+// wrap adds to an error the action that has failed, and marks whether a retry can help.
 func (s *sink) wrap(act, job string, err error) error {
 	status, ok := errors.AsType[*statusError](err)
 	if !ok {
@@ -312,10 +312,10 @@ func (s *sink) Run(ctx context.Context) error {
 const (
 	firstReplay = time.Second // time from the start to the first replay, so that this process's own pushes come first
 	replayEvery = 30 * time.Second
-	lastTry     = 2 * time.Second // limit of the last replay, if another process will follow
+	lastTry     = 2 * time.Second // time limit of the final replay, if another process will follow
 )
 
-// replayRegularly replays the spool regularly until ctx ends, and then once more unless the last push has failed.
+// replayRegularly replays the spool regularly until ctx ends, and then once more unless the most recent push has failed.
 func (s *sink) replayRegularly(ctx context.Context) {
 	if s.spool == nil {
 		<-ctx.Done()
@@ -365,7 +365,7 @@ func (s *sink) replay(ctx context.Context) {
 	}
 }
 
-// replayOne pushes a file of the spool. If the Pushgateway refuses the push, it is dropped.
+// replayOne pushes a file of the spool. If the Pushgateway refuses the push, the push is dropped.
 func (s *sink) replayOne(ctx context.Context, name string) error {
 	s.pushing.Lock()
 	defer s.pushing.Unlock()
@@ -399,7 +399,7 @@ func (s *sink) Check(ctx context.Context) error {
 	return resp.StatusError()
 }
 
-// maxAnswer is the largest part of a response that is read, in bytes.
+// maxAnswer is the maximum number of bytes that are read from a response.
 const maxAnswer = 8 << 10
 
 // notGateway returns an error if the response is a web page, such as a login page.
@@ -412,8 +412,8 @@ func notGateway(resp *httpclient.Response) error {
 		resp.StatusCode, http.StatusText(resp.StatusCode), page)
 }
 
-// doer sends the requests of a pusher. It adds the context, which the pusher does not use when it deletes a group. It returns an
-// error for each response that does not mean success.
+// doer sends the requests of a pusher. It adds the context, which the pusher does not use when it deletes a group. A doer returns an error
+// for each response that does not mean success.
 type doer struct {
 	ctx  context.Context
 	sink *sink

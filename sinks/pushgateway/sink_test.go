@@ -198,7 +198,7 @@ func TestDeleteOnExit(t *testing.T) {
 	}
 }
 
-// TestStatusCodes checks which errors are permanent, their pause and their text.
+// TestStatusCodes checks the errors for status codes: whether they are permanent, their pause, and their text.
 func TestStatusCodes(t *testing.T) {
 	for _, c := range []struct {
 		code      int
@@ -307,7 +307,7 @@ func TestJobNames(t *testing.T) {
 	}
 }
 
-// TestRedirected checks that a push that a redirect turned into a GET is an error, also if the GET succeeds.
+// TestRedirected checks a push that a redirect turns into a GET. The push fails even if the GET succeeds.
 func TestRedirected(t *testing.T) {
 	r := newRig(t, nil)
 	r.respond(func(w http.ResponseWriter, q *http.Request) {
@@ -352,7 +352,7 @@ func testPage(t *testing.T, code int) {
 	}
 }
 
-// TestRedirectToAnotherGroup checks that a redirect to another path is no success, though it keeps the method.
+// TestRedirectToAnotherGroup checks that a redirect to another path is no success, although the redirect keeps the method.
 func TestRedirectToAnotherGroup(t *testing.T) {
 	r := newRig(t, nil)
 	r.respond(func(w http.ResponseWriter, q *http.Request) {
@@ -366,7 +366,7 @@ func TestRedirectToAnotherGroup(t *testing.T) {
 	}
 }
 
-// TestDeleteReturns200 checks that a deletion may be answered with 200.
+// TestDeleteReturns200 checks that a deletion that is answered with 200 is a success.
 func TestDeleteReturns200(t *testing.T) {
 	r := newRig(t, nil)
 	r.write(t, "j", gauge("up"))
@@ -410,7 +410,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestParts checks that a process which pushes some parts of a job's series changes neither the other parts nor metrics that it does not
+// TestParts checks a process that pushes some parts of a job's series. It changes neither the other parts nor the metrics that it does not
 // push.
 func TestParts(t *testing.T) {
 	part := func(label string, families ...metric.Family) metric.Batch {
@@ -439,7 +439,7 @@ func TestParts(t *testing.T) {
 		`up{instance="host-1",job="cton",of="a"} 1`, `up{instance="host-1",job="cton",of="b"} 1`, `up{instance="host-1",job="cton",of="c"} 2`)
 }
 
-// TestPod checks which labels the group has for a single run in a pod.
+// TestPod checks which labels the group has if the program runs once in a pod.
 func TestPod(t *testing.T) {
 	for _, c := range []struct {
 		pod      *sinks.Pod

@@ -25,8 +25,8 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// spool keeps the newest push of each group on disk until it is delivered, in one file for each group. Several processes may use
-// the directory at the same time, since each call locks it. It is safe for concurrent use.
+// spool keeps the newest push of each group on disk until it is delivered, in one file for each group. Several processes may use the
+// directory at the same time, since each call locks the directory. A spool is safe for concurrent use.
 type spool struct {
 	path string
 	log  *slog.Logger
@@ -67,8 +67,8 @@ func (p *push) name() string {
 	return hex.EncodeToString(sum[:16]) + suffix
 }
 
-// put stores a push. If the push is partial and the spool already has a push of its group, put adds the new one to it, and returns
-// the result.
+// put stores a push. If the push is partial and the spool already has a push of its group, put adds the new push to the one in the spool,
+// and returns the result.
 func (s *spool) put(p *push) (*push, error) {
 	all, err := s.store(p)
 	s.mu.Lock()
@@ -115,7 +115,7 @@ func (s *spool) store(p *push) (*push, error) {
 	return p, nil
 }
 
-// with returns a copy of p that also has the families of a later push. They replace families of the same name.
+// with returns a copy of p that also has the families of a later push. The later families replace families of the same name.
 func (p *push) with(later *push) *push {
 	all := *p
 	all.families = slices.DeleteFunc(slices.Clone(p.families), func(f *dto.MetricFamily) bool {

@@ -43,7 +43,7 @@ func (r *rig) values(t *testing.T) map[string]float64 {
 }
 
 // TestSpoolKeepsTheNewest checks that the newest push of each group is on disk while the Pushgateway is away, and that another process
-// delivers it, also if it only has other jobs.
+// delivers it, even if that process has only other jobs.
 func TestSpoolKeepsTheNewest(t *testing.T) {
 	dir := t.TempDir()
 	withSpool := func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir }
@@ -160,8 +160,8 @@ func TestSpoolRefused(t *testing.T) {
 	}
 }
 
-// TestSpoolFault checks that a push that cannot be put on disk is delivered, that the fault is known, and that it ends with the next push
-// that is on disk.
+// TestSpoolFault checks a push that cannot be put on disk. The push is delivered all the same, and the sink's Stats show the fault. The
+// fault ends when a later push is put on disk.
 func TestSpoolFault(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	r := newRig(t, func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir })

@@ -41,7 +41,7 @@ func withClock(t *testing.T, handler http.Handler, change func(*Config), test fu
 	}, func(r *rig) { c.rig = r; test(c) })
 }
 
-// next writes the next batch, which was measured now: a counter that goes up by one, and a gauge.
+// next writes one more batch, which has the current time. The batch has a counter that goes up by one each time, and a gauge.
 func (c *clocked) next() {
 	c.Helper()
 	c.n++
@@ -53,8 +53,8 @@ func (c *clocked) next() {
 	}
 }
 
-// TestClockJumps checks that every sample is sent when the clock jumps, with the time that the clock shows, and that no series
-// starts after its sample. A series goes back in time only if the clock does, and only once.
+// TestClockJumps makes the clock jump. It checks that every sample is sent with the time that the clock shows, and that no sample has a
+// later start timestamp. A series goes back in time only if the clock does, and only once.
 func TestClockJumps(t *testing.T) {
 	for _, by := range steps() {
 		for _, waiting := range []bool{false, true} {
@@ -88,7 +88,7 @@ func TestClockJumps(t *testing.T) {
 	}
 }
 
-// judge checks that all samples of the gauge were sent, and that the last ones have the wanted times.
+// judge checks that all samples of the gauge were sent, and that the final ones of these samples have the wanted times.
 func (c *clocked) judge(requests []request, by time.Duration, want []string) {
 	c.Helper()
 	var gauge []point
@@ -122,8 +122,8 @@ func (c *clocked) judge(requests []request, by time.Duration, want []string) {
 	}
 }
 
-// TestClockJumpsWithPrometheus checks that Prometheus stores the samples that it accepts, and that the others are counted as
-// refused. With an out-of-order window it stores all.
+// TestClockJumpsWithPrometheus checks that Prometheus stores the samples that it accepts, and that the sink counts the other samples as
+// refused. With an out-of-order window, Prometheus stores all samples.
 func TestClockJumpsWithPrometheus(t *testing.T) {
 	for _, by := range steps() {
 		for _, window := range []time.Duration{0, 25 * time.Hour} {
@@ -195,7 +195,7 @@ func TestAgeIsElapsed(t *testing.T) {
 	}
 }
 
-// TestSlowJobWhenTheClockJumps checks that the last batch of a slow job is sent again each minute, with the time of the clock.
+// TestSlowJobWhenTheClockJumps checks that the newest batch of a slow job is sent again each minute, with the time of the clock.
 func TestSlowJobWhenTheClockJumps(t *testing.T) {
 	for _, by := range steps() {
 		t.Run(by.String(), func(t *testing.T) {

@@ -243,7 +243,7 @@ func (c *Config) New(env sinks.Env) (sinks.Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up remote-write to %s: %w", c.URL.Place(), err)
 	}
-	client.KeepMethod() // if a redirect made it a GET without samples, its 200 would not mean success
+	client.KeepMethod() // if a redirect made the request a GET without samples, a 200 would not mean success
 	rules, err := c.WriteRelabel.Compile("write_relabel_configs")
 	if err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func TestOnRefusal(t *testing.T) {
 	}
 }
 
-// TestDestination checks which processes may send each other's samples: those with the same receiver and tenant.
+// TestDestination checks which processes are allowed to send each other's samples: those with the same receiver and tenant.
 func TestDestination(t *testing.T) {
 	of := func(text string) string {
 		t.Helper()

@@ -108,7 +108,7 @@ func TestFallBack(t *testing.T) {
 	}
 }
 
-// TestGuessIsUndone checks that a fallback after a 400 is undone if 1.0 is rejected too: the protocol was not the reason.
+// TestGuessIsUndone checks that a fallback after a 400 is undone if 1.0 is rejected too, since the protocol was then not the reason.
 func TestGuessIsUndone(t *testing.T) {
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { http.Error(w, "bad sample", 400) }}
 	withReceiver(t, d, nil, func(r *rig) {
@@ -299,7 +299,7 @@ func TestTruncatedBody(t *testing.T) {
 	})
 }
 
-// TestEndlessBody checks that the reading of a body ends soon: at most 8 KiB of it are used.
+// TestEndlessBody checks that the sink soon stops reading the body of a response: it uses at most 8 KiB of the body.
 func TestEndlessBody(t *testing.T) {
 	var read atomic.Int64
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, r request) {
@@ -463,8 +463,8 @@ func TestSecretIsMissingForAWhile(t *testing.T) {
 	})
 }
 
-// TestHeaderIsASecret checks that the value of a header that names a secret is not shown, even if it is in the settings as it is and a
-// receiver repeats it.
+// TestHeaderIsASecret checks a header whose name says that its value is a secret. The value is not shown, even if the settings contain it
+// literally and a receiver repeats it.
 func TestHeaderIsASecret(t *testing.T) {
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { http.Error(w, "unknown key tiger-and-monkey", 400) }}
 	withReceiver(t, d, func(c *Config, _ *sinks.Env) {
@@ -571,8 +571,8 @@ type answerer func(*http.Request) (*http.Response, error)
 
 func (f answerer) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// TestOnceBehindBacklog checks that a short run with several connections sends its own samples too if the spool has a backlog for
-// one connection.
+// TestOnceBehindBacklog checks a short run with several connections, whose spool has a backlog for one of the connections. The run sends
+// its own samples too.
 func TestOnceBehindBacklog(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -595,7 +595,7 @@ func TestOnceBehindBacklog(t *testing.T) {
 	})
 }
 
-// TestScrapedTypes checks that a metric that was scraped and is passed on as gauges keeps the type that its exporter states.
+// TestScrapedTypes checks scraped metrics that are passed on as gauges. They keep the type that their exporter states.
 func TestScrapedTypes(t *testing.T) {
 	types := map[string]metric.Type{"build_info": metric.Info, "state": metric.StateSet, "q_bucket": metric.GaugeHistogram, "temp": 0}
 	want := map[string]string{"build_info": "INFO", "state": "STATESET", "q_bucket": "GAUGEHISTOGRAM", "temp": "GAUGE"}
@@ -643,8 +643,8 @@ func (n *notes) Store(data []byte) {
 	n.data = data
 }
 
-// TestProtocolIsRemembered checks that a receiver of 1.0 gets a request in 2.0 only from the first of several processes, and that
-// another receiver gets one too.
+// TestProtocolIsRemembered checks that a receiver of 1.0 gets a request in 2.0 only from the first of several processes. If a process sends
+// to another receiver, this receiver gets such a request too.
 func TestProtocolIsRemembered(t *testing.T) {
 	memory, d := &notes{}, &fakeReceiver{answer: accept1Only}
 	process := func(url string) (protocols []Protocol) {

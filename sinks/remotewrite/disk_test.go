@@ -22,7 +22,7 @@ func onDisk(dir string) func(*Config, *sinks.Env) {
 	return func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir }
 }
 
-// TestSamplesStayOnDisk checks that a sink that ends leaves its samples on disk, and that the next one sends them first.
+// TestSamplesStayOnDisk checks that a sink leaves its samples on disk when it ends. The next sink sends these samples first.
 func TestSamplesStayOnDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, network, d := t.TempDir(), memnet.NewNetwork(), new(fakeReceiver)
@@ -47,9 +47,9 @@ func TestSamplesStayOnDisk(t *testing.T) {
 	})
 }
 
-// TestSpoolThatCannotBeOpened checks a sink whose spool another process uses: it puts its samples into that spool. It also checks a sink
-// whose spool cannot be opened, since there is a file in its place: it keeps samples in memory, and puts them on disk when the spool can be
-// opened.
+// TestSpoolThatCannotBeOpened checks two cases. In the first case another process uses the sink's spool: the sink puts its samples into
+// that spool. In the second case there is a file in place of the spool's directory, so the spool cannot be opened: the sink keeps samples
+// in memory, and puts them on disk when the spool can be opened.
 func TestSpoolThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	for name, block := range map[string]func(t *testing.T, dir string) (free func()){
@@ -164,7 +164,8 @@ func TestEndWithoutReceiver(t *testing.T) {
 	}
 }
 
-// TestEndWithReceiver checks that a sink sends what is on disk before it ends, as long as the receiver accepts it.
+// TestEndWithReceiver checks that a sink sends the samples that are on disk before it ends, provided that the receiver accepts these
+// samples.
 func TestEndWithReceiver(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -235,7 +236,7 @@ func TestDamagedRequestIsCounted(t *testing.T) {
 	})
 }
 
-// TestEndWithinARecord checks that the samples of a record of which only a part is settled when the sink ends are counted once.
+// TestEndWithinARecord ends a sink while only a part of a record is settled. It checks that each sample of the record is counted once.
 func TestEndWithinARecord(t *testing.T) {
 	answer := func(w http.ResponseWriter, r request) {
 		switch {

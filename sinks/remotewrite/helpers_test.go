@@ -70,7 +70,8 @@ func (b *lockedBuffer) String() string {
 // servedBy is a header of requests that names the address that has received them.
 const servedBy = "X-Served-By"
 
-// withReceiver runs test with a sink that sends to handler. change may change the settings and the environment.
+// withReceiver runs the function "test" with a sink that sends to the handler. The function "change" can change the settings and the
+// environment.
 func withReceiver(t *testing.T, handler http.Handler, change func(*Config, *sinks.Env), test func(*rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -139,7 +140,7 @@ func (r *rig) write(job string, families ...metric.Family) {
 	}
 }
 
-// tick waits for a minute, and until everything that can be delivered is.
+// tick waits for a minute, and then until everything that can be delivered is delivered.
 func (r *rig) tick() {
 	time.Sleep(time.Minute)
 	synctest.Wait()
@@ -201,7 +202,8 @@ type request struct {
 	metadata map[string]string // by family in 1.0, by series in 2.0
 }
 
-// fakeReceiver is a receiver that responds as a test says, or accepts everything. It records the requests.
+// fakeReceiver is a receiver that responds in the way that a test sets. Without such a setting it accepts everything. It records the
+// requests.
 type fakeReceiver struct {
 	mu       sync.Mutex
 	requests []request
@@ -348,7 +350,7 @@ func gauge(name string, value float64, rooms ...string) metric.Family {
 		metric.Series{Value: value}, rooms...)
 }
 
-// counter returns a family with a series for each room, started at start.
+// counter returns a family with a series for each room. The start timestamp of the series is "start".
 func counter(name string, value float64, start time.Time, rooms ...string) metric.Family {
 	return familyOf(&metric.Desc{Name: name, Help: "A counter.", Type: metric.Counter, LabelNames: []string{"room"}},
 		metric.Series{Value: value, Start: start.UnixMilli()}, rooms...)

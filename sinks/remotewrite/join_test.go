@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 )
 
-// TestManySmallJobs checks that sixty jobs, with one sample every ten seconds each, stay less than two seconds behind, though a response
+// TestManySmallJobs checks that sixty jobs, with one sample every ten seconds each, stay less than two seconds behind, although a response
 // takes 300 ms.
 func TestManySmallJobs(t *testing.T) {
 	const jobs, every = 60, 10 * time.Second
@@ -99,8 +99,8 @@ func TestJoinedSizes(t *testing.T) {
 	})
 }
 
-// TestJoinedRefusal checks that a bad sample in a joined request makes other jobs lose at most a few samples, and none if the path of the
-// URL says that the receiver is Prometheus.
+// TestJoinedRefusal checks that a bad sample in a joined request makes other jobs lose at most a few samples. They lose none if the path of
+// the URL says that the receiver is Prometheus.
 func TestJoinedRefusal(t *testing.T) {
 	for path, most := range map[string]int64{"/api/v1/write": 0, "/elsewhere": 10} {
 		d := &fakeReceiver{answer: func(w http.ResponseWriter, q request) {

@@ -17,7 +17,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/deliver"
 )
 
-// responseCase is a behavior of a receiver, and what becomes of five batches that each have this number of series.
+// responseCase says how a receiver behaves, and what becomes of five batches. Each batch has as many series as the field "series" says.
 type responseCase struct {
 	does     string
 	protocol Protocol
@@ -33,7 +33,7 @@ type responseCase struct {
 	within        time.Duration // from the first write until everything is settled
 }
 
-// rejectAny rejects the whole request if it has one of these series.
+// rejectAny rejects a whole request if the request has one of these series.
 func rejectAny(code int, text string, rooms ...string) func(time.Time) func(http.ResponseWriter, request) {
 	return func(time.Time) func(http.ResponseWriter, request) {
 		return func(w http.ResponseWriter, r request) {
@@ -50,7 +50,7 @@ func rejectAny(code int, text string, rooms ...string) func(time.Time) func(http
 	}
 }
 
-// until responds with the function answer for a time, and then accepts everything.
+// until responds with the function "answer" for the time "end", and accepts everything afterwards.
 func until(end time.Duration, answer func(http.ResponseWriter, request)) func(time.Time) func(http.ResponseWriter, request) {
 	return func(began time.Time) func(http.ResponseWriter, request) {
 		return func(w http.ResponseWriter, r request) {
@@ -252,7 +252,7 @@ func TestLargeFallBack(t *testing.T) {
 	})
 }
 
-// TestRealZeros checks that zeros with their own timestamps, in a rejected request, are not left out, unlike the zeros that the sink adds.
+// TestRealZeros checks zeros with their own timestamps in a rejected request. They are not left out, unlike the zeros that the sink adds.
 func TestRealZeros(t *testing.T) {
 	d := &fakeReceiver{}
 	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
@@ -283,7 +283,7 @@ func TestRealZeros(t *testing.T) {
 	})
 }
 
-// TestRedirectToGET checks that a redirect that turns the POST into a GET is no success, though the GET is answered with 200.
+// TestRedirectToGET checks that a redirect that turns the POST into a GET is no success, although the GET is answered with 200.
 func TestRedirectToGET(t *testing.T) {
 	for _, code := range []int{301, 302, 303, 307, 308} {
 		for _, p := range []Protocol{Protocol1, Auto} {
@@ -310,7 +310,8 @@ func TestRedirectToGET(t *testing.T) {
 	}
 }
 
-// TestOutageOf500DividesNothing checks that a request is not divided while the receiver answers 500 to every request: that is an outage.
+// TestOutageOf500DividesNothing checks that a request is not divided while the receiver answers 500 to every request, since that is an
+// outage.
 func TestOutageOf500DividesNothing(t *testing.T) {
 	const series, outage = 100, 7
 	var n atomic.Int64
@@ -339,8 +340,8 @@ func TestOutageOf500DividesNothing(t *testing.T) {
 	})
 }
 
-// TestSearchPauses checks that a receiver that refuses all samples of a request gets few requests per second, and that each sample is tried
-// alone once. Later samples, which the receiver accepts, must arrive within two minutes, so that Prometheus shows no gap.
+// TestSearchPauses checks a receiver that refuses all samples of a request. The receiver gets few requests per second, and each sample is
+// tried alone once. Later samples, which the receiver accepts, must arrive within two minutes, so that Prometheus shows no gap.
 func TestSearchPauses(t *testing.T) {
 	for _, code := range []int{400, 413} {
 		d := &fakeReceiver{}

@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// TestReceiverMoves checks that the sink follows within a minute when the receiver's name gets another address, whatever the
-// server at the old address answers, and that samples that this server has not accepted are not lost.
+// TestReceiverMoves gives the receiver's name another address. It checks that the sink sends to the new address within a minute, whatever
+// the server at the old address answers. Samples that the server at the old address has not accepted are not lost.
 func TestReceiverMoves(t *testing.T) {
 	for name, old := range map[string]func(http.ResponseWriter, request){
 		"the old one accepts": acceptAll,

@@ -6,8 +6,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestNamesBeyondLegacy checks that names that 1.0 does not allow are sent unchanged in both protocols, so that a series keeps its
-// name when the protocol changes. In 1.0, one warning is logged.
+// TestNamesBeyondLegacy checks names that 1.0 does not allow. They are sent unchanged in both protocols, so that a series keeps its name
+// when the protocol changes. In 1.0, one warning is logged.
 func TestNamesBeyondLegacy(t *testing.T) {
 	for p, warnings := range map[Protocol]int{Protocol1: 1, Protocol2: 0} {
 		d := new(fakeReceiver)

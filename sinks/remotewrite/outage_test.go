@@ -69,8 +69,8 @@ func (c outageCase) String() string {
 // The minutes of an outage, and those before and after it.
 const before, outageMinutes, after = 5, 360, 10
 
-// run writes a batch each minute before, during and after an outage. In the middle of the outage the process is killed, and
-// another one continues with what is on disk.
+// run writes a batch each minute before, during and after an outage. In the middle of the outage the process is killed, and another process
+// continues with what is on disk.
 func (c outageCase) run(t *testing.T, receiver http.Handler, latency time.Duration, batch func(minute int) metric.Family, back func(*rig)) *rig {
 	l := &line{Network: memnet.NewNetwork()}
 	l.Serve(t, "receiver:80", l.to(receiver, latency))
@@ -117,9 +117,8 @@ func (c outageCase) run(t *testing.T, receiver http.Handler, latency time.Durati
 	return r
 }
 
-// TestOutageOfSixHours checks that in an outage of six hours, with the process killed in the middle, nothing is lost, sent out of
-// order or rejected. With newest_first, live samples arrive within a minute after the outage, while the backlog is still being
-// sent.
+// TestOutageOfSixHours checks an outage of six hours, in the middle of which the process is killed. No sample is lost, sent out of order or
+// rejected. With newest_first, live samples arrive within a minute after the outage, while the backlog is still being sent.
 func TestOutageOfSixHours(t *testing.T) {
 	const series = 200
 	for _, c := range []outageCase{

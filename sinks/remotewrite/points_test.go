@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sinks"
 )
 
-// withPoints returns a family whose only series has a point at each of these times, in seconds since began.
+// withPoints returns a family whose only series has a point at each of these times, in seconds since the time "began".
 func withPoints(f *metric.Family, began time.Time, seconds ...int) metric.Family {
 	at := func(i int) int64 { return began.Add(time.Duration(seconds[i]) * time.Second).UnixMilli() }
 	s, last := f.Series[0], len(seconds)-1
@@ -23,8 +23,7 @@ func withPoints(f *metric.Family, began time.Time, seconds ...int) metric.Family
 	return metric.Family{Desc: f.Desc, Series: []metric.Series{s}, Earlier: f.Earlier}
 }
 
-// TestPoints checks that the receiver gets each point of a series once, and that each point is checked against the bounds and the
-// order.
+// TestPoints checks that the receiver gets each point of a series once, and that points out of the bounds or out of order are left out.
 func TestPoints(t *testing.T) {
 	change := func(c *Config, _ *sinks.Env) {
 		c.MaxSampleAge, c.Request.MaxSamples = setting.Duration(time.Hour), 2
@@ -64,8 +63,8 @@ func TestPointsAreNotSentAgain(t *testing.T) {
 	})
 }
 
-// TestPointOfZeroIsKept checks that in a rejected 1.0 request, which has no start timestamps, a point with the value zero is not
-// left out as if the sink had added it.
+// TestPointOfZeroIsKept checks a point with the value zero in a rejected 1.0 request. Such a request has no start timestamps. All the same,
+// the sink does not take the point for a zero that it has added itself, and so does not leave the point out.
 func TestPointOfZeroIsKept(t *testing.T) {
 	d := &fakeReceiver{}
 	withReceiver(t, d, withProtocol(Protocol1), func(r *rig) {
@@ -100,8 +99,8 @@ func TestPointAfterReload(t *testing.T) {
 	})
 }
 
-// TestPointThatReturnsIsCountedOnce checks that a sent point that comes again after its series was gone is counted as not newer
-// once, even if it comes repeatedly.
+// TestPointThatReturnsIsCountedOnce checks a point that was sent, and that comes again after its series was gone. It is counted once as not
+// newer, even if it comes again several times.
 func TestPointThatReturnsIsCountedOnce(t *testing.T) {
 	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		temp, other := gauge("temp", 0, "a"), gauge("other", 1, "a")

@@ -34,7 +34,7 @@ func (s *server) want(t testing.TB, at time.Time, text string, want float64) {
 // gone is the value of a query without a result.
 var gone = math.NaN()
 
-// inEveryProtocol runs test with Prometheus for each setting of the protocol.
+// inEveryProtocol runs the function "test" with Prometheus once for each setting of the protocol.
 func inEveryProtocol(t *testing.T, change func(*Config, *sinks.Env), test func(*rig, *server)) {
 	for _, p := range []Protocol{Protocol1, Protocol2, Auto} {
 		t.Run(p.String(), func(t *testing.T) {
@@ -213,8 +213,8 @@ func TestPrometheusOfOneProtocol(t *testing.T) {
 	}
 }
 
-// TestRejectedZero checks that a zero that Prometheus rejects is the only sample that is lost, though in 1.0 Prometheus rejects
-// the whole request.
+// TestRejectedZero checks a zero that Prometheus rejects. The zero is the only sample that is lost, although in 1.0 Prometheus rejects the
+// whole request.
 func TestRejectedZero(t *testing.T) {
 	for _, p := range []Protocol{Protocol1, Protocol2} {
 		s := newServer(t)
@@ -315,8 +315,7 @@ func TestExemplarsAreSentOnce(t *testing.T) {
 				got[series] = append(got[series], e.Labels.Get("trace_id"))
 			}
 			if want[series] == nil || series == "span" && r.config.Protocol == Protocol1 {
-				// In 1.0, Prometheus may lose exemplars of a native histogram, since it appends them before it creates the series.
-				// series.
+				// In 1.0, Prometheus may lose exemplars of a native histogram, since it appends the exemplars before it creates the series.
 				delete(want, series)
 				delete(got, series)
 			}
@@ -388,7 +387,7 @@ func TestRunThatEndsAfterAResend(t *testing.T) {
 		for range 5 {
 			r.tick()
 		}
-		// The run starts before the last resend, and writes its batch after it.
+		// The run starts before the last resend, and writes its batch after this resend.
 		late := metric.Batch{Job: "slow", Time: time.Now().Add(-30 * time.Second), Every: 5 * time.Minute, Families: []metric.Family{gauge("temp", 21, "a")}}
 		if err := r.sink.Write(context.Background(), late); err != nil {
 			t.Fatal(err)

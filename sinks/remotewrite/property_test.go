@@ -23,8 +23,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// TestNothingIsLost checks that with random batches, settings, network failures and responses, every sample arrives or is counted
-// as dropped, everything counted as sent has arrived, and each series is in order of time.
+// TestNothingIsLost tries random batches, settings, network failures and responses. Every sample must arrive or be counted as dropped.
+// Every sample that is counted as sent must have arrived. The samples of each series must arrive in order of time.
 func TestNothingIsLost(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -138,14 +138,14 @@ func numbersIn(families []metric.Family) (n int) {
 	return n
 }
 
-// flakyReceiver is a receiver that often fails. Often something else answers in its place. If breaks is set, its network fails
-// too. If moves is set, it gets another address every few minutes, and something else answers at the old one.
+// flakyReceiver is a receiver that often fails. Often something else answers in its place. If "breaks" is set, the receiver's network fails
+// too. If "moves" is set, the receiver gets another address every few minutes, and something else answers at the old address.
 type flakyReceiver struct {
 	breaks   bool
 	moves    bool
 	anyOrder bool
 
-	mu      sync.Mutex // a request that hangs is still handled when the next one comes
+	mu      sync.Mutex // needed because a request that hangs is still handled when the next one comes
 	dice    *rand.Rand
 	holds   map[string]int64 // the timestamp of the last sample of each series
 	points  map[point]bool

@@ -18,8 +18,8 @@ const (
 	refused   = "refused"
 )
 
-// TestWhatAnswers checks what becomes of a sample after responses of receivers, and of other servers in their place. want is for
-// 1.0, and want2 is for 2.0 as the only protocol, if that differs.
+// TestWhatAnswers checks what becomes of a sample after responses of receivers, and of other servers in their place. The field "want" is
+// for 1.0. The field "want2" is for 2.0 as the only protocol, if the result differs there.
 func TestWhatAnswers(t *testing.T) {
 	const (
 		html  = "text/html; charset=utf-8"
@@ -103,7 +103,7 @@ func TestWhatAnswers(t *testing.T) {
 					if want != delivered && !strings.Contains(r.log.String(), c.says) {
 						r.Errorf("the log does not have %q:\n%s", c.says, r.log)
 					}
-					// Some receivers answer 400 to an empty request, so check accepts it.
+					// Some receivers answer 400 to an empty request, so Check accepts this.
 					if bad := c.want == waits || c.want == refused && c.code != 400; (checked != nil) != bad {
 						r.Errorf("check: %v", checked)
 					}
@@ -157,8 +157,8 @@ func TestPortalForAWhile(t *testing.T) {
 	})
 }
 
-// TestAnswerOfARedirect checks that after a redirect, a response counts as the receiver's if it says what was written, or if the
-// path is the same.
+// TestAnswerOfARedirect checks responses after a redirect. Such a response counts as the receiver's if it says what was written, or if the
+// path is the same as before the redirect.
 func TestAnswerOfARedirect(t *testing.T) {
 	for _, c := range []struct {
 		to      string

@@ -110,7 +110,7 @@ func TestTwoJobsShareASeries(t *testing.T) {
 	})
 }
 
-// TestPartsBecomeEqual checks that if relabelling makes two buckets of a histogram equal, one of them is sent.
+// TestPartsBecomeEqual makes two buckets of a histogram equal by relabelling. It checks that one of them is sent.
 func TestPartsBecomeEqual(t *testing.T) {
 	name := "le"
 	change := func(c *Config, _ *sinks.Env) {

@@ -41,7 +41,7 @@ type sink struct {
 	mu      sync.Mutex
 	ended   bool
 	encoder *encode.Encoder
-	resends map[string]*resend // the last batches of slow jobs, by name of the job
+	resends map[string]*resend // the newest batches of slow jobs, by name of the job
 
 	warnedOfName bool // a warning about a name that 1.0 does not allow was logged
 }
@@ -115,7 +115,7 @@ func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sen
 	})
 }
 
-// open returns the queue, and opens it at the first call. New does not open it, since the sink that this one replaces may still use the
+// open returns the queue. The first call opens it. New does not open the queue, since the sink that this one replaces may still use the
 // spool.
 func (s *sink) open() *spool.Queue {
 	s.opening.Do(func() { s.queue.Store(spool.Open(s.spoolDir, s.spoolOptions)) })
@@ -183,8 +183,8 @@ func (s *sink) Write(_ context.Context, batch metric.Batch) error {
 	return nil
 }
 
-// Repeat implements sinks.Repeater. The batch of a slow job is still valid, and may have been sent again after its own time: so it is sent
-// with the current time.
+// Repeat implements sinks.Repeater. The batch of a slow job is still valid, and the earlier process may have sent it again with a later
+// time. So the batch is sent with the current time.
 func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,7 +203,7 @@ func (s *sink) Repeat(_ context.Context, batch metric.Batch) error {
 }
 
 // forwardShare is the share of the queue's capacity up to which samples of another program are accepted. If more of the queue is in use,
-// the program must keep its samples and send them again after forwardPause.
+// the other program must keep its samples and send them again after forwardPause.
 const (
 	forwardShare = 0.75
 	forwardPause = 5 * time.Second
@@ -324,8 +324,8 @@ func (s *sink) Check(ctx context.Context) error {
 	return errors.Join(unusable, err)
 }
 
-// Prometheus looks back five minutes for the last sample of a series, so the series of a job with an interval above slowFrom would have
-// gaps. To avoid them, the last batch of such a job is sent again every resendInterval until the next batch.
+// Prometheus looks back five minutes for the newest sample of a series, so the series of a job with an interval above slowFrom would have
+// gaps. To avoid these gaps, the newest batch of such a job is sent again every resendInterval until the next batch.
 const (
 	slowFrom       = 4 * time.Minute
 	resendInterval = time.Minute
@@ -347,8 +347,8 @@ func newResend(b metric.Batch, now clock.Reading) *resend {
 	return &resend{batch: b, due: now.Elapsed + resendInterval}
 }
 
-// before returns the batch next with a time that is later than the time with which r was last sent. The original time of this batch may be
-// earlier, if its run started before r was sent.
+// before returns the batch "next". If its time is not later than the time with which r was last sent, the returned batch gets a later time.
+// This happens if the run of the batch started before r was sent.
 func (r *resend) before(next metric.Batch) metric.Batch {
 	if last := r.last.UnixMilli(); next.Time.UnixMilli() <= last { // samples have millisecond timestamps
 		next.Time = time.UnixMilli(last + 1)

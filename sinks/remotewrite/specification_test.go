@@ -86,7 +86,7 @@ func respond(code int) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) { w.WriteHeader(code) }
 }
 
-// sends returns a check of the number of requests in the ten minutes of the test.
+// sends returns a function that checks how many requests were sent in the ten minutes of the test.
 func sends(least, most int) func(*testing.T, *recorder) {
 	return func(t *testing.T, p *recorder) {
 		if n := len(p.times); n < least || n > most {
@@ -174,7 +174,7 @@ func inAll() []rule {
 	}
 }
 
-// specified checks rules with a job of all types. One of its series ends, and its totals start in the test.
+// specified checks rules with a job that has metrics of several types. During the test, one of the job's series ends, and its totals start.
 func specified(t *testing.T, protocol Protocol, rules []rule) {
 	for _, c := range append(inAll(), rules...) {
 		t.Run(protocol.String()+"/"+c.text, func(t *testing.T) {

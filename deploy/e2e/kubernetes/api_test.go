@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// api is the API that the jobs of the test ask. Each answer has the number of answers to its job so far, and the latest events of the job.
-// One more event happens with each answer.
+// api is the API that the jobs of the test ask. Each answer has the number of answers that its job has got so far, and the job's latest
+// events. One more event happens with each answer.
 type api struct {
 	mu   sync.Mutex
 	jobs map[string]*asked
@@ -25,7 +25,7 @@ type asked struct {
 	stopped bool // no more events happen
 }
 
-// shown is how many events an answer shows. This is enough for some minutes.
+// shown is the number of events in an answer. This is enough for some minutes.
 const shown = 600
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +74,7 @@ func (a *api) clients(job string) []string {
 	return slices.Clone(a.jobs[job].clients)
 }
 
-// of returns the times of the answers to a job, and how many events of the job have happened.
+// of returns two things about a job: the times of the answers that it has got, and how many of its events have happened.
 func (a *api) of(job string) (answers []time.Time, events int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

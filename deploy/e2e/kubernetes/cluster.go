@@ -34,8 +34,8 @@ type Cluster struct {
 	dir    string
 }
 
-// Start starts a cluster in the namespaces of this process, and waits until its nodes are ready. images maps the tag of a container
-// image to the directory with the files of the image.
+// Start starts a cluster in the namespaces of this process, and waits until its nodes are ready. The keys of the map "images" are the tags
+// of container images, and its values are the directories with the files of the images.
 func Start(ctx context.Context, images map[string]string) (*Cluster, error) {
 	c := &Cluster{dir: os.Getenv(workDir)}
 	if err := c.keys(); err != nil {
@@ -138,8 +138,8 @@ func (c *Cluster) control(ctx context.Context) error {
 	return nil
 }
 
-// kubeconfig writes the client configuration of a user and returns the path of the file. For the user of a node, user is the name of the
-// node.
+// kubeconfig writes the client configuration of a user and returns the path of the file. If the user is a node, the argument is the name of
+// the node.
 func (c *Cluster) kubeconfig(user string) (string, error) {
 	file := c.file(strings.ReplaceAll(user, ":", "-") + ".kubeconfig")
 	if strings.HasPrefix(user, "node-") {
@@ -168,7 +168,8 @@ func (c *Cluster) start(name string, args ...string) error {
 	return log.Close()
 }
 
-// wait calls ask until it returns nil. When ctx ends, wait returns the last error of ask, with the ends of the logs.
+// wait calls the function "ask" until its result is nil. When ctx ends, wait returns the newest error of this function, with the ends of
+// the logs.
 func (c *Cluster) wait(ctx context.Context, what string, ask func(context.Context) error) error {
 	for {
 		err := ask(ctx)
@@ -243,7 +244,7 @@ func (c *Cluster) process(pod *corev1.Pod) (pid int, err error) {
 	return strconv.Atoi(string(text))
 }
 
-// Cut cuts a pod off from the API server: what it sends there is lost. The function join ends this.
+// Cut cuts a pod off from the API server: what the pod sends there is lost. The returned function "join" connects the pod again.
 func (c *Cluster) Cut(pod *corev1.Pod) (join func() error, err error) {
 	pid, err := c.process(pod)
 	if err != nil {

@@ -54,11 +54,11 @@ func TestChart(t *testing.T) {
 type step struct {
 	name string
 	do   func(context.Context, *testing.T)
-	ends int // the largest number of runs of a job that it can cut off
+	ends int // the largest number of runs of a job that the step can cut off
 }
 
-// run runs steps, and stops after one that fails. It returns the largest number of runs of a job that they can have cut off, and whether
-// all steps have succeeded.
+// run runs steps, and stops after one that fails. Its first result is the largest number of runs of a job that the steps can have cut off.
+// Its second result says whether all steps have succeeded.
 func (w *world) run(ctx context.Context, t *testing.T, steps ...step) (ends int, ok bool) {
 	for _, s := range steps {
 		began := time.Now()
@@ -188,8 +188,7 @@ func (r *rollout) reloaded(ctx context.Context, t *testing.T) {
 	}
 }
 
-// refused gives a configuration with a mistake to running pods. They must report that they refuse it, and keep the configuration that they
-// have.
+// refused gives a configuration with a mistake to running pods. The pods must report that they refuse it, and keep their old configuration.
 func (r *rollout) refused(ctx context.Context, t *testing.T) {
 	before, good := r.starts(ctx, t), r.values["config"]
 	r.upgrade(ctx, t, map[string]any{"config": r.bad()})
@@ -233,7 +232,7 @@ func (r *rollout) rolledBack(ctx context.Context, t *testing.T) {
 	if err == nil {
 		t.Fatal("the upgrade says that it worked")
 	}
-	// For a moment before it is gone, the bad pod has the phase Failed. If Helm sees this, it does not wait for the end of the rollback.
+	// The bad pod has the phase Failed for a moment before it is gone. If Helm sees this, it does not wait for the end of the rollback.
 	if text := err.Error(); !strings.Contains(text, "has been rolled back") && !strings.Contains(text, "status: Failed, message: 1 pods have failed") {
 		t.Errorf("the upgrade is not rolled back: %v", err)
 	}

@@ -18,7 +18,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// container is one container of a pod. After it has ended it is not started again: the kubelet creates a new one.
+// container is one container of a pod. A container that has ended is not started again: the kubelet creates a new one.
 type container struct {
 	id      string
 	config  *runtimeapi.ContainerConfig
@@ -83,7 +83,7 @@ func (c *container) log() string {
 	return filepath.Join(c.sandbox.config.LogDirectory, c.config.LogPath)
 }
 
-// stop asks the process to end, and kills it if it has not ended after the time grace.
+// stop asks the process to end, and kills it if it has not ended after the grace period.
 func (c *container) stop(grace time.Duration) {
 	c.mu.Lock()
 	process := c.process

@@ -171,8 +171,8 @@ func (p *containerProcess) execute() error {
 	return fmt.Errorf("%s: %w", p.Command[0], syscall.Exec(p.Command[0], p.Command, p.Env))
 }
 
-// newNetwork returns a network namespace that is connected with the network of the cluster by an interface of the given name, and has
-// the address.
+// newNetwork returns a network namespace with the given address. An interface with the given name connects the namespace with the network
+// of the cluster.
 func newNetwork(address, name string) (*os.File, error) {
 	type made struct {
 		file *os.File

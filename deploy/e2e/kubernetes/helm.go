@@ -21,7 +21,7 @@ type Release struct {
 	actions         *action.Configuration
 }
 
-// Release returns a release by its name. It need not be installed.
+// Release returns a release by its name. The release need not be installed.
 func (c *Cluster) Release(name, namespace, chart string) (*Release, error) {
 	config, err := c.kubeconfig("admin")
 	if err != nil {

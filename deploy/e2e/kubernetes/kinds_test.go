@@ -52,7 +52,7 @@ func (w *world) kinds(ctx context.Context, t *testing.T) {
 	}
 }
 
-// restarted kills the process of the only pod, and checks that it is started again.
+// restarted kills the process of the only pod, and checks that the process is started again.
 func (r *rollout) restarted(ctx context.Context, t *testing.T) {
 	before := r.pods(ctx, t, r.name)
 	if len(before) != 1 {
@@ -97,8 +97,8 @@ func (r *rollout) byHand(ctx context.Context, t *testing.T) {
 	})
 }
 
-// judgeStarts waits until all events of a job have been counted. Its pods keep no state, so each pod counts from zero. The start timestamp
-// of a pod's total must be later than that of the previous pod, and no total may decrease.
+// judgeStarts waits until all events of a job have been counted. The job's pods keep no state, so each pod counts from zero. The start
+// timestamp of a pod's total must be later than that of the previous pod, and no total may decrease.
 func (w *world) judgeStarts(ctx context.Context, t *testing.T, job string) {
 	t.Helper()
 	counted, events := w.counted(ctx, t, job)

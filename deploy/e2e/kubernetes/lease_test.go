@@ -21,7 +21,7 @@ type leased struct {
 	hands int // how often the lease was handed over
 }
 
-// lease runs a release of two pods for the same jobs, and makes the holder of the lease unavailable in several ways.
+// lease runs a release of two pods for the same jobs, and makes the pod that holds the lease unavailable in several ways.
 func (w *world) lease(ctx context.Context, t *testing.T) {
 	const name = "cton-lease"
 	l := &leased{world: w, Release: w.release(t, name), jobs: []string{"calls", "rooms"}}
@@ -68,8 +68,8 @@ func (l *leased) holder(ctx context.Context) (string, error) {
 	return pod, nil
 }
 
-// handOver calls the function away, which makes the holder unavailable. It checks that the other pod has the lease and runs the jobs within
-// the time limit.
+// handOver calls the function "away", which makes the holder of the lease unavailable. It checks that the other pod has the lease and runs
+// the jobs within the time limit.
 func (l *leased) handOver(ctx context.Context, t *testing.T, limit time.Duration, away func(pod string)) {
 	t.Helper()
 	before, err := l.holder(ctx)
@@ -133,7 +133,7 @@ func (l *leased) killed(ctx context.Context, t *testing.T) {
 	l.both(ctx, t)
 }
 
-// deleted deletes the holder, which has its grace period to stop.
+// deleted deletes the pod that holds the lease. The pod has its grace period to stop.
 func (l *leased) deleted(ctx context.Context, t *testing.T) {
 	l.handOver(ctx, t, 20*time.Second, func(pod string) {
 		if err := l.Client.CoreV1().Pods(namespace).Delete(ctx, pod, metav1.DeleteOptions{}); err != nil {
@@ -143,8 +143,8 @@ func (l *leased) deleted(ctx context.Context, t *testing.T) {
 	l.both(ctx, t)
 }
 
-// cut cuts the holder off from the API server, but not from the API that its jobs ask or from the receiver. The holder must stop its jobs,
-// and stand by afterwards.
+// cut cuts the holder off from the API server. The holder can still reach the API that its jobs ask, and the receiver. The holder must stop
+// its jobs, and stand by afterwards.
 func (l *leased) cut(ctx context.Context, t *testing.T) {
 	var pod string
 	join := func() error { return nil }

@@ -25,8 +25,8 @@ const (
 	prefixOfNodes = "10.44.0.1%d" // addresses of the kubelets
 )
 
-// Isolate runs this program again in new namespaces and returns its exit code. When that program ends, or this process dies, the kernel
-// ends all processes in the namespaces. Isolate returns an error if the kernel does not allow new namespaces.
+// Isolate runs this program again in new namespaces and returns its exit code. When the program in the namespaces ends, or this process
+// dies, the kernel ends all processes in the namespaces. Isolate returns an error if the kernel does not allow new namespaces.
 func Isolate() (int, error) {
 	runtime.LockOSThread() // the kernel kills the child when the thread that has started it ends
 	dir, err := os.MkdirTemp("", "cton-cluster-")

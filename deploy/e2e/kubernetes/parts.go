@@ -40,13 +40,13 @@ func Part(args []string) bool {
 	return true
 }
 
-// command runs a program of Kubernetes, which does not end normally, so that it always returns an error.
+// command runs a program of Kubernetes. Such a program does not end normally, so command always returns an error.
 func command(c *cobra.Command, args []string) error {
 	c.SetArgs(args)
 	return fmt.Errorf("ended with code %d", cli.Run(c))
 }
 
-// etcd serves the database of the API server. The argument is its directory.
+// etcd serves the database of the API server. The argument is the directory of the database.
 func etcd(args []string) error {
 	c := embed.NewConfig()
 	c.Dir, c.LogLevel = filepath.Join(args[0], "etcd"), "warn"
@@ -62,7 +62,7 @@ func etcd(args []string) error {
 	return <-e.Err()
 }
 
-// node runs a kubelet. The arguments are the number of the node, its directory, and the file with the client configuration.
+// node runs a kubelet. The arguments are the number of the node, the node's directory, and the file with the client configuration.
 func node(args []string) error {
 	if len(args) != 3 {
 		return errors.New("wants NUMBER DIRECTORY KUBECONFIG")

@@ -71,7 +71,7 @@ func (r *receiver) Store(request *http.Request, _ remote.WriteMessageType) (*rem
 	return response, nil
 }
 
-// startOf returns the start timestamp of a sample, 0 without one. The library does not know this field of remote-write 2.0.
+// startOf returns the start timestamp of a sample, or 0 if the sample has none. The library does not know this field of remote-write 2.0.
 func startOf(s *writev2.Sample) int64 {
 	const startTimestamp = 3
 	for rest := s.ProtoReflect().GetUnknown(); len(rest) > 0; {
@@ -92,8 +92,8 @@ func startOf(s *writev2.Sample) int64 {
 	return 0
 }
 
-// of returns the samples of all series of a metric that have the labels, sorted by time, without staleness markers. A sample that has
-// arrived twice is returned once. If there are two different values with the same time, of also returns an error.
+// of returns samples of a metric: those of all series that have the given labels. They are sorted by time, without staleness markers. A
+// sample that has arrived twice is returned once. If there are two different values with the same time, the method also returns an error.
 func (r *receiver) of(metric string, labels map[string]string) (all []sample, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -212,7 +212,7 @@ func (r *containerRuntime) StartContainer(_ context.Context, id string) error {
 	return c.start()
 }
 
-// StopContainer ends the process of a container. If the process has not ended after the timeout, in seconds, it is killed.
+// StopContainer ends the process of a container. If the process has not ended after the timeout (in seconds), it is killed.
 func (r *containerRuntime) StopContainer(_ context.Context, id string, timeout int64) error {
 	c, err := r.container(id)
 	if err != nil {

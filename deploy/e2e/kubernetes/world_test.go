@@ -88,8 +88,8 @@ func imageOf(t *testing.T) string {
 	return dir
 }
 
-// volumes makes a volume for each pod of a release, and one more, which all pods share. It returns the name of the claim for the shared
-// volume.
+// volumes makes a volume for each pod of a release, and one more volume, which all pods share. It returns the name of the claim for the
+// shared volume.
 func (w *world) volumes(ctx context.Context, t *testing.T, release string, pods int) (claim string) {
 	t.Helper()
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
@@ -183,7 +183,8 @@ func (w *world) until(ctx context.Context, t *testing.T, what string, ask func()
 	t.Logf("%s: %s", what, time.Since(began).Round(100*time.Millisecond))
 }
 
-// arrives waits, for each job, until an answer that the API gives from now on has arrived at the receiver.
+// arrives waits until the receiver has new samples of each job. They must be from an answer that the API has given after arrives was
+// called.
 func (w *world) arrives(ctx context.Context, t *testing.T, jobs ...string) {
 	t.Helper()
 	for _, job := range jobs {
@@ -226,7 +227,7 @@ func (w *world) dump(t *testing.T) {
 	t.Log(w.Logs())
 }
 
-// counted waits until all events of a job have been counted. It returns the samples of their total, and how many events there are.
+// counted waits until all events of a job have been counted. It returns the samples of the job's total, and the number of events.
 func (w *world) counted(ctx context.Context, t *testing.T, job string) (total []sample, events int) {
 	t.Helper()
 	labels := map[string]string{"job": job}
@@ -246,7 +247,7 @@ func (w *world) counted(ctx context.Context, t *testing.T, job string) (total []
 }
 
 // judge waits until all events have been counted, and checks every sample of the jobs. If a pod ends in the middle of a run, the run leaves
-// no trace, and the answer to it is missing. ends is the largest number of such runs.
+// no trace, and its answer is missing at the receiver. The argument "ends" is the largest number of such runs.
 func (w *world) judge(ctx context.Context, t *testing.T, ends int, jobs ...string) {
 	t.Helper()
 	for _, job := range jobs {
@@ -263,8 +264,8 @@ func (w *world) judge(ctx context.Context, t *testing.T, ends int, jobs ...strin
 	}
 }
 
-// judgeAnswers checks that each answer to a job has arrived, except for the runs that were cut off, and that the times of the samples are
-// those of the answers, in the same order.
+// judgeAnswers checks that each answer to a job has arrived. Only the answers of runs that were cut off may be missing. It also checks that
+// the samples have the times of the answers, in the same order.
 func (w *world) judgeAnswers(t *testing.T, ends int, job string) {
 	t.Helper()
 	samples, err := w.receiver.of("test_answer", map[string]string{"job": job})

@@ -61,7 +61,8 @@ func render(t *testing.T, values []byte) ([]string, error) {
 	return manifests, nil
 }
 
-// decode decodes a manifest as an API server does: an unknown field is an error. It returns nil for a kind of another API.
+// decode decodes a manifest as an API server does: an unknown field is an error. For a kind of the Prometheus Operator's API, decode
+// returns nil.
 func decode(t *testing.T, manifest string) runtime.Object {
 	t.Helper()
 	if strings.Contains(manifest, "apiVersion: monitoring.coreos.com/v1") {
@@ -90,7 +91,7 @@ func podOf(o runtime.Object) *corev1.PodSpec {
 	return nil
 }
 
-// TestChart checks the manifests that the chart has for each file of values.
+// TestChart checks the manifests that the chart makes from each file of values.
 func TestChart(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -134,8 +135,8 @@ func TestChart(t *testing.T) {
 	}
 }
 
-// checkPod checks what every pod must have: the settings that the restricted Pod Security Standard demands, no token, probes, and volumes
-// for all mounts.
+// checkPod checks what every pod must have: the settings that the restricted Pod Security Standard demands, probes, and volumes for all
+// mounts. A pod must have no token.
 func checkPod(t *testing.T, pod *corev1.PodSpec, name string) {
 	c := pod.Containers[0]
 	s := c.SecurityContext
@@ -170,7 +171,7 @@ func checkPod(t *testing.T, pod *corev1.PodSpec, name string) {
 	}
 }
 
-// variable returns the value of an environment variable of a container, "" if there is none.
+// variable returns the value of an environment variable of a container, or "" if the container does not have the variable.
 func variable(c *corev1.Container, name string) string {
 	for _, e := range c.Env {
 		if e.Name == name {
@@ -180,7 +181,8 @@ func variable(c *corev1.Container, name string) string {
 	return ""
 }
 
-// checkLease checks that the role allows what the program does, for its lease only, and that the pods have the role.
+// checkLease checks that the role allows only what the program does: create a lease, and get and patch its own lease. It also checks that
+// the pods have the role.
 func checkLease(t *testing.T, manifests []string) {
 	verbs, bound, account, lease := map[string][]string{}, "", "", ""
 	for _, m := range manifests {
@@ -268,7 +270,7 @@ func checkPlain(t *testing.T, name string, manifests []string) {
 	}
 }
 
-// without returns a text without the lines that begin with one of the words.
+// without removes from a text all lines that begin with one of the words, and returns the rest.
 func without(text string, words ...string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -326,7 +328,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestUnknownField checks that decode finds a field that no kind has.
+// TestUnknownField checks that decoding a manifest returns an error for a field that does not exist.
 func TestUnknownField(t *testing.T) {
 	strict := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, json.SerializerOptions{Yaml: true, Strict: true})
 	_, _, err := strict.Decode([]byte("apiVersion: v1\nkind: Pod\nspec: {restartPolize: Never}\n"), nil, nil)

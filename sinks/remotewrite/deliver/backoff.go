@@ -28,8 +28,8 @@ func (b *backoff) next(retryAfter time.Duration) time.Duration {
 	return min(retryAfter, maxRetryAfter) + rand.N(bound)
 }
 
-// wait waits for the next retry. It reports whether to retry, which is false if life is done. When stopping is done, it returns at once,
-// unless the receiver has asked for the pause with Retry-After. The pauses after that are short.
+// wait waits until it is time for the next retry. It returns true if the caller should retry, and false if the context "life" is done. When
+// the context "stopping" is done, it returns at once, unless the receiver has asked for the pause with Retry-After. Later pauses are short.
 func (b *backoff) wait(life, stopping context.Context, retryAfter time.Duration) bool {
 	hurry := stopping.Done()
 	if retryAfter > 0 || stopping.Err() != nil {
@@ -52,16 +52,17 @@ func (b *backoff) wait(life, stopping context.Context, retryAfter time.Duration)
 const (
 	catchUp     = 60
 	maxGap      = time.Second
-	backlogFrom = time.Minute // a record that has waited for less is live, not part of the backlog
+	backlogFrom = time.Minute // a record that has waited for a shorter time is live, not part of the backlog
 )
 
-// pace limits the speed at which a shard's backlog is sent. Live records are sent without limit.
+// pace limits the speed at which a shard's backlog is sent. The speed of live records is not limited.
 type pace struct {
-	queued time.Time // when the last record of the backlog was put into the queue
+	queued time.Time // when the previous record of the backlog was put into the queue
 	sent   time.Time // when the last record of the backlog was sent
 }
 
-// next returns how long to wait from the time now before sending a record that was put into the queue at the time queued.
+// next returns how long the caller must wait before it sends a record. The current time is "now", and the record was put into the queue at
+// the time "queued".
 func (p *pace) next(queued, now time.Time) time.Duration {
 	if now.Sub(queued) < backlogFrom {
 		return 0

@@ -58,7 +58,8 @@ func TestPace(t *testing.T) {
 	})
 }
 
-// TestLiveRecordsDoNotCount checks that live records between those of a backlog, as with newest_first, do not delay the backlog.
+// TestLiveRecordsDoNotCount checks that live records do not delay a backlog if they are sent between records of the backlog, as with
+// newest_first.
 func TestLiveRecordsDoNotCount(t *testing.T) {
 	var p pace
 	now := time.Unix(1_000_000, 0)

@@ -9,14 +9,14 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// chunk is a record, or a part of a record, as a request to send.
+// chunk is a request to send. It has the samples of a record, of a part of a record, or of several records.
 type chunk struct {
 	protocol wire.Protocol
 	packed   []byte // the compressed request; never modified, since the transport may still read it
 	counts   counts // the samples that are not settled; zero for a probe
 
-	// acceptedAtStart is the number of requests that the receiver had accepted when the chunk was made; acceptedAtError is that number at
-	// the first response of 500 to the chunk.
+	// acceptedAtStart is the number of requests that the receiver had accepted when the chunk was made; acceptedAtError is the number of
+	// accepted requests when the first response of 500 to the chunk came.
 	acceptedAtStart, acceptedAtError int64
 	serverErrors                     int // number of responses of 500
 
@@ -26,7 +26,7 @@ type chunk struct {
 	joined []spool.Record // the records that the chunk is made of, if several; nil = one record, or a part of one
 }
 
-// counts counts native histograms apart from samples, as the specification does.
+// counts is a number of samples and a number of native histograms. The specification also counts the two separately.
 type counts struct{ samples, histograms int }
 
 func (c counts) total() int { return c.samples + c.histograms }
@@ -81,8 +81,8 @@ func (c *chunk) convert(to wire.Protocol) error {
 	return err
 }
 
-// keep removes the items for which the function keep returns false, and returns the number of samples removed. If no samples would remain,
-// it removes nothing.
+// keep removes some items from the chunk and returns the number of samples removed. An item stays if the argument, a function of the same
+// name, returns true for it. If no samples would remain, it removes nothing.
 func (c *chunk) keep(q wire.Request, keep func(*wire.Item) bool) (leftOut int) {
 	rest, err := q.Rewrite(q.Protocol, keep)
 	if err != nil || rest.Counts.Total() == 0 || rest.Counts.Total() == q.Counts.Total() {
@@ -106,8 +106,8 @@ func (c *chunk) leaveOutZeros(q wire.Request) int {
 	})
 }
 
-// zerosOf returns for each item of a request whether it is a zero that package encode has put before the first sample of a running total.
-// Only in this case does a message contain two samples of one series.
+// zerosOf returns a value for each item of a request. It is true if the item is a zero that package encode has put before the first sample
+// of a running total. Only in this case does a message contain two samples of one series.
 func zerosOf(q wire.Request) (zeros []bool) {
 	last, isZero := -1, false
 	for i, err := range q.Items() {
@@ -124,8 +124,8 @@ func zerosOf(q wire.Request) (zeros []bool) {
 	return zeros
 }
 
-// hasZeros reports whether zerosOf finds at least n zeros in the chunk, so that n refused samples may all be zeros. A receiver refuses a
-// zero if an earlier process has already sent the sample after it.
+// hasZeros reports whether zerosOf finds at least n zeros in the chunk, so that n refused samples can all be such zeros. A receiver refuses
+// a zero if an earlier process has already sent the sample after it.
 func (c *chunk) hasZeros(n int) bool {
 	if !c.again {
 		return false

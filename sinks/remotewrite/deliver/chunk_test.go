@@ -9,8 +9,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// TestProbeIsConverted checks that a probe, whose samples are already counted, is still a probe after its conversion to the other
-// protocol.
+// TestProbeIsConverted checks that a probe is still a probe after its conversion to the other protocol. The samples of a probe are already
+// counted.
 func TestProbeIsConverted(t *testing.T) {
 	table := wire.NewTable()
 	s := table.Series([]metric.Label{{Name: "__name__", Value: "x"}}, &metric.Desc{Name: "x"})

@@ -24,7 +24,8 @@ const (
 // maxBody is how much of a response's body is read, in bytes.
 const maxBody = 8 << 10
 
-// maxText is the length to which the text of a response is cut in messages, in bytes. Mimir's text contains the labels of a series.
+// maxText is the maximum length, in bytes, of the text of a response in a message. A longer text is cut. Mimir's text contains the labels
+// of a series.
 const maxText = 600
 
 // client sends HTTP requests to the receiver.
@@ -102,7 +103,7 @@ type response struct {
 	hasWritten bool   // the response has headers for written
 }
 
-// readWritten reads the headers that say what was stored. If only one of the two is there, the other number is zero.
+// readWritten reads the headers that say what was stored. If the response has only one of the two headers, the other number is zero.
 func readWritten(h http.Header) (written counts, ok bool) {
 	read := func(name string, n *int) {
 		if v, err := strconv.Atoi(h.Get(name)); err == nil && v >= 0 {
@@ -145,8 +146,8 @@ func (r *response) errorWithHint(place string) error {
 // client repeat a request after 408.
 func (r *response) isTransient() bool { return r.code == 408 || r.code == 429 || r.code >= 500 }
 
-// isAboutAccess reports whether the response is about the URL or the credentials, not about the samples. A proxy before the receiver may
-// have sent it.
+// isAboutAccess reports whether the response is about the URL or the credentials, not about the samples. A proxy in front of the receiver
+// may have sent such a response.
 func (r *response) isAboutAccess() bool {
 	return r.code/100 == 3 || r.code == 401 || r.code == 403 || r.code == 404 || r.code == 405 || r.code == 407
 }

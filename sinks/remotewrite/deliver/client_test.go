@@ -35,7 +35,7 @@ func TestSeriesOfAResponse(t *testing.T) {
 	}
 }
 
-// TestGist checks that responses which differ only in series and numbers have the same gist, and that others do not.
+// TestGist checks that responses which differ only in series and numbers have the same gist, and that other responses have another gist.
 func TestGist(t *testing.T) {
 	for text, want := range map[string]string{
 		"too old by 0s":                       "400too old by s",

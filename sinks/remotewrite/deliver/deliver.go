@@ -85,7 +85,7 @@ func New(o Options) *Sender {
 	}
 }
 
-// Protocol returns the protocol of the next request as text, and why it is used.
+// Protocol returns a text that names the protocol of the next request and says why this protocol is used.
 func (s *Sender) Protocol() string { return s.protocol.describe(time.Now()) }
 
 // Format returns the protocol of the next request, and the largest size of a request in bytes before compression.
@@ -131,10 +131,10 @@ func (s *Sender) probe(ctx context.Context) {
 	}
 }
 
-// Run sends the records of q until stopping is done and q is empty, or until life is done.
+// Run sends the records of q until the context "stopping" is done and q is empty, or until the context "life" is done.
 func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
-	// A record of this process is sent only after the records of earlier processes, which can be in other shards. So runShard may end
-	// while its shard still has records that must wait. The next round sends these records.
+	// A record of this process is sent only after the records of earlier processes, which can be in other shards. So runShard can end while its
+	// shard still has records that must wait. The next round sends these records.
 	for left := -1; left != 0 && life.Err() == nil; {
 		before := left
 		var shards sync.WaitGroup
@@ -153,7 +153,7 @@ func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 	}
 }
 
-// runShard sends the records of a shard. It reports false if it has stopped before a record that it could not send.
+// runShard sends the records of a shard. It returns false if it has stopped at a record that it could not send.
 func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard int) bool {
 	var pace pace
 	refusals := backoff{limit: maxSearchPause}

@@ -20,7 +20,7 @@ type delivery struct {
 	queued        time.Time   // when the last record was put into the queue
 	chunks        []*chunk    // the chunks that are not settled, in the order of sending; at first one chunk with all the records
 	partlySettled bool
-	lastAccepted  *chunk // the last chunk that was accepted; nil = none yet
+	lastAccepted  *chunk // the chunk that was accepted most recently; nil = none yet
 	backoff       backoff
 	refusals      *backoff // pauses after refusals in a row; shared with the earlier deliveries of the shard
 	refused       bool     // the last response was a refusal
@@ -56,9 +56,9 @@ func (d *delivery) apart(records []spool.Record) (all []*chunk) {
 	return all
 }
 
-// run sends the records until all of their chunks are settled. It reports false if life is done before that. Once stopping is done, pauses
-// are short, and at the first failure records on disk are left to the next process, unless Options.Patient is set. A panic only loses these
-// records.
+// run sends the records until all of their chunks are settled. It returns false if the context "life" is done before that. Once the context
+// "stopping" is done, pauses are short. In addition, records on disk are then left to the next process at the first failure, unless
+// Options.Patient is set. A panic loses only the records of this delivery.
 func (d *delivery) run(life, stopping context.Context) (done bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -117,16 +117,16 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	return true
 }
 
-// lastTry is how long a request may take after stopping is done, if its record is on disk.
+// lastTry is how long a request is allowed to take after the context "stopping" is done, if its record is on disk.
 const lastTry = 2 * time.Second
 
-// mayLeave reports whether stopping is done and the next process can send the record.
+// mayLeave reports whether the context "stopping" is done and the record can be left to the next process.
 func (d *delivery) mayLeave(stopping context.Context) bool {
 	return stopping.Err() != nil && !d.options.Patient && d.saved()
 }
 
-// lifeOf returns the context of a request. The context is done when life is done. If the record may be left to the next process, it is
-// done at the latest lastTry after stopping is done.
+// lifeOf returns the context of a request. It is done when the context "life" is done. If the record can be left to the next process, it is
+// also done when the time lastTry has passed since the context "stopping" was done.
 func (d *delivery) lifeOf(life, stopping context.Context) (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancel(life)
 	stop := context.AfterFunc(stopping, func() {
@@ -211,12 +211,13 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	return settled
 }
 
-// maxWaits is the number of responses that do not come from a receiver, after which a request without samples is sent: if that is accepted,
-// the chunk is the cause. For example, a firewall may block one request because of its contents. Later requests must not wait for it.
+// maxWaits limits how often a chunk gets a response that does not come from a receiver. After this number of such responses, a request
+// without samples is sent. If that request is accepted, the chunk is the cause. For example, a firewall can block one request because of
+// its contents. Later requests must not wait for such a chunk.
 const maxWaits = 16
 
-// waitsOut reports whether a response does not come from a receiver, and counts such a response. If the request without samples
-// was accepted, waitsOut returns false for a 4xx: it is a refusal of the chunk.
+// waitsOut reports whether a response does not come from a receiver, and counts such a response. If the request without samples was
+// accepted, waitsOut returns false for a 4xx, since the 4xx is then a refusal of the chunk.
 func (d *delivery) waitsOut(r response) bool {
 	if !r.isAboutAccess() && !r.isForeign() || d.blamed && r.code/100 == 4 {
 		return false
@@ -232,8 +233,8 @@ func (d *delivery) acceptsEmpty(ctx context.Context) bool {
 	return err == nil && r.code/100 == 2 && !r.isForeign() && (p == wire.V1 || r.hasWritten)
 }
 
-// isMute reports whether a response does not say what was written, although only 2.0 may be sent. 202 is a success without the headers:
-// Mimir and Cortex send it to a replica that is not the leader of its HA group.
+// isMute reports whether a response does not say what was written, although the settings allow only 2.0. 202 is a success without the
+// headers: Mimir and Cortex send it to a replica that is not the leader of its HA group.
 func (d *delivery) isMute(c *chunk, r response) bool {
 	return d.options.Protocol == wire.V2 && c.protocol == wire.V2 && r.code/100 == 2 && r.code != 202 && !r.hasWritten
 }
@@ -273,7 +274,7 @@ func (d *delivery) reject(c *chunk, r response) {
 }
 
 // settle counts the written samples of a chunk as sent, and the others as refused. It returns the number of refused samples. If all refused
-// samples may be zeros that package encode has added, they count as sent, since the receiver then already has later samples.
+// samples can be zeros that package encode has added, they count as sent, since the receiver then already has later samples.
 func (d *delivery) settle(c *chunk, written counts) (lost int) {
 	arrived := min(c.counts.samples, written.samples) + min(c.counts.histograms, written.histograms)
 	if lost = c.counts.total() - arrived; lost > 0 && c.hasZeros(lost) {
@@ -286,7 +287,7 @@ func (d *delivery) settle(c *chunk, written counts) (lost int) {
 	return lost
 }
 
-// drop drops the samples that are not settled. The argument why is the reason.
+// drop drops the samples that are not settled. The argument "why" is the reason.
 func (d *delivery) drop(why metric.Reason) {
 	for _, c := range d.chunks {
 		d.options.Stats.Drop(why, c.counts.total())
@@ -310,9 +311,9 @@ const maxServerErrors = 8
 
 // serverError judges a response of 500.
 //
-// If other requests were accepted since the chunk was made, the second 500 splits the chunk. Otherwise it is seen as an outage, and the
-// chunk is split when it is suspected. A suspected chunk that cannot be split is sent after the other chunks of its record. It is rejected
-// if another request was accepted since its first 500.
+// If other requests were accepted since the chunk was made, the second 500 splits the chunk. Otherwise the 500 is seen as the sign of an
+// outage, and the chunk is split only when it is suspected. A suspected chunk that cannot be split is sent after the other chunks of its
+// record. Such a chunk is rejected if another request was accepted since the chunk's first 500.
 func (d *delivery) serverError(c *chunk, r response) verdict {
 	accepted := d.accepted.Load()
 	if c.serverErrors == 0 {

@@ -12,11 +12,11 @@ import (
 // error pages of proxies have codes such as 400 and 422. Such a response says nothing about the samples, so the request is sent again
 // later.
 
-// maxPath is the length to which a path is cut in messages, in bytes.
+// maxPath is the maximum length, in bytes, of a path in a message. A longer path is cut.
 const maxPath = 100
 
-// movedTo returns the path that has answered, if a redirect was followed to another path, and "" otherwise. A slash at the end of a path is
-// ignored.
+// movedTo returns the path that has answered if a redirect has led to another path. Otherwise it returns "". A slash at the end of a path
+// is ignored.
 func movedTo(reply *httpclient.Response, path string) string {
 	to := reply.Request.URL.Path
 	if strings.TrimSuffix(to, "/") == strings.TrimSuffix(path, "/") {

@@ -2,7 +2,7 @@ package deliver
 
 import "strings"
 
-// hintRule says what to do about a rejection. It applies if the text of the response contains the text in the field words, which is in
+// hintRule says what to do about a rejection. It applies if the text of the response contains the text in the field "words", which is in
 // lower case. If this field is "", the rule applies to the status code.
 type hintRule struct {
 	code  int

@@ -20,8 +20,8 @@ const (
 	maxJoined  = 1000 // maximum number of records in a request
 )
 
-// joined returns a record, the first one, and those records behind it in the queue that fit into the same request, in the order in which
-// they were queued.
+// joined returns the record "first" and those records behind it in the queue that fit into the same request. The records are in the order
+// in which they were queued.
 func (s *Sender) joined(q *spool.Queue, first spool.Record) []spool.Record {
 	all := []spool.Record{first}
 	if first.Samples+first.Histograms > s.options.MaxJoin/2 || !s.joining.allowed(time.Now()) {
@@ -86,8 +86,8 @@ func idsOf(records []spool.Record) (ids []uint64) {
 }
 
 // joining says whether records may be joined. Some receivers store nothing of a request with one bad sample. After a refusal by such a
-// receiver, records are sent separately for apartFor, unless the request is searched for the bad sample. So the bad sample of one job makes
-// another job lose samples only once.
+// receiver, records are sent separately for the time apartFor, unless the request is searched for the bad sample. So the bad sample of one
+// job makes another job lose samples only once.
 type joining struct {
 	mu    sync.Mutex
 	until time.Time // when joining is allowed again; zero = it is allowed

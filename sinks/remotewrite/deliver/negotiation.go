@@ -27,16 +27,16 @@ type negotiation struct {
 	remembered sync.Once
 
 	mu       sync.Mutex
-	fellBack time.Time // when the last fallback was; zero = 2.0 is sent
-	accepts2 bool      // the receiver has accepted a request in 2.0 since the last fallback
+	fellBack time.Time // time of the newest fallback; zero = 2.0 is sent
+	accepts2 bool      // the receiver has accepted a request in 2.0 since the newest fallback
 	unclear  bool      // the fallback was not after 415
-	probed   time.Time // when the last small probe was sent, at first the time of the fallback
-	guessed  bool      // the fallback was after a response that may have had another reason than the protocol
+	probed   time.Time // time of the newest small probe; before the first one, the time of the fallback
+	guessed  bool      // the fallback was after a response whose reason was perhaps not the protocol
 	why      string    // the response that led to the fallback; "" once the receiver has accepted 1.0
 	reason   string    // like why, but kept until 2.0 is accepted
 }
 
-// remembered is what is stored in the sink's memory about a receiver.
+// remembered is what the sink's memory stores about a receiver.
 type remembered struct {
 	Receiver string    `json:"receiver"` // a digest of the URL, since the URL may contain a secret
 	FellBack time.Time `json:"fell_back,omitzero"`
@@ -83,7 +83,7 @@ func (n *negotiation) current(now time.Time) wire.Protocol {
 	return wire.V1
 }
 
-// describe returns the protocol of the next request as text, and why it is used.
+// describe returns a text that names the protocol of the next request and says why this protocol is used.
 func (n *negotiation) describe(now time.Time) string {
 	p := n.current(now)
 	n.mu.Lock()
@@ -101,7 +101,7 @@ func (n *negotiation) describe(now time.Time) string {
 	return "remote-write " + p.String() + " is tried first; the receiver has not answered yet"
 }
 
-// fallBack falls back to 1.0 if the response r to a request in protocol p gives reason to, and reports whether it does.
+// fallBack falls back to 1.0 if the response r to a request in protocol p is a reason for this. It reports whether it has fallen back.
 //
 // The reasons are 415, and a 2xx without the headers that say what was written. 400 and 406 are also reasons until the receiver has
 // accepted 2.0, since some receivers that support only 1.0 respond to 2.0 in this way.
@@ -136,8 +136,8 @@ func (n *negotiation) probeDue(now time.Time) bool {
 	return true
 }
 
-// accepted notes that a request in protocol p was accepted. If that decides the protocol, it returns a message to log. It also returns the
-// response that was the reason for the fallback.
+// accepted is called when a request in protocol p was accepted. If this decides the protocol, the first result is a message to log. The
+// second result is the response that was the reason for the fallback.
 func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -162,8 +162,8 @@ func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 	return message, why
 }
 
-// rejected notes that all chunks of a record were rejected. It undoes a fallback that was a guess, since the protocol was not the reason:
-// 1.0 was rejected too.
+// rejected is called when all chunks of a record were rejected. It undoes a fallback that was a guess, since the protocol was not the
+// reason: 1.0 was rejected too.
 func (n *negotiation) rejected() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -174,7 +174,7 @@ func (n *negotiation) rejected() {
 
 const (
 	maxSize      = 4 << 20   // size of a request, without its last group, if no request was too large
-	minSizeLimit = 16 << 10  // lower bound of the limit; a smaller request that is refused as too large has another problem
+	minSizeLimit = 16 << 10  // lower bound of the limit; if a smaller request is refused as too large, its size is not the problem
 	sizeLimitFor = time.Hour // time after which larger requests are tried again
 )
 
@@ -194,7 +194,7 @@ func (l *sizeLimit) bytes(now time.Time) int {
 	return maxSize
 }
 
-// exceeded notes that a request of this size was too large. It halves the limit.
+// exceeded is called when a request of this size was too large. It halves the limit.
 func (l *sizeLimit) exceeded(size int, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

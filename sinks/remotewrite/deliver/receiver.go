@@ -9,8 +9,8 @@ import (
 type Refusals uint8
 
 const (
-	// Auto searches a request for its good samples if the receiver has stored nothing of it: after 413, and if the receiver is Prometheus
-	// and the protocol is 1.0. It drops other requests, as the specification demands.
+	// Auto searches a request for its good samples if the receiver has stored nothing of the request: after 413, and if the receiver is
+	// Prometheus and the protocol is 1.0. It drops other requests, as the specification demands.
 	Auto Refusals = iota
 	// Drop drops the request.
 	Drop
@@ -27,7 +27,8 @@ const (
 	storesRest               // it stores the good samples, and answers 4xx
 )
 
-// receiverOf returns what is known about the receiver at a URL. The text of its responses is not used, since the specification forbids it.
+// receiverOf returns what is known about the receiver at a URL. The text of the receiver's responses is not used, since the specification
+// forbids this.
 func receiverOf(address string) receiver {
 	u, err := url.Parse(address)
 	if err != nil {

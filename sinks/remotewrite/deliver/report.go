@@ -11,7 +11,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// outage logs when nothing can be delivered. It logs at the start, again when the status code changes, and now and then while it lasts.
+// outage logs when nothing can be delivered. It logs at the start, again when the status code changes, and now and then while the outage
+// lasts.
 type outage struct {
 	log *slog.Logger
 
@@ -54,13 +55,14 @@ type rejections struct {
 	last string
 }
 
-// partly counts the samples of an accepted chunk that the receiver has not stored.
+// partly is called for an accepted chunk. It counts the samples of the chunk that the receiver has not stored.
 func (l *rejections) partly(c *chunk, r response, lost int) {
 	err := fmt.Errorf("POST %s: %d: the receiver accepted only %d of %d samples; the others are not sent again", l.place, r.code, c.counts.total()-lost, c.counts.total())
 	l.note("partly", err, c, r, lost, "")
 }
 
-// wholly counts the lost samples of a rejected chunk. The receiver may have stored other samples of the chunk.
+// wholly is called for a rejected chunk. It counts the samples of the chunk that are lost. The receiver may have stored other samples of
+// the chunk.
 func (l *rejections) wholly(c *chunk, r response, lost int) {
 	err, do := r.error(l.place), hint(r.code, r.text)
 	if r.code == 415 {

@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// A receiver such as Prometheus refuses all of a 1.0 request for one bad sample. The search halves a refused request until few
-// samples are left, and then sends each alone, so that no good sample stays untried. It pauses after each refusal, and it remembers the series
+// A receiver such as Prometheus refuses all of a 1.0 request for one bad sample. The search halves a refused request until few samples are
+// left, and then sends each of them alone, so that every good sample is tried. It pauses after each refusal, and it remembers the series
 // that were refused. When a later request has such series, one of them is sent alone, and the others in a request of their own.
 
 // While a search sends the parts of a refused request, later samples wait. They must wait less than five minutes, since Prometheus would
@@ -37,7 +37,7 @@ func (d *delivery) searches(c *chunk, r response) bool {
 }
 
 // search makes a refused chunk smaller. If the chunk is joined from several records and has zeros that package encode has added, it sends
-// the records separately. Otherwise it removes such zeros, or splits the chunk. It reports whether there are chunks to send again.
+// the records separately. Otherwise it removes such zeros, or splits the chunk. The result is true if there are chunks to send again.
 func (d *delivery) search(c *chunk, r response) bool {
 	if !d.searches(c, r) || c.suspect {
 		return false
@@ -71,8 +71,8 @@ func (d *delivery) search(c *chunk, r response) bool {
 	return len(pieces) > 1
 }
 
-// setSuspectsApart divides the first chunk into up to three: the series that are not suspects, one suspect to try alone, and the other
-// suspects.
+// setSuspectsApart divides the first chunk into up to three chunks: one with the series that are not suspects, one with a suspect to try
+// alone, and one with the other suspects.
 func (d *delivery) setSuspectsApart() {
 	c := d.chunks[0]
 	if d.suspects.empty() {
@@ -111,7 +111,8 @@ const (
 	suspectedFor = time.Hour // time since the last refusal
 )
 
-// suspects is the set of series of which a sample was refused when it was alone in a request.
+// suspects is a set of series. A series is in the set if the receiver has refused one of its samples when this sample was alone in a
+// request.
 type suspects struct {
 	seed maphash.Seed
 
@@ -139,8 +140,8 @@ func (s *suspects) empty() bool {
 	return len(s.all) == 0
 }
 
-// in returns the suspects among the series of a request. alone is the suspect that has not been sent alone for the longest time. Since the
-// caller then sends it alone, its time for this becomes now.
+// in returns the suspects among the series of a request. The result "alone" is the suspect that has not been sent alone for the longest
+// time. Since the caller then sends this suspect alone, "now" is stored as the time when that happened.
 func (s *suspects) in(q wire.Request, now time.Time) (found map[uint64]bool, alone uint64) {
 	found = map[uint64]bool{}
 	s.mu.Lock()

@@ -8,7 +8,7 @@
 //	     ▼
 //	[]spool.Record   compressed requests
 //
-// The only thing it knows about the receiver is the [Format] that the receiver accepts.
+// The only thing that the package knows about the receiver is the [Format] that the receiver accepts.
 package encode
 
 import (
@@ -59,7 +59,7 @@ type Encoder struct {
 	requests *requestWriter
 }
 
-// New returns an Encoder. Samples that are older than now may have been sent by an earlier process.
+// New returns an Encoder. An earlier process may have sent samples that are older than the time "now".
 func New(o Options, now time.Time) *Encoder {
 	if o.Clock == nil {
 		o.Clock = clock.New()
@@ -73,8 +73,8 @@ func New(o Options, now time.Time) *Encoder {
 }
 
 // Encode returns the requests of a batch: its samples, and staleness markers for those series of the job's previous batch that are not in
-// the new one. A batch without series ends all series of its job. resend says that the batch was encoded before with another time; samples
-// with their own timestamps are then left out.
+// the new one. A batch without series ends all series of its job. If "resend" is true, the batch was encoded before with another time, and
+// samples with their own timestamps are left out.
 //
 // The slice is valid until the next call. The payloads are not modified later.
 func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Record {
@@ -94,7 +94,7 @@ func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Rec
 }
 
 // Repeat encodes the last batch of a job before a restart. The receiver may already have its samples. The series of batch.Known were sent
-// before the restart: they are remembered as if they had samples in this batch, and get no zero before their first sample. Other series may
+// before the restart. They are remembered as if they had samples in this batch, and get no zero before their first sample. Other series can
 // get such a zero. If the receiver already has the batch, it refuses these zeros, and the request is sent again without them.
 func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
 	now := e.now(batch)
@@ -109,9 +109,9 @@ func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
 	return e.requests.finish()
 }
 
-// now returns the time. If the clock has jumped back since the last batch, the last timestamps of all series are moved back by the same
-// duration. The receiver then decides whether it accepts samples that are older than samples that it has. A batch from before the jump,
-// whose time is in the future, gets the current time.
+// now returns the time. If the clock has jumped back since the previous batch, this method moves back the last timestamps of all series by
+// the same duration. The receiver then decides whether it accepts samples that are older than samples that it has. A batch from before the
+// jump, whose time is in the future, gets the current time.
 func (e *Encoder) now(batch *metric.Batch) time.Time {
 	r := e.options.Clock.Read()
 	by := r.Shift - e.shift
@@ -135,8 +135,8 @@ func (e *Encoder) job(name string) *job {
 	return j
 }
 
-// BeyondLegacy returns the first name of a metric or label that has other characters than letters, digits, underscores and colons, or "".
-// The specification of 1.0 does not allow such a name; the specification of 2.0 does.
+// BeyondLegacy returns the first name of a metric or label that has other characters than letters, digits, underscores and colons. If there
+// is none, it returns "". The specification of 1.0 does not allow such a name; the specification of 2.0 does.
 func (e *Encoder) BeyondLegacy() string { return e.registry.beyondLegacy }
 
 // Jobs returns the names of the jobs that have series.

@@ -51,8 +51,8 @@ func TestMetadataSchedule(t *testing.T) {
 	}
 }
 
-// TestClosedSeriesAreForgotten checks that closed series are remembered for a time and up to a number, and that a zero is not sent
-// for a forgotten series that may have later samples.
+// TestClosedSeriesAreForgotten checks that closed series are remembered only for a limited time and up to a limited number. No zero is sent
+// for a forgotten series if the receiver may already have later samples of it.
 func TestClosedSeriesAreForgotten(t *testing.T) {
 	now := time.UnixMilli(1e12)
 	r := newRegistry(now)
@@ -94,8 +94,8 @@ func TestHashesCollide(t *testing.T) {
 	}
 }
 
-// TestEndedSeriesAreClosed checks that a series that continues is one series, also over a reload, and that a series that ends is
-// closed. A job without series is forgotten.
+// TestEndedSeriesAreClosed checks that a series that continues stays the same series, also over a reload. A series that ends is closed. A
+// job without series is forgotten.
 func TestEndedSeriesAreClosed(t *testing.T) {
 	e := New(Options{
 		Target: func(job string) []metric.Label { return []metric.Label{{Name: "job", Value: job}} },

@@ -84,7 +84,7 @@ func formatBound(f float64) string {
 	return text + ".0"
 }
 
-// isCumulative reports whether the value of part i is a running total, which a quantile is not.
+// isCumulative reports whether the value of part i is a running total. A quantile is not a running total.
 func isCumulative(d *metric.Desc, i int) bool {
 	switch d.Type {
 	case metric.Counter, metric.Histogram:
@@ -95,7 +95,7 @@ func isCumulative(d *metric.Desc, i int) bool {
 	return false
 }
 
-// appendValues appends the value of each part. The value of a native histogram is 0, since it is not in values.
+// appendValues appends the value of each part. For a native histogram it appends 0, since the histogram itself is not in this list.
 func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
 	switch {
 	case partsOf(d, s) == 0:

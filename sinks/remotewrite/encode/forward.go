@@ -31,7 +31,8 @@ func (e *Encoder) Forward(stream metric.Stream, f Format) []spool.Record {
 	return records
 }
 
-// forward writes the samples of one series of a stream. It returns the series, or nil if relabelling drops it or its labels are invalid.
+// forward writes the samples of one series of a stream. It returns the series, or nil if relabelling drops the series or if its labels are
+// invalid.
 func (j *job) forward(s *metric.StreamSeries, w *requestWriter) *series {
 	j.scratch = sinks.Attach(j.scratch, s.Labels, nil, j.options.External)
 	all := j.relabel(j.scratch)

@@ -14,8 +14,8 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// TestForward checks that samples of other senders go into requests unchanged (order, times, values and markers), and that external labels
-// are added and relabelling is done.
+// TestForward checks that samples of other senders go into requests unchanged, with the same order, times, values and markers. Only their
+// labels change: external labels are added, and relabelling is done.
 func TestForward(t *testing.T) {
 	for _, p := range []wire.Protocol{wire.V1, wire.V2} {
 		dropped := map[metric.Reason]int{}

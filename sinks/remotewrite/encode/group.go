@@ -21,14 +21,14 @@ type groupKey struct {
 // group holds the series that one series of a family is sent as: a single series, or the parts of a histogram or summary.
 type group struct {
 	key     groupKey
-	one     [1]*series // the part, if there is one; most groups have one
+	one     [1]*series // the part, if there is only one, as in most groups
 	many    *[]*series // the parts otherwise
 	invalid int32      // number of parts with invalid labels
 	shard   int32
-	batch   uint32 // number of the last batch that contained the group
+	batch   uint32 // number of the newest batch that contains the group
 	index   int32  // index of the group in that batch
 	samples sampleRange
-	ownTime int64 // timestamp of the last sample, also if it was not newer and not sent; 0 = that sample had no timestamp of its own
+	ownTime int64 // timestamp of the last sample, even if this sample was not newer and so not sent; 0 = that sample had no timestamp of its own
 }
 
 // allocGroup returns a group of n parts.
@@ -128,7 +128,7 @@ func (j *job) relabel(all []metric.Label) []metric.Label {
 }
 
 // valid reports whether labels meet the demands of both specifications ("Labels"): a metric name, no empty or repeated label name, and
-// valid UTF-8. For one series that does not meet them, a receiver may reject a request with thousands of series.
+// valid UTF-8. A receiver can reject a request with thousands of series because a single one does not meet them.
 func valid(all []metric.Label) bool {
 	named := false
 	for i, l := range all {

@@ -2,8 +2,8 @@ package encode
 
 import "math/bits"
 
-// index finds series by their hashes. It is a hash table with open addressing. There may be a million series, and a map takes twice to three
-// times the memory. The zero value is an empty index.
+// index finds series by their hashes. It is a hash table with open addressing. It can hold a million series, for which a map would take two
+// to three times the memory. The zero value is an empty index.
 type index struct {
 	slots []*series // nil = free. At least a quarter is free
 	used  int
@@ -12,7 +12,7 @@ type index struct {
 // minSlots is the minimum number of slots of an index that is not empty.
 const minSlots = 8
 
-// home returns the slot in which the search for a hash begins. The method next returns the slot to search after a slot.
+// home returns the slot in which the search for a hash begins. The method next returns the slot to search after another slot.
 func (x *index) home(hash uint64) int {
 	high, _ := bits.Mul64(hash, uint64(len(x.slots)))
 	return int(high)
@@ -54,7 +54,8 @@ func (x *index) put(s *series) {
 	x.used++
 }
 
-// remove removes the series with this hash, if there is one. Series that are not found any more because of the free slot move to it.
+// remove removes the series with this hash, if there is one. The free slot would end the search for some other series too early, so such a
+// series is moved into it.
 func (x *index) remove(hash uint64) {
 	if x.get(hash) == nil {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// job collects the samples of one job's batches. It keeps the groups of the last batch.
+// job collects the samples of one job's batches. It keeps the groups of the newest batch.
 type job struct {
 	options  *Options
 	target   []metric.Label
@@ -25,13 +25,13 @@ type job struct {
 	known   []metric.Family // series that an earlier process has sent; only set by Encoder.Repeat
 
 	groups, previous []*group            // the groups of this batch and those of the previous one, each in the order of its batch
-	next             int                 // index in previous, after the group that was found last
-	byKey            map[groupKey]*group // all of groups and previous; nil while all batches have the same order
+	next             int                 // index in "previous", after the group that was found last
+	byKey            map[groupKey]*group // all groups in "groups" and "previous"; nil while all batches have the same order
 	searched         bool                // byKey was needed for this batch
 	sorted           []*group            // groups in the order that compresses best
 	order            order               // the order of sorted; nil = not determined yet
 	layout           wire.Layout         // the layout that compresses best with order
-	trial            trial               // the batch for which order and layout were determined
+	trial            trial               // describes the batch for which order and layout were determined
 
 	// Memory that is reused.
 	values              []float64
@@ -100,7 +100,7 @@ func (j *job) addKnown(f *metric.Family, s *metric.Series) {
 	}
 }
 
-// addPoint adds a sample for each part of a group. If the time is not allowed, it adds no sample.
+// addPoint adds a sample for each part of a group. If the point's time is not allowed, it adds no sample.
 func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 	if g.invalid > 0 && !j.resend {
 		j.drop(metric.Invalid, int(g.invalid))
@@ -125,7 +125,7 @@ func (j *job) addPoint(g *group, s *metric.Series, time int64) {
 		case p == nil:
 			continue
 		case p.last >= time:
-			j.drop(sinks.NotNewer, 1) // relabelling has given it the same labels as an earlier part
+			j.drop(sinks.NotNewer, 1) // relabelling has given this part the same labels as an earlier part
 			continue
 		}
 		j.addSample(p, d, s, sample{part: int32(i), time: time, value: j.values[i]}, start)
@@ -191,7 +191,7 @@ func (j *job) endMissing(at int64) {
 	}
 }
 
-// group returns the group of a family's series, and reports whether the series occurs for the first time in the batch.
+// group returns the group of a family's series. The result "first" is true if the series occurs in the batch for the first time.
 func (j *job) group(d *metric.Desc, s *metric.Series) (g *group, first bool) {
 	key, n := groupKey{d, s.Labels}, partsOf(d, s)
 	g = j.find(key)
@@ -210,8 +210,8 @@ func (j *job) group(d *metric.Desc, s *metric.Series) (g *group, first bool) {
 	return g, true
 }
 
-// find returns the existing group of a key, or nil. The series of a family usually keep their order from batch to batch, so find first
-// tries the group after the one that it has found last.
+// find returns the existing group of a key, or nil. The series of a family usually keep their order from batch to batch, so find begins
+// with the group after the one that the previous call has found.
 func (j *job) find(key groupKey) *group {
 	if j.next < len(j.previous) && j.previous[j.next].key == key {
 		j.next++
@@ -253,8 +253,8 @@ func (j *job) write(w *requestWriter) {
 const preloaded = 64
 
 // preload reads the memory that is needed to write the groups. Groups that are neighbours in the sorted order are far from each other in
-// memory. Here the processor loads the memory of several groups at the same time, while write would wait for each group. That saves a
-// fifth of the CPU time of an encoded batch. The result has no meaning, but the reads may not be optimized away.
+// memory. Here the processor loads the memory of several groups at the same time, while write would wait for each group. That saves a fifth
+// of the CPU time of an encoded batch. The result has no meaning, but the compiler must not optimize the reads away.
 //
 //go:noinline
 func (j *job) preload(groups []*group) (n int) {

@@ -15,7 +15,7 @@ import (
 
 // Compression finds what a series has in common with other series within the preceding 64 KiB. Which order of a job's series is best
 // depends on their labels. The metrics of one record differ only in their names; records have most in common if they have the same values
-// of labels with few values. So several orders are tried, and the best one is used.
+// of labels that have few different values. So several orders are tried, and the best one is used.
 
 // order is an order of series: they are sorted by the value of the first label, then by the value of the second label, and so on. A series
 // without the label comes before series with the label.
@@ -128,7 +128,7 @@ type row struct {
 	value wire.Symbol
 }
 
-// sort sorts the groups and appends them to dst, which it empties first.
+// sort writes the groups to dst, sorted in the order o. The earlier contents of dst are overwritten.
 func (s *sorter) sort(o order, dst, groups []*group) []*group {
 	for i, g := range groups {
 		s.rows[i].group = g

@@ -24,7 +24,7 @@ func records(n int, typ metric.Type, names []string, labels func(i int) []string
 	return b
 }
 
-// services returns the labels of record i: few stacks, regions and teams, and an ID.
+// services returns the labels of record i. There are few different stacks, regions and teams, but each record has an ID of its own.
 func services(i int) []string {
 	regions := []string{"eu-west-1", "eu-north-1", "us-east-1", "us-west-2", "ap-south-1", "sa-east-1"}
 	return []string{
@@ -32,7 +32,7 @@ func services(i int) []string {
 	}
 }
 
-// TestOrder checks which order is found for the series of a job, and how many bytes a sample takes in it.
+// TestOrder checks which order is found for the series of a job, and how many bytes a sample takes in this order.
 func TestOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	inRecords := []string{"id", "region", "stack", "team"}
@@ -113,7 +113,8 @@ func newTestEncoder() *Encoder {
 	}, time.UnixMilli(1e12))
 }
 
-// TestOrderIsFoundAgain checks that the order is tried again when a job has more than twice the series, or another protocol.
+// TestOrderIsFoundAgain checks that the best order is searched again when the job has more than twice as many series as before, or when the
+// protocol has changed.
 func TestOrderIsFoundAgain(t *testing.T) {
 	e, f := newTestEncoder(), Format{Protocol: wire.V2, MaxBytes: 1 << 30}
 	at := time.UnixMilli(1.7e12)

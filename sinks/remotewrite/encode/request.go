@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// requestWriter writes samples into compressed requests. Each request is a record of the queue. It reuses its memory.
+// requestWriter writes samples into compressed requests. Each request is a record of the queue. A requestWriter reuses its memory.
 type requestWriter struct {
 	maxSamples int
 	builders   []*wire.Builder // the builder of each shard
@@ -34,7 +34,7 @@ func newRequestWriter(table *wire.Table, shards, maxSamples int) *requestWriter 
 
 // begin begins the requests of a batch.
 func (w *requestWriter) begin(f Format, layout wire.Layout, now time.Time) {
-	// The size of a group is known only after the group is added. An eighth of the limit is left free for it.
+	// The size of a group is known only after the group is added. An eighth of the limit is left free for the group.
 	w.protocol, w.now, w.size = f.Protocol, now, f.MaxBytes/8*7
 	for _, b := range w.builders {
 		b.Begin(f.Protocol)
@@ -56,7 +56,7 @@ func (w *requestWriter) add(from *sampleBuffer, g *group, samples []sample) {
 	}
 }
 
-// addTogether adds samples of one group to one request. The group has no family if it is unknown.
+// addTogether adds samples of one group to one request. If the family is unknown, the group has none.
 func (w *requestWriter) addTogether(from *sampleBuffer, g *group, samples []sample) {
 	shard, family := int(g.shard), g.key.desc
 	b := w.builders[shard]
@@ -67,7 +67,7 @@ func (w *requestWriter) addTogether(from *sampleBuffer, g *group, samples []samp
 	if w.protocol == wire.V1 && family != nil && w.metadata.due(family, w.now) {
 		b.AddMetadata(family)
 	}
-	b.EndSeries() // so a message has two samples only if they are a zero and its sample; package deliver relies on this to remove zeros
+	b.EndSeries() // so a message has two samples only if they are a zero and the sample after it; package deliver relies on this to remove zeros
 	from.write(b, g, samples)
 }
 
@@ -111,8 +111,8 @@ func (w *requestWriter) finish() []spool.Record {
 }
 
 // metadataInterval is how often the metadata of a family is sent in 1.0, together with samples of the family. Mimir and Cortex keep
-// metadata for 10 minutes (metadata-retain-period). Prometheus sends it every minute, which for a slow job would be a third of the traffic.
-// In 2.0, metadata is sent with every series.
+// metadata for 10 minutes (metadata-retain-period). Prometheus sends metadata every minute. For a slow job this would be a third of the
+// traffic. In 2.0, metadata is sent with every series.
 const metadataInterval = 5 * time.Minute
 
 // metadataSchedule decides when the metadata of a family is sent.
@@ -124,7 +124,7 @@ type metadataSchedule struct {
 	swept  time.Time    // when sweep last removed families
 }
 
-// due reports whether the metadata of a family must be sent now. If so, it records now as the time when the metadata was sent.
+// due reports whether the metadata of a family must be sent now. If so, it records the time "now" as the time when the metadata was sent.
 func (m *metadataSchedule) due(d *metric.Desc, now time.Time) bool {
 	if d == m.last && now.Equal(m.lastAt) {
 		return false

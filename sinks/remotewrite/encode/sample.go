@@ -7,16 +7,18 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// sample is one value of a series. It has no pointers, which the garbage collector would have to follow: a batch may have a million samples.
+// sample is one value of a series. It has no pointers, since the garbage collector would have to follow them, and a batch can have a
+// million samples.
 type sample struct {
 	time  int64 // Unix milliseconds
 	start int64 // start timestamp in Unix milliseconds; 0 = none
 	value float64
 	part  int32 // the series: an index of the group's parts
-	extra int32 // 1 + the index of what else the sample has in sampleBuffer.extras; 0 = nothing
+	extra int32 // what else the sample has: 1 + the index in sampleBuffer.extras; 0 = nothing
 }
 
-// isZero reports whether m is a zero before the first sample of a running total. All other samples have a start before their time, or none.
+// isZero reports whether m is a zero before the first sample of a running total. All other samples have no start timestamp, or one that is
+// before their time.
 func (m *sample) isZero() bool { return m.start != 0 && m.start == m.time }
 
 // extra is what few samples have.
@@ -71,7 +73,7 @@ func (b *sampleBuffer) add(m sample, x extra) {
 	b.samples = append(b.samples, m)
 }
 
-// since returns the range of the samples from an index to the last sample.
+// since returns a range of samples. It begins at the given index and ends with the last sample.
 func (b *sampleBuffer) since(from int) sampleRange {
 	return sampleRange{int32(from), int32(len(b.samples))}
 }

@@ -17,19 +17,19 @@ type series struct {
 
 	hash    uint64
 	last    int64  // timestamp of the newest sample in Unix milliseconds; 0 = none
-	batch   uint32 // number of the job's last batch that contained the series
+	batch   uint32 // number of the job's newest batch that contains the series
 	sampled bool   // a sample was added to it
 	ownTime bool   // its newest sample had its own timestamp
-	// native says that its samples are native histograms. The staleness marker must then be a native histogram too.
+	// native says that the series' samples are native histograms. The staleness marker must then be a native histogram too.
 	native bool
-	// closed says that the registry no longer contains the series. Another job may have ended it, if relabelling has given both jobs the
-	// same series.
+	// closed says that the registry no longer contains the series. If relabelling has given two jobs the same series, one job may have ended
+	// the series of the other.
 	closed bool
 
 	exemplars *exemplars // nil = none
 }
 
-// exemplars holds which exemplars a series has had. It is needed because an exporter exposes an exemplar until there is a newer one.
+// exemplars remembers which exemplars a series has had. This is needed because an exporter exposes an exemplar until there is a newer one.
 type exemplars struct {
 	time int64    // timestamp of the newest exemplar that was sent
 	keys []uint64 // keys of all exemplars of the last sample
@@ -46,8 +46,8 @@ func (r *registry) exemplarKey(e *metric.Exemplar) uint64 {
 	return h.Sum64()
 }
 
-// marker returns a staleness marker for the series, which is this part of its group. The marker is newer than the last sample, even if the
-// clock was set back.
+// marker returns a staleness marker for the series. The argument "part" says which part of its group the series is. The marker is newer
+// than the last sample, even if the clock was set back.
 func (s *series) marker(part int, at int64) (sample, extra) {
 	s.last = max(at, s.last+1)
 	m, more := sample{part: int32(part), time: s.last, value: staleNaN()}, extra{}
@@ -60,8 +60,8 @@ func (s *series) marker(part int, at int64) (sample, extra) {
 // staleNaN returns the value of a staleness marker, which is StaleNaN in Prometheus' package model/value.
 func staleNaN() float64 { return math.Float64frombits(0x7ff0000000000002) }
 
-// newExemplars returns the exemplars that the previous sample did not have, in order of time, or nil. An exemplar that is older than the
-// newest one sent is left out, since a receiver refuses it.
+// newExemplars returns the exemplars that the previous sample did not have, in order of time. If there are none, it returns nil. An
+// exemplar that is older than the newest one sent is left out, since a receiver refuses it.
 func (r *registry) newExemplars(s *series, all []metric.Exemplar, at int64) []metric.Exemplar {
 	if len(all) == 0 {
 		return nil
@@ -102,8 +102,8 @@ type registry struct {
 
 	closed map[uint64]int64 // last timestamps of closed series
 	order  []closedSeries   // closed series in the order in which they were closed
-	// floor is the newest timestamp that may have been sent for an unknown series, by an earlier process or before the series was closed
-	// and forgotten.
+	// floor is the newest timestamp that may have been sent for an unknown series. An earlier process may have sent it, or this process before
+	// it closed and forgot the series.
 	floor int64
 
 	beyondLegacy string // the result of Encoder.BeyondLegacy
@@ -114,7 +114,7 @@ type closedSeries struct {
 	last int64
 }
 
-// Closed series are remembered for an hour, since receivers reject samples that are older. At most maxClosed are remembered.
+// Closed series are remembered for an hour, since receivers reject samples that are older than an hour. At most maxClosed are remembered.
 const (
 	rememberClosed = time.Hour
 	maxClosed      = 100_000
@@ -188,8 +188,8 @@ func (r *registry) close(s *series) {
 	r.order = append(r.order, closedSeries{s.hash, s.last})
 }
 
-// forget releases series that were only kept until the batch was written, and forgets series that were closed long before now (Unix
-// milliseconds).
+// forget releases series that were kept only until the batch was written. It also forgets series that were closed long before the time
+// "now" (Unix milliseconds).
 func (r *registry) forget(now int64) {
 	for _, s := range r.stale {
 		s.Forget()
@@ -208,11 +208,11 @@ func (r *registry) forget(now int64) {
 }
 
 // maxZeroDistance is how long before the first sample a zero may be. Prometheus and databases built on its TSDB reject samples that are
-// more than an hour older than their newest sample. Half of the hour is left, since the sample may have waited in the queue.
+// more than an hour older than their newest sample. The limit is only half an hour, since the sample may have waited in the queue.
 const maxZeroDistance = 30 * time.Minute
 
-// startsAt reports whether a zero with the timestamp start can be sent before the first sample, which has the timestamp t. It cannot be
-// sent if it would be out of order, or if samples of the running total may have been sent before.
+// startsAt reports whether a zero with the timestamp "start" can be sent before the first sample, which has the timestamp t. The zero
+// cannot be sent if it would be out of order, or if samples of the running total may have been sent before.
 func (r *registry) startsAt(s *series, start, t int64) bool {
 	return !s.sampled && start != 0 && start < t && t-start <= maxZeroDistance.Milliseconds() && start > max(s.last, r.floor)
 }

@@ -13,8 +13,8 @@ import (
 // maxChecked is the largest number of records that Check opens.
 const maxChecked = 1000
 
-// Check returns why a spool cannot be used, or nil. It takes no lock, so it also works while an agent runs. It makes no directory if there
-// is none, since the directory would belong to the user who runs the check.
+// Check returns why a spool cannot be used, or nil. It takes no lock, so it also works while an agent runs. If the directory does not
+// exist, Check does not make it, since the directory would then belong to the user who runs the check.
 func Check(dir string) error {
 	err := check(dir)
 	if err != nil {
@@ -61,7 +61,7 @@ func check(dir string) error {
 	return nil
 }
 
-// checkMissing checks that a missing directory could be made, in the nearest parent directory that exists.
+// checkMissing checks whether a missing directory could be made, in the nearest parent directory that exists.
 func checkMissing(dir string) error {
 	for {
 		parent := filepath.Dir(dir)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestCheck checks that Check says why a spool cannot be used, also beside an agent, and leaves nothing behind.
+// TestCheck checks that Check says why a spool cannot be used, also while an agent runs. Check leaves nothing behind.
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	b := openIn(t, filepath.Join(dir, "used"))

@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// history is a queue on a simulated disk, and what was done with its records.
+// history has a queue on a simulated disk, and knows what was done with the queue's records.
 type history struct {
 	*testing.T
 	disk  *disktest.Disk
@@ -119,7 +119,7 @@ func (p *history) act(dice *rand.Rand, steps int) {
 				}
 				p.open()
 			}
-		case 8: // the directory may be opened while a record is out
+		case 8: // the directory is perhaps opened after Next has returned the record and before Ack
 			r, ok := p.next(dice.IntN(2))
 			p.put(1, dice)
 			if ok {
@@ -139,8 +139,8 @@ func (p *history) count(of ...fate) (n int) {
 	return n
 }
 
-// balance checks that each record that was put is acknowledged, pending or dropped. Until the directory is open, those of an earlier
-// run are not known.
+// balance checks that each record that was put is acknowledged, pending or dropped. As long as the directory is not open, the records of an
+// earlier run are not known.
 func (p *history) balance() {
 	p.Helper()
 	if !p.queue.open {
@@ -151,7 +151,7 @@ func (p *history) balance() {
 	}
 }
 
-// drain acknowledges all records and checks that each is whole, in order, and comes once.
+// drain acknowledges all records. It checks that each record is whole, comes once, and comes in order.
 func (p *history) drain() map[string]bool {
 	p.Helper()
 	seen := map[string]bool{}
@@ -179,8 +179,8 @@ func (p *history) drain() map[string]bool {
 	return seen
 }
 
-// TestCrash kills the process, or cuts the power, at each operation: the records that Put has reported as durable are there, whole
-// and in order, and those that were acknowledged are not.
+// TestCrash kills the process, or cuts the power, at each operation. Afterwards, the records that Put has reported as durable must be
+// there, whole and in order. Records that were acknowledged must not be there.
 func TestCrash(t *testing.T) {
 	for _, how := range []disktest.Crash{disktest.PowerCut, disktest.Killed} {
 		for seed := range uint64(2) {
@@ -223,8 +223,8 @@ func (p *history) afterCrash(how disktest.Crash) {
 	}
 }
 
-// TestDiskFails lets the disk fail for some operations: no record is lost while the process runs, and those that Put has reported
-// as durable are.
+// TestDiskFails lets the disk fail for some operations. No record must be lost while the process runs. After a power cut, the records that
+// Put has reported as durable must still be there.
 func TestDiskFails(t *testing.T) {
 	for seed := range uint64(600) {
 		dice := rand.New(rand.NewPCG(seed, 2))

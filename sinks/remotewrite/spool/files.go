@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// This file is the part of a queue that works on disk. It loads the records of earlier processes, saves records, and moves damaged
+// This file is the part of a queue that works on disk. That part loads the records of earlier processes, saves records, and moves damaged
 // files away.
 
 const (
@@ -32,8 +32,8 @@ func lock(fsys durable.FS) error {
 	return err
 }
 
-// save writes the records that are only in memory to disk, oldest first, until all are written or the disk fails. It reports whether all
-// are written. The caller holds the mutex saving.
+// save writes the records that are only in memory to disk, oldest first, until all are written or the disk fails. It reports whether all of
+// them are written. The caller holds the mutex "saving".
 func (q *Queue) save() (all bool) {
 	if !q.tryOpen() {
 		return q.give()
@@ -58,8 +58,8 @@ func (q *Queue) save() (all bool) {
 	return true
 }
 
-// saveGroup writes the files of records. After an error, some files may still be on disk; the others are written again later, because the
-// contents of a file are unknown after a failed sync.
+// saveGroup writes the files of records. After an error, some of the records may have their files all the same. The files of the other
+// records are written again later, because the contents of a file are unknown after a failed sync.
 func (q *Queue) saveGroup(group []*entry) error {
 	names := make([]string, len(group))
 	for i, e := range group {
@@ -74,7 +74,7 @@ func (q *Queue) saveGroup(group []*entry) error {
 	return err
 }
 
-// written notes which records have files now. It returns the files to remove.
+// written is called after the files of records were written. It notes which records have files now, and returns the files to remove.
 func (q *Queue) written(group []*entry, done durable.Replaced) (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -123,7 +123,7 @@ func (q *Queue) leave(name string, later *VersionError) {
 	}
 }
 
-// setAside moves a file to badDir and logs why. If badDir then has too many files, it removes the oldest.
+// setAside moves a file to badDir and logs why. If badDir then has too many files, it removes the oldest files.
 func (q *Queue) setAside(name string, why error) {
 	if errors.Is(why, fs.ErrNotExist) {
 		q.options.Log.Warn("a file of the spool is missing: something else has removed it", "file", name)
@@ -157,7 +157,7 @@ func (q *Queue) fails(err error) {
 	}
 }
 
-// works notes that records were written to disk. It logs this if the disk has failed before.
+// works is called after records were written to disk. It notes that the disk works, and logs this if the disk has failed before.
 func (q *Queue) works() {
 	q.mu.Lock()
 	before, good := q.failing, len(q.leftover) == 0

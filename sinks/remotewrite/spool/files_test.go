@@ -25,8 +25,8 @@ func listed(all []Listed) string {
 	return strings.Join(texts, ", ")
 }
 
-// spoiled returns an open spool with three records. The function spoil has changed the file of the second one while no queue was
-// open.
+// spoiled returns an open spool with three records. While no queue was open, the function "spoil" has changed the file of the second
+// record.
 func spoiled(t *testing.T, spoil func(dir, second string)) (b *harness, dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "new", "spool")
@@ -59,7 +59,7 @@ func put(t *testing.T, name string, data []byte) {
 	}
 }
 
-// TestSpoiledFiles checks that a damaged record is counted and set aside, and that the others are sent.
+// TestSpoiledFiles checks that a damaged record is counted and set aside, and that the other records are sent.
 func TestSpoiledFiles(t *testing.T) {
 	for want, spoil := range map[string]func(data []byte) []byte{
 		"is empty":            func([]byte) []byte { return nil },
@@ -113,7 +113,7 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
-// TestStrangeFiles checks which files that are not records stay, and which are set aside.
+// TestStrangeFiles checks files that are not records: some of them stay in the directory, others are set aside.
 func TestStrangeFiles(t *testing.T) {
 	b, dir := spoiled(t, func(dir, second string) {
 		name := filepath.Base(second)
@@ -138,7 +138,7 @@ func TestStrangeFiles(t *testing.T) {
 	b.want("half written", left, []string{})
 }
 
-// TestSameID checks that of records with the same ID the first by name counts, in whatever order the disk shows them.
+// TestSameID checks records with the same ID. Only the first of them by name counts, in whatever order the disk shows them.
 func TestSameID(t *testing.T) {
 	d := disktest.New(1)
 	var names []string
@@ -187,7 +187,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	b.want("the next number", b.nextIDs(0, OldestFirst), []int{maxBad + 6})
 }
 
-// TestReplayAndDrop replays a record that was set aside because the disk could not read it, and drops one.
+// TestReplayAndDrop replays a record that was set aside because the disk could not read it, and drops another record.
 func TestReplayAndDrop(t *testing.T) {
 	b, dir := spoiled(t, func(dir, second string) {
 		if err := os.MkdirAll(filepath.Join(dir, badDir), 0o700); err != nil {

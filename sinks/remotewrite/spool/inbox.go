@@ -21,7 +21,7 @@ import (
 // into the queue by renaming their files, so a record is always in one of the two directories. There is an inbox for each destination,
 // since an owner must not send records that are meant for another receiver.
 //
-// In the inbox, the name of a record's file has an additional word after the ID, which is unique to the guest:
+// In the inbox, the name of a record's file has an additional word after the ID. This word is unique to the guest:
 //
 //	1764433333333333.IV2B6ZQH3T.s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764.rec
 const (
@@ -31,7 +31,7 @@ const (
 	adoptPause = 500 * time.Millisecond // time between the moments at which an owner looks into the inbox
 )
 
-// guest holds the state that a queue needs if it is not, or may not be, the owner of its directory.
+// guest holds the state that a queue needs if it is not the owner of its directory, or if it is not sure to be the owner.
 type guest struct {
 	inbox  durable.FS // nil = there is no inbox
 	folder string     // name of the inbox in the directory of the queue
@@ -70,7 +70,8 @@ func parseGuestName(name string) (m Meta, ok bool) {
 	return parseName([]byte(id + "." + rest))
 }
 
-// isHeld reports whether err says that another process owns the directory, so that this process is a guest. It sets held to the result.
+// isHeld reports whether err says that another process owns the directory, so that this process is a guest. It stores the result in the
+// field "held".
 func (q *Queue) isHeld(err error) bool {
 	owner, held := errors.AsType[*durable.HeldError](err)
 	held = held && q.guest.inbox != nil
@@ -84,7 +85,8 @@ func (q *Queue) isHeld(err error) bool {
 	return held
 }
 
-// give writes the records that are only in memory to the inbox, and reports whether all are there. The caller holds the mutex saving.
+// give writes the records that are only in memory to the inbox, and reports whether all of them are now in the inbox. The caller holds the
+// mutex "saving".
 func (q *Queue) give() (all bool) {
 	q.mu.Lock()
 	held, todo := q.guest.held && !q.closed, q.index.unsaved()
@@ -126,8 +128,8 @@ func (q *Queue) give() (all bool) {
 	return true
 }
 
-// handOver removes records from the index, because they are in the inbox under the names in batch. If a record was acknowledged or dropped
-// meanwhile, it removes the file.
+// handOver removes records from the index, because they are now in the inbox, under the names in "batch". If a record was acknowledged or
+// dropped meanwhile, handOver removes its file from the inbox.
 func (q *Queue) handOver(done []*entry, batch []given) {
 	var gone []string
 	q.mu.Lock()
@@ -234,7 +236,7 @@ func (q *Queue) adopt() {
 }
 
 // takeAll moves the records of the inbox into the queue. First it saves the records that are only in memory, since records on disk must be
-// older than those in memory. The caller holds the mutex saving.
+// older than those in memory. The caller holds the mutex "saving".
 func (q *Queue) takeAll() {
 	if q.guest.inbox == nil || !q.isOpen() {
 		return
@@ -259,8 +261,8 @@ func (q *Queue) takeAll() {
 }
 
 // inboxNames returns the names of the records in the inbox, oldest first. If guests add names while the directory is read, the result of
-// this reading may contain a name but not an older one. So inboxNames reads the directory again, until a reading has the same names up to
-// the newest name of the previous reading.
+// this reading can contain a name without an older one that is also there. So inboxNames reads the directory again, until a reading has the
+// same names up to the newest name of the previous reading.
 func (q *Queue) inboxNames() []string {
 	if q.guest.inbox == nil {
 		return nil
@@ -285,7 +287,7 @@ func (q *Queue) readInbox() []string {
 	return records(names)
 }
 
-// takeIn moves records of the inbox into the directory of the queue. Their IDs are the next ones after last.
+// takeIn moves records of the inbox into the directory of the queue. The records get the next IDs after "last".
 func (q *Queue) takeIn(names []string, last *uint64) (adopted []Meta) {
 	for _, name := range names {
 		m, ok := parseGuestName(name)

@@ -34,7 +34,7 @@ func text(payload string) Record {
 	return Record{Meta: Meta{Samples: 1, Oldest: 1, Newest: 2}, Payload: []byte(payload)}
 }
 
-// sent returns the payloads that a queue has, in order, and acknowledges them.
+// sent takes up to n records from a queue and acknowledges them. It returns their payloads in order.
 func sent(t *testing.T, q *Queue, n int) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -99,8 +99,8 @@ func TestGuestsAdopted(t *testing.T) {
 	}
 }
 
-// TestGuestsTurn ends an owner that has not sent everything. It checks that a guest takes over the remaining records, and sends
-// them before its own.
+// TestGuestsTurn ends an owner that has not sent everything. It checks that a guest takes over the remaining records, and sends them before
+// its own records.
 func TestGuestsTurn(t *testing.T) {
 	dir := t.TempDir()
 	owner, a, b := openShared(t, dir, "x"), openShared(t, dir, "x"), openShared(t, dir, "x")
@@ -126,7 +126,7 @@ func TestGuestsTurn(t *testing.T) {
 	}
 }
 
-// TestGuestsBefore checks that what a guest has put comes before what the owner puts later.
+// TestGuestsBefore checks that records that a guest has put come before records that the owner puts later.
 func TestGuestsBefore(t *testing.T) {
 	dir := t.TempDir()
 	owner, a := openShared(t, dir, "x"), openShared(t, dir, "x")
@@ -167,7 +167,7 @@ func TestGuestsWrite(t *testing.T) {
 	}
 }
 
-// TestGuestsOfOthers checks that an owner does not send what is for another receiver.
+// TestGuestsOfOthers checks that an owner does not send records that are for another receiver.
 func TestGuestsOfOthers(t *testing.T) {
 	dir := t.TempDir()
 	owner, other := openShared(t, dir, "x"), openShared(t, dir, "y")
@@ -208,8 +208,8 @@ func TestGuestsNowhere(t *testing.T) {
 	}
 }
 
-// TestGivenWhileSent checks a record that is acknowledged while it is written to the inbox. It was taken before another process owned the
-// directory. It must not be sent again, and the records behind it must all be in the inbox.
+// TestGivenWhileSent checks a record that is acknowledged while it is written to the inbox. Next has returned this record before another
+// process owned the directory. The record must not be sent again, and all records behind it must be in the inbox.
 func TestGivenWhileSent(t *testing.T) {
 	d, inbox := disktest.New(1), disktest.New(1)
 	d.Fail = failing("lock", syscall.EIO)

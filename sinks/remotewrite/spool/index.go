@@ -9,7 +9,7 @@ import (
 // entry is the index's entry of one record.
 type entry struct {
 	Meta
-	put     int64  // when it was put into the queue, in Unix milliseconds; moved when the clock jumps, unlike Taken
+	put     int64  // when it was put into the queue, in Unix milliseconds. When the clock jumps, this time is moved, unlike Taken
 	payload []byte // nil once the record is saved
 	saved   bool   // the file and its name are synced to disk
 	file    bool   // the file may exist
@@ -22,7 +22,7 @@ type entry struct {
 	again  time.Time // when to try to read the file again; newer records are sent meanwhile. Zero = newer records wait for this record
 }
 
-// A file takes whole blocks of diskBlock bytes on disk. A record takes overhead bytes more than its payload in memory.
+// A file takes whole blocks of diskBlock bytes on disk. In memory, a record takes its payload and "overhead" more bytes.
 const (
 	diskBlock = 4096
 	overhead  = 256
@@ -42,7 +42,7 @@ type index struct {
 
 	// inherited is the number of records of earlier processes, and lastInherited is the highest ID of such a record. An earlier
 	// process may have used another number of shards, so older samples of a series may be in another shard.
-	inherited     int // without the records that passOver lets newer records overtake
+	inherited     int // without the records that newer records are allowed to overtake (see passOver)
 	lastInherited uint64
 
 	unread int // number of records whose files could not be read
@@ -52,7 +52,7 @@ func newIndex(shards int) index { return index{shards: make([]line, max(1, shard
 
 func (x *index) shard(n int) *line { return &x.shards[n%len(x.shards)] }
 
-// inherit sets the records of earlier processes. The index must be empty. now is the time in Unix milliseconds.
+// inherit sets the records of earlier processes. The index must be empty. The argument "now" is the time in Unix milliseconds.
 func (x *index) inherit(earlier *listing, now int64) {
 	sizes := make([]int, len(x.shards))
 	for shard, n := range earlier.shards {
@@ -92,7 +92,7 @@ func (x *index) remove(e *entry) {
 	x.read(e)
 }
 
-// read notes that the file of a record can be read again, or that the record was removed.
+// read is called when the file of a record can be read again, or when the record was removed.
 func (x *index) read(e *entry) {
 	if e.unread {
 		e.unread = false
@@ -100,7 +100,7 @@ func (x *index) read(e *entry) {
 	}
 }
 
-// passOver lets newer records be sent before e, whose file cannot be read. until is when to read it again.
+// passOver lets newer records be sent before e, whose file cannot be read. The argument "until" is the time when the file is read again.
 func (x *index) passOver(e *entry, until time.Time) {
 	if e.again.IsZero() && e.ID <= x.lastInherited {
 		x.inherited--
@@ -108,7 +108,8 @@ func (x *index) passOver(e *entry, until time.Time) {
 	e.again = until
 }
 
-// nextRead returns when to read a file of the shard again that could not be read, or zero if there is none.
+// nextRead returns the time of the next attempt to read a file of the shard that could not be read before. It returns the zero time if
+// there is no such file.
 func (x *index) nextRead(shard int) (first time.Time) {
 	for e := range x.shard(shard).unpacked() {
 		if !e.out && !e.again.IsZero() && (first.IsZero() || e.again.Before(first)) {
@@ -128,7 +129,7 @@ func (x *index) count(e *entry, sign int) {
 	}
 }
 
-// saved notes that a record is on disk and survives a power cut.
+// saved is called when a record is on disk and survives a power cut.
 func (x *index) saved(e *entry) {
 	x.memory -= e.inMemory()
 	x.disk += e.onDisk()
@@ -204,7 +205,7 @@ func (x *index) unsaved() (all []*entry) {
 	return all
 }
 
-// expired returns the records that were put before a time (Unix milliseconds) and that Next has not returned.
+// expired returns the records that were put before the given time (Unix milliseconds) and that Next has not returned.
 func (x *index) expired(before int64) (all []*entry) {
 	for i := range x.shards {
 		line := &x.shards[i]
@@ -223,9 +224,9 @@ func (x *index) expired(before int64) (all []*entry) {
 	return all
 }
 
-// move adds the duration by (milliseconds) to the times when records were put, because the clock has jumped by this duration. If
-// it is negative, the times of records of earlier processes stay unchanged: the jump may have corrected a clock that was ahead, so
-// that these records seemed too old.
+// move adds "by", a duration in milliseconds, to the times when records were put, because the clock has jumped by this duration. If the
+// duration is negative, the times of records of earlier processes stay unchanged: the jump may have corrected a clock that was ahead and
+// made these records seem too old.
 func (x *index) move(by int64) {
 	for i := range x.shards {
 		line := &x.shards[i]

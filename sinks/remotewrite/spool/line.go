@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// line holds the records of a shard, in the order of their IDs: first those of front, then those of backlog, then those of back. The records
-// of earlier processes are in backlog until they are needed, which is from its two ends. They take less than half the memory there, and the
-// garbage collector does not look at them.
+// line holds the records of a shard, in the order of their IDs: first those in "front", then those in "backlog", then those in "back". The
+// records of earlier processes stay in the backlog until they are needed, and are then taken from its two ends. In the backlog, they take
+// less than half the memory, and the garbage collector does not look at them.
 type line struct {
 	front   []*entry
 	backlog []packed
@@ -70,13 +70,13 @@ func (l *line) unpacked() iter.Seq[*entry] {
 	}
 }
 
-// shrink sets the backlog to rest, which is a part of it. The memory of the other part is freed from time to time.
+// shrink sets the backlog to "rest", which is a part of the backlog. The memory of the other part is freed from time to time.
 func (l *line) shrink(rest []packed) {
 	l.backlog = rest
 	switch n := len(rest); {
 	case n == 0:
 		l.backlog = nil
-	case n&(n-1) == 0: // a power of two, so that few records are copied
+	case n&(n-1) == 0: // only at powers of two, so that few records are copied
 		l.backlog = slices.Clone(rest)
 	}
 }
@@ -109,7 +109,7 @@ func (l *line) remove(e *entry) {
 	}
 }
 
-// first returns when the oldest record was put, in Unix milliseconds. ok is false if there is no record.
+// first returns the time when the oldest record was put, in Unix milliseconds. ok is false if there is no record.
 func (l *line) first() (put int64, ok bool) {
 	switch {
 	case len(l.front) > 0:

@@ -14,7 +14,7 @@ import (
 	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// model is what a queue with one shard must do, said in the simplest way.
+// model does what a queue with one shard must do, in the simplest way.
 type model struct {
 	all  []uint64 // IDs of all records, sorted
 	out  map[uint64]bool
@@ -49,7 +49,7 @@ func (m *model) some(r *rand.Rand, is func(id uint64) bool) uint64 {
 	return fit[r.IntN(len(fit))]
 }
 
-// TestBacklog does random things with a queue that has records of an earlier process, and takes them from both ends.
+// TestBacklog does random things with a queue that has records of an earlier process, and takes these records from both ends.
 func TestBacklog(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -104,8 +104,9 @@ func tryBacklog(t *testing.T, r *rand.Rand) {
 	b.want("lost", b.lost, []string{})
 }
 
-// TestBacklogAges checks that records of an earlier process that nobody has asked for become too old. If the clock jumps forward, that makes
-// no difference; if it jumps back, they are kept, since the clock may have been ahead when they were put.
+// TestBacklogAges checks records of an earlier process that Next has not returned. They become too old as time passes. It makes no
+// difference if the clock jumps forward. If the clock jumps back, the records are kept, since the clock may have been ahead when they were
+// put.
 func TestBacklogAges(t *testing.T) {
 	for jump, want := range map[time.Duration]string{
 		0: "[too_old 1 too_old 2] [3 4]", time.Hour: "[too_old 1 too_old 2] [3 4]", -time.Hour: "[] [1 2 3 4]",
@@ -133,7 +134,7 @@ func TestBacklogAges(t *testing.T) {
 	}
 }
 
-// TestBacklogIsFreed checks that the memory of a backlog is freed before all of its records were taken, from either end.
+// TestBacklogIsFreed takes the records of a backlog from one of its ends. It checks that memory is freed before all records were taken.
 func TestBacklogIsFreed(t *testing.T) {
 	for _, order := range []Order{OldestFirst, NewestFirst} {
 		names := listing{shards: map[int]int{}}

@@ -25,11 +25,11 @@ type Listed struct {
 	Meta  // if State is Later, only the ID can be known, and perhaps not even the ID
 	File  string
 	State State
-	Err   error // why the record cannot be used; nil if it can, or if it was not read
+	Err   error // why the record cannot be used; nil if it can be used, or if it was not read
 }
 
-// List returns the records on disk, oldest first, then the records that were set aside, and then those in the inboxes. It takes no
-// lock and changes nothing, so it also works while an agent runs. Of waiting records it only reads the version.
+// List returns the records on disk, oldest first, then the records that were set aside, and then those in the inboxes. It takes no lock and
+// changes nothing, so it also works while an agent runs. It reads only the version of waiting records.
 func List(dir string) ([]Listed, error) {
 	all, err := list(durable.NewDir(dir))
 	if err != nil {
@@ -85,9 +85,9 @@ func Drop(dir string, ids ...uint64) (dropped []Meta, err error) {
 	return dropped, err
 }
 
-// Replay puts records that were set aside into the queue again, at the position of their IDs, and returns them. It does so only
-// with records that are not damaged, which could not be read when they were set aside. It returns an error if a process uses the
-// spool.
+// Replay puts records that were set aside into the queue again, at the position of their IDs, and returns them. It does so only with
+// records that are not damaged. These are records that were set aside because they could not be read. It returns an error if a process uses
+// the spool.
 func Replay(dir string, ids ...uint64) (replayed []Meta, err error) {
 	err = change("replay records of", dir, func(fsys durable.FS, all []Listed) error {
 		var problems error

@@ -21,8 +21,8 @@ const memoryID = 1 << 62
 // openPause is the time between two attempts to open the directory.
 const openPause = 5 * time.Second
 
-// Open returns the queue in dir, with the records of earlier processes. It creates dir if it does not exist. If dir cannot be
-// opened, that is logged, records are kept in memory, and Put and Close try to open it again. If dir is "", the queue is in memory.
+// Open returns the queue in dir, with the records of earlier processes. It creates dir if it does not exist. If dir cannot be opened, that
+// is logged, records are kept in memory, and Put and Close try again to open the directory. If dir is "", the queue is in memory.
 func Open(dir string, o Options) *Queue {
 	if dir == "" {
 		return newQueue(nil, o)
@@ -46,7 +46,7 @@ func newQueue(fsys durable.FS, o Options) *Queue {
 	return q
 }
 
-// tryOpen opens the directory if it is not open, and reports whether it is open. The caller holds the mutex saving.
+// tryOpen opens the directory if it is not open, and reports whether it is open. The caller holds the mutex "saving".
 func (q *Queue) tryOpen() bool {
 	q.mu.Lock()
 	open, closed := q.open, q.closed
@@ -71,7 +71,7 @@ func (q *Queue) tryOpen() bool {
 	return true
 }
 
-// cannotOpen notes that the directory cannot be opened, and logs it: once, and again when the reason changes.
+// cannotOpen notes that the directory cannot be opened, and logs this: once, and again when the reason changes.
 func (q *Queue) cannotOpen(err error) {
 	q.mu.Lock()
 	before := q.unopened
@@ -86,7 +86,7 @@ func (q *Queue) cannotOpen(err error) {
 	}
 }
 
-// opened notes that the directory is open, and logs it if it could not be opened before.
+// opened notes that the directory is open, and logs this if the directory could not be opened before.
 func (q *Queue) opened() {
 	q.mu.Lock()
 	before := q.unopened
@@ -97,9 +97,9 @@ func (q *Queue) opened() {
 	}
 }
 
-// load locks the directory and lists the records of earlier processes. It only reads file names, so a large backlog does not delay
-// the start. The content of a file is checked when its record is sent. Files that do not belong to a spool are not changed. After
-// an error nothing has changed.
+// load locks the directory and lists the records of earlier processes. It reads only file names, so a large backlog does not delay the
+// start. The content of a file is checked when its record is sent. Files that do not belong to a spool are not changed. After an error
+// nothing has changed.
 func (q *Queue) load() error {
 	if err := lock(q.fsys); err != nil {
 		return err
@@ -139,8 +139,8 @@ func (q *Queue) load() error {
 	return nil
 }
 
-// strange handles a file that cannot be put into the queue. It sets the file aside and returns 0. If the file has a later version
-// or cannot be read, it leaves the file in the directory, and returns its ID.
+// strange handles a file that cannot be put into the queue. It sets the file aside and returns 0. If the file has a later version or cannot
+// be read, strange leaves the file in the directory, and returns its ID.
 func (q *Queue) strange(name string, why error) (id uint64) {
 	later, err := inspect(q.fsys, name)
 	switch {
@@ -155,8 +155,8 @@ func (q *Queue) strange(name string, why error) (id uint64) {
 	return idOf(name)
 }
 
-// inherit puts the records of earlier processes into the index, before the records that were put since the start. last is the largest ID
-// of other files.
+// inherit puts the records of earlier processes into the index, before the records that were put since the start of this process. The
+// argument "last" is the largest ID of other files.
 func (q *Queue) inherit(earlier *listing, last uint64) {
 	q.mu.Lock()
 	now := q.now().UnixMilli()

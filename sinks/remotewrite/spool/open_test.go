@@ -15,7 +15,7 @@ import (
 	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// startOn returns a queue on a disk. The queue may not be open, since the disk may fail.
+// startOn returns a queue on a disk. It is possible that the queue is not open, since the disk can fail.
 func startOn(t *testing.T, d *disktest.Disk, change func(*Options)) *harness {
 	b := &harness{T: t}
 	b.Queue = newQueue(d, b.options(change))
@@ -36,7 +36,7 @@ func (b *harness) logged(text string) (n int) {
 }
 
 // TestOpenLater checks a spool that cannot be opened at first. Meanwhile, records are sent from memory. When the spool can be opened, the
-// waiting records are written to disk, and come after those of the earlier run.
+// waiting records are written to disk. They come after the records of the earlier run.
 func TestOpenLater(t *testing.T) {
 	for _, kind := range []string{"mkdir", "lock", "readdir"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -92,8 +92,8 @@ func TestOpenLater(t *testing.T) {
 	}
 }
 
-// TestAckAcrossOpening checks that a record that Next returned before the directory was open can be acknowledged afterwards, and that its
-// file is then removed.
+// TestAckAcrossOpening checks a record that Next has returned before the directory was open. It can be acknowledged after the directory was
+// opened, and its file is then removed.
 func TestAckAcrossOpening(t *testing.T) {
 	d := disktest.New(1)
 	d.Fail = failing("lock", syscall.EIO)
@@ -125,7 +125,7 @@ func TestNeverOpened(t *testing.T) {
 	b.want("files", d.Names(), []string{})
 }
 
-// TestOpenedAtTheEnd checks that Close tries to open the directory, even if the last try was just before.
+// TestOpenedAtTheEnd checks that Close tries to open the directory, even if the previous try was just before.
 func TestOpenedAtTheEnd(t *testing.T) {
 	d := disktest.New(1)
 	d.Fail = failing("lock", syscall.EIO)
@@ -189,8 +189,8 @@ func TestOpenBehindLinks(t *testing.T) {
 	b.want("listed", fmt.Sprint(listed(all), err), "1 waiting<nil>")
 }
 
-// TestUnreadableRecord checks that a record that cannot be read is neither lost nor moved. The other records wait for it for a while, and
-// are then sent before it. It is sent when it can be read.
+// TestUnreadableRecord checks that a record that cannot be read is neither lost nor moved. The other records wait for this record for a
+// while, and are then sent before it. The record is sent as soon as it can be read.
 func TestUnreadableRecord(t *testing.T) {
 	for _, errno := range []error{syscall.EACCES, syscall.EIO} {
 		synctest.Test(t, func(t *testing.T) {
@@ -239,8 +239,8 @@ func TestUnreadableRecord(t *testing.T) {
 	}
 }
 
-// TestUnreadableRecordOfOtherShard checks that a caller that waits for the records of an earlier run is woken when a record of another shard,
-// which cannot be read, is passed over.
+// TestUnreadableRecordOfOtherShard checks a caller that waits for the records of an earlier run. One of these records is in another shard
+// and cannot be read. The caller is woken when that record is passed over.
 func TestUnreadableRecordOfOtherShard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -265,8 +265,8 @@ func TestUnreadableRecordOfOtherShard(t *testing.T) {
 	})
 }
 
-// TestVanished takes the whole spool away while a record is sent and others wait, and puts it back. It checks that nothing counts as lost,
-// that the next process does not send what was sent, and that the others come in their order.
+// TestVanished takes the whole spool away while a record is sent and other records wait, and puts the spool back. No record must count as
+// lost. The next process must not send the record that was sent, and must send the other records in their order.
 func TestVanished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -290,8 +290,8 @@ func TestVanished(t *testing.T) {
 	})
 }
 
-// TestUnreadableRecords checks that others wait for many unreadable records for no longer than for one, and that these records come in
-// their order when they can be read.
+// TestUnreadableRecords checks that other records wait no longer for many unreadable records than for a single one. The unreadable records
+// come in their order when they can be read.
 func TestUnreadableRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -332,7 +332,7 @@ func TestUnreadableRecords(t *testing.T) {
 	})
 }
 
-// TestStrangeFileStays checks that a file of a strange name that cannot be read is not set aside.
+// TestStrangeFileStays checks that a file with a strange name is not set aside if it cannot be read.
 func TestStrangeFileStays(t *testing.T) {
 	d := disktest.New(1)
 	d.Put("0000000000000007.strange.rec", []byte("?"))

@@ -18,7 +18,8 @@ type packed struct {
 	samples, histograms, exemplars, length int32
 }
 
-// pack returns a record whose file has a valid name. All numbers in such a name fit, since only the times are larger than maxPayload.
+// pack returns a record whose file has a valid name. All numbers in such a name fit into the fields of packed, since only the times are
+// larger than maxPayload.
 func pack(m *Meta) packed {
 	return packed{
 		id: m.ID, put: m.Taken, taken: m.Taken, oldest: m.Oldest, newest: m.Newest, shard: int32(m.Shard), protocol: int32(m.Protocol),
@@ -44,7 +45,7 @@ func (p *packed) unpack() *entry { return &entry{Meta: p.meta(), put: p.put, sav
 type listing struct {
 	records    []found
 	shards     map[int]int // number of records of each shard, or a few more, for which memory is then allocated in vain
-	strange    []string    // files that end like records, but do not have the name of one, or have the ID of another one
+	strange    []string    // files whose names end like those of records, but are not names of records or have the ID of another record
 	incomplete []string    // files that were not renamed yet
 
 	room []packed // memory for further records
@@ -52,7 +53,7 @@ type listing struct {
 
 // found is a record whose file was found.
 type found struct {
-	id uint64 // as in packed; sorting would wait for that memory
+	id uint64 // the same as in packed; here too, so that sorting need not wait for the memory of packed
 	*packed
 }
 
@@ -69,7 +70,7 @@ func (l *listing) add(m *Meta) {
 	l.shards[m.Shard]++
 }
 
-// readNames reads the names of the files in a spool's directory. It returns the records sorted by ID, and the others by name.
+// readNames reads the names of the files in a spool's directory. It returns the records sorted by ID, and the other files sorted by name.
 func readNames(fsys durable.FS) (l listing, err error) {
 	l.shards = map[int]int{}
 	err = fsys.EachName(".", func(name []byte) {
@@ -85,7 +86,7 @@ func readNames(fsys durable.FS) (l listing, err error) {
 	return l, err
 }
 
-// sort sorts everything. If records have the same ID, all but the first by name become strange.
+// sort sorts all lists. If several records have the same ID, only the first by name stays a record, and the others become strange files.
 func (l *listing) sort() {
 	slices.SortFunc(l.records, func(a, b found) int {
 		if a.id != b.id {

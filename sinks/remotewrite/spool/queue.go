@@ -1,10 +1,11 @@
-// Package spool is the queue of a remote-write sink. It holds encoded requests that wait to be sent. Each is in a file, so it
-// survives a restart, a power cut and an outage of the receiver. The queue is in memory if there is no directory, while the
-// directory cannot be opened, and while the disk fails.
+// Package spool is the queue of a remote-write sink. It holds encoded requests that wait to be sent. Each request is in a file, so it
+// survives a restart, a power cut and an outage of the receiver. The queue is in memory if there is no directory, while the directory
+// cannot be opened, and while the disk fails.
 //
-// A record is sent at least once. It is sent twice only if the process ends between the receiver's response and the end of Ack, or
-// if its file cannot be removed by then. A receiver ignores samples that it already has, unless it has received newer samples of
-// the same series since. While the disk works, this is only possible within the records of a shard that were sent in one request.
+// A record is sent at least once. It is sent twice only if the process ends between the receiver's response and the end of Ack, or if its
+// file could not be removed before the process ended. A receiver ignores samples that it already has, unless it has received newer samples
+// of the same series in the meantime. While the disk works, this is possible only within the records of a shard that were sent in one
+// request.
 //
 // Records of a later version of the format are not changed: see [List].
 package spool
@@ -46,8 +47,8 @@ const (
 // Order is the order in which Next returns the records of a shard.
 type Order uint8
 
-// OldestFirst keeps the samples of each series in order of time. NewestFirst sends new samples before a backlog. It is for
-// receivers that accept out-of-order samples.
+// OldestFirst keeps the samples of each series in order of time. NewestFirst sends new samples before a backlog, and is for receivers that
+// accept out-of-order samples.
 const (
 	OldestFirst Order = iota
 	NewestFirst
@@ -103,9 +104,9 @@ func (q *Queue) Health() (aside int, fault Fault) {
 	return len(q.bad), q.failing
 }
 
-// Put adds records in this order. It reports whether all records of the queue survive a power cut. They do not if the disk fails,
-// the directory cannot be opened, or the queue is in memory. They are then kept in memory, and a later Put writes them to disk. If
-// a limit is exceeded, the oldest records are dropped.
+// Put adds records in this order. It reports whether all records of the queue survive a power cut. They do not survive it if the disk
+// fails, the directory cannot be opened, or the queue is in memory. The records are then kept in memory, and a later Put writes them to
+// disk. If a limit is exceeded, the oldest records are dropped.
 func (q *Queue) Put(records ...Record) (durable bool) {
 	q.saving.Lock()
 	defer q.saving.Unlock()
@@ -116,9 +117,9 @@ func (q *Queue) Put(records ...Record) (durable bool) {
 	return durable
 }
 
-// Next waits for the next record of a shard that no other caller has, and returns it. The caller must then call Ack or Return. To
-// keep the samples of a series in order, it takes no other record of the shard before that, except by [Queue.More]. Next returns
-// false if there is no record and ctx has ended, or if the queue is closed.
+// Next waits for the next record of a shard that no other caller has, and returns it. The caller must then call Ack or Return. To keep the
+// samples of a series in order, the caller takes no other record of the shard before that, except by [Queue.More]. Next returns false if
+// there is no record and ctx has ended, or if the queue is closed.
 func (q *Queue) Next(ctx context.Context, shard int, order Order) (Record, bool) {
 	for {
 		q.adopt()
@@ -179,8 +180,8 @@ func (q *Queue) age(e *entry) time.Duration {
 	return max(0, now.Sub(time.UnixMilli(e.put)))
 }
 
-// More returns the next record of a shard if fits returns true for it, to be sent together with records that the caller already
-// has. It does not wait. It returns false if there is no such record.
+// More returns the next record of a shard if the function "fits" returns true for this record. The caller sends the record together with
+// records that it already has. More does not wait. It returns false if there is no such record.
 func (q *Queue) More(shard int, order Order, fits func(Meta) bool) (Record, bool) {
 	q.mu.Lock()
 	e := q.index.next(shard, order, time.Now())
@@ -198,8 +199,8 @@ func (q *Queue) More(shard int, order Order, fits func(Meta) bool) (Record, bool
 	return Record{Meta: meta, Payload: payload, Age: q.age(e), Again: q.isRepeated(e)}, err == nil
 }
 
-// take takes the next record of a shard. If there is none, e is nil, and changed is closed when the caller should look again.
-// changed is nil if the queue is closed. meta has the ID by which the caller will refer to the record.
+// take takes the next record of a shard. If there is none, the result e is nil, and the channel "changed" is closed when the caller should
+// look again. If the queue is closed, "changed" is nil. The result "meta" has the ID by which the caller will refer to the record.
 func (q *Queue) take(shard int, order Order) (e *entry, meta Meta, changed <-chan struct{}, c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -216,7 +217,7 @@ func (q *Queue) take(shard int, order Order) (e *entry, meta Meta, changed <-cha
 	return e, meta, q.changed, c
 }
 
-// find returns the record that Next has returned with the ID, or nil. The caller holds mu.
+// find returns the record with the given ID if Next has returned it, and otherwise nil. The caller holds mu.
 func (q *Queue) find(id uint64) *entry {
 	if e := q.handed[id]; e != nil {
 		return e
@@ -337,8 +338,8 @@ type loss struct {
 	stored bool // the record has a file
 }
 
-// finish removes files, and removes and reports lost records. If a lost record has a later version, its file is not removed, and it
-// is not reported.
+// finish does the work of a cleanup: it removes files, and it removes and reports lost records. A lost record of a later version is not
+// reported, and its file is not removed.
 func (q *Queue) finish(c cleanup) {
 	q.remove(c.files...)
 	for _, l := range c.lost {
@@ -409,8 +410,8 @@ func (q *Queue) boundMemory() (c cleanup) {
 	return c
 }
 
-// boundDisk drops the oldest records on disk until the limit for the disk is met. It also makes room for toCome, the records that will
-// be written next. It does not do so while the disk fails, since these records are then perhaps never written.
+// boundDisk drops the oldest records on disk until the limit for the disk is met. It also makes room for the records in "toCome", which
+// will be written next. It makes no such room while the disk fails, since the records in "toCome" are then perhaps never written.
 func (q *Queue) boundDisk(toCome []*entry) (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

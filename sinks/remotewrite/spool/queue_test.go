@@ -20,7 +20,7 @@ import (
 	"github.com/collectington/collectington/agent/durable/disktest"
 )
 
-// harness is a queue under test, with its log and what it has lost.
+// harness is a queue under test, with its log and a list of the records that it has lost.
 type harness struct {
 	*testing.T
 	*Queue
@@ -112,7 +112,7 @@ func TestOrder(t *testing.T) {
 	b.want("after one is settled and one given back", b.nextIDs(0, OldestFirst), []int{1, 3})
 }
 
-// TestRecordIsKept checks that the fields of a record come back with it, from memory and from disk.
+// TestRecordIsKept checks that a record comes back with all its fields, from memory and from disk.
 func TestRecordIsKept(t *testing.T) {
 	dir := t.TempDir()
 	b := openIn(t, dir)
@@ -241,8 +241,8 @@ func TestAge(t *testing.T) {
 	})
 }
 
-// TestEarlierRunFirst checks that records of an earlier run, which can have had another number of shards, are sent first, unless
-// the order is NewestFirst.
+// TestEarlierRunFirst checks that records of an earlier run, which possibly had another number of shards, are sent first, unless the order
+// is NewestFirst.
 func TestEarlierRunFirst(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, func(o *Options) { o.Shards = 4 })
@@ -301,7 +301,7 @@ func failing(kind string, err error) func(disktest.Op) error {
 	}
 }
 
-// TestFullDisk checks that records wait in memory while the disk fails, in their order, and are written once it works.
+// TestFullDisk checks that records wait in memory, in their order, while the disk fails. They are written when the disk works again.
 func TestFullDisk(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, func(o *Options) { o.MaxMemory = 2 * 300 })
@@ -328,8 +328,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestReadOnlyDisk checks that while the disk fails, no more old records are dropped than make room for one group (see
-// maxGroup).
+// TestReadOnlyDisk checks that, while the disk fails, old records are dropped only to make room for a single group (see maxGroup).
 func TestReadOnlyDisk(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, func(o *Options) { o.MaxBytes = 10 * diskBlock })
@@ -347,7 +346,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	b.want("left", b.nextIDs(0, OldestFirst)[0], 21)
 }
 
-// TestSettledBesideFailure checks that a record that is acknowledged after its file could not be written leaves no file.
+// TestSettledBesideFailure acknowledges a record whose file could not be written. It checks that no file is left.
 func TestSettledBesideFailure(t *testing.T) {
 	for _, kind := range []string{"write", "sync", "rename", "syncdir"} {
 		d := disktest.New(1)
@@ -373,8 +372,8 @@ func TestUnsyncedName(t *testing.T) {
 	b.want("names are synced", d.Synced(), true)
 }
 
-// TestCloseBesideFailure checks that Close neither counts nor removes a record whose name could not be synced: its file most
-// likely exists.
+// TestCloseBesideFailure checks a record whose file name could not be synced. Close neither counts the record as lost nor removes it, since
+// its file most likely exists.
 func TestCloseBesideFailure(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, nil)
@@ -391,7 +390,7 @@ func TestCloseBesideFailure(t *testing.T) {
 	b.want("lost", b.lost, []string{"shutdown 2"})
 }
 
-// TestCloseBesideNext checks that a record that is read while the queue is closed is not counted as damaged.
+// TestCloseBesideNext checks that a record is not counted as damaged if the queue is closed while the record is being read.
 func TestCloseBesideNext(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, nil)
@@ -407,7 +406,7 @@ func TestCloseBesideNext(t *testing.T) {
 	b.want("given, lost", fmt.Sprint(ok, b.lost, len(recordFiles(d))), "false [] 1")
 }
 
-// TestUnremovable checks that the removal of a file is tried again if it fails, and logged once.
+// TestUnremovable checks a file that cannot be removed. The removal is tried again, and the failure is logged once.
 func TestUnremovable(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, func(o *Options) { o.MaxBytes = 2 * diskBlock })
@@ -451,8 +450,8 @@ func TestNoFileDescriptors(t *testing.T) {
 	})
 }
 
-// TestConcurrency reads several shards while records are put. It checks that each record comes once, and in the order of its
-// shard.
+// TestConcurrency reads several shards while records are put. It checks that each record comes once, and that the records of each shard
+// come in order.
 func TestConcurrency(t *testing.T) {
 	const n = 300
 	dir := t.TempDir()
@@ -496,8 +495,8 @@ func TestConcurrency(t *testing.T) {
 	b.want("files left", fmt.Sprint(names, err), "[] <nil>")
 }
 
-// TestAgain checks which records are marked as perhaps sent before: those of an earlier run, also if More returns them, and those
-// put with this mark.
+// TestAgain checks which records are marked as perhaps sent before. These are the records of an earlier run, also if More returns them, and
+// the records that were put with this mark.
 func TestAgain(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, nil)

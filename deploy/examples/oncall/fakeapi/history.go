@@ -26,7 +26,7 @@ type Transition struct {
 	At   time.Time
 }
 
-// When returns the time of the first transition with this name, or the zero time if there is none until now.
+// When returns the time of the first transition with this name, or the zero time if there is no such transition until "now".
 func (i *Incident) When(name string, now time.Time) time.Time {
 	for _, t := range i.Transitions {
 		if t.Name == name && !t.At.After(now) {
@@ -36,9 +36,9 @@ func (i *Incident) When(name string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// Invent makes the incidents of a number of days after begin, rate per day on average, at random intervals. Three of four are
-// acknowledged within the hour, others hours later or never. Some are acknowledged a second time. One in twenty is never resolved.
-// The last transition is at most 14 hours after the start. Times are whole seconds.
+// Invent makes the incidents of a number of days after the time "begin". On average there are "rate" incidents per day, at random
+// intervals. Three of four are acknowledged within the hour, the others hours later or never. Some are acknowledged a second time. One in
+// twenty is never resolved. The last transition is at most 14 hours after the start. Times are whole seconds.
 func Invent(seed uint64, begin time.Time, days int, rate float64) []Incident {
 	random := rand.New(rand.NewPCG(seed, 0))
 	within := func(d time.Duration) time.Duration {
@@ -74,14 +74,15 @@ func Invent(seed uint64, begin time.Time, days int, rate float64) []Incident {
 	}
 }
 
-// between returns the incidents that began later than the time after, and at the time now or earlier.
+// between returns the incidents that began later than the time "after" but not later than the time "now".
 func (h *History) between(after, now time.Time) []Incident {
 	from, _ := slices.BinarySearchFunc(h.Incidents, after, afterTime)
 	to, _ := slices.BinarySearchFunc(h.Incidents, now, afterTime)
 	return h.Incidents[min(from, to):to]
 }
 
-// afterTime compares the start of an incident with a time, for a binary search. Equal times count as before.
+// afterTime compares the start of an incident with a time, for a binary search. An incident that started exactly at this time counts as an
+// earlier one.
 func afterTime(i Incident, at time.Time) int {
 	if i.Started.After(at) {
 		return 1

@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/sources/compute/goclass"
 )
 
-// lookBack is how long an incident is watched after its start. If it takes longer to resolve the incident, that is not measured.
+// lookBack is how long an incident is watched after its start. The resolution of an incident that takes longer is not measured.
 const lookBack = 24 * time.Hour
 
 // splunkAPI measures incidents and the minutes that people take to acknowledge and resolve them.
@@ -31,8 +31,8 @@ func numberOfIncidents(ctx context.Context, t *goclass.Tick) ([]goclass.Reading,
 	return goclass.One(doc.Get("total"))
 }
 
-// timeTakenTo returns a method that gives an event for each incident that has reached a phase: the minutes from the trigger of the
-// incident until then.
+// timeTakenTo returns a method that measures how long incidents take to reach a phase. The method gives an event for each incident that has
+// reached the phase. The event's value is the number of minutes since the trigger of the incident.
 func timeTakenTo(phase string) func(context.Context, *goclass.Tick) ([]goclass.Reading, error) {
 	return func(ctx context.Context, t *goclass.Tick) ([]goclass.Reading, error) {
 		var all []goclass.Reading
@@ -64,7 +64,7 @@ func timeTakenTo(phase string) func(context.Context, *goclass.Tick) ([]goclass.R
 	}
 }
 
-// between returns the time from one phase of an incident to another. It returns false if the incident has not reached both.
+// between returns the time from one phase of an incident to another. It returns false if the incident has not reached both phases.
 func between(incident document.Value, from, to string) (time.Duration, bool, error) {
 	first := map[string]time.Time{}
 	for transition := range incident.Get("transitions").Items {
