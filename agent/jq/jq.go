@@ -84,8 +84,8 @@ func compile(text string, prepare func(*gojq.Query) *gojq.Query, variables ...st
 	return query, code, nil
 }
 
-// compiles reports whether a query certainly compiles: it consists of paths, constants and operators. It may also return false for other
-// queries that compile.
+// compiles reports whether a query certainly compiles: it consists of paths, constants and operators. For some other queries that
+// compile, it returns false nevertheless.
 func compiles(q *gojq.Query) bool {
 	switch {
 	case q == nil || q.Meta != nil || len(q.Imports) > 0 || len(q.FuncDefs) > 0 || len(q.Patterns) > 0:

@@ -53,8 +53,8 @@ func LimitsOf(header http.Header, requests int, now time.Time) Limits {
 	return l
 }
 
-// used returns the largest number of requests in one window of the quota, if a run with this number of requests starts at
-// each interval every.
+// used returns the largest number of requests that fall into one window of the quota. A run starts after each interval "every" and makes
+// the given number of requests.
 func (q quota) used(every time.Duration, requests int) float64 {
 	return math.Ceil(float64(q.window)/float64(every)) * float64(max(requests, 1))
 }

@@ -181,7 +181,8 @@ func (w *ways) cursors() {
 		return
 	}
 	for _, known := range [][]string{
-		// first the field, then the parameters that it may be sent in; the most common parameter comes first
+		// In each list, the name of the field comes first. Then come the parameters in which its value can be sent, the most common one
+		// first.
 		{"next_cursor", "cursor", "starting_after", "after"},
 		{"nextcursor", "cursor"},
 		{"next_page_token", "pageToken", "page_token"},
@@ -244,7 +245,7 @@ func (w *ways) cursorHeaders() {
 	}
 }
 
-// around reports whether all keys but the last are usual names of objects that contain a cursor or the address of the next page.
+// around returns true if all keys except the final one are usual names of objects that contain a cursor or the address of the next page.
 func around(keys []string) bool {
 	for _, key := range keys[:len(keys)-1] {
 		if !has(words(key), "meta", "metadata", "pagination", "paging", "page", "cursor", "cursors", "response", "links", "info", "data") {

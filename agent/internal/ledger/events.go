@@ -8,8 +8,9 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// events remembers which event IDs a metric has counted. An ID is forgotten when it has not been seen for the time remember.
-// If there are more than max IDs, those not seen for the longest time are forgotten earlier than that.
+// events remembers which event IDs a metric has counted. An ID is forgotten when it has not been seen for the time in the field
+// "remember". If there are more IDs than the field "max" allows, those that have not been seen for the longest time are forgotten even
+// earlier.
 type events struct {
 	remember int64 // how long to remember an ID after it was last seen, milliseconds
 	slack    int64 // maximum time by which the last sighting in the journal can be too old, milliseconds

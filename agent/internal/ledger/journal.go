@@ -11,10 +11,10 @@ import (
 // journal is what a ledger needs to write records: first one record of the whole state, then records of what each tick has
 // changed. A record has the new values of what has changed, not the differences, so reading a record twice does no harm.
 //
-// Records have the values that only the ledger knows: running totals that the ledger adds up itself, deltas, observations,
-// event IDs, and times of readings that have their own times. Of values that the source gives again in its next answer,
-// records have the labels only, so that a series which is missing from that answer can be ended. Of a total that the source
-// keeps, records have the value at its start and at each reset, so that no reset is counted twice.
+// Records have the values that only the ledger knows: running totals that the ledger adds up itself, deltas, observations, event IDs, and
+// times of readings that have their own times. For values that the source gives again in its next answer, records have only the labels: a
+// series that is missing from that answer can then be ended. For a total that the source keeps, records have the value at its start and
+// at each reset, so that no reset is counted twice.
 type journal struct {
 	values  bool     // keep the values of all series: the source does not give them again
 	based   bool     // a record with the whole state has been written
@@ -26,14 +26,14 @@ type journal struct {
 	sightings int64
 }
 
-// saved is what the journal has of one table. The methods of a nil saved do nothing.
+// saved says what the journal has of one table. The methods of a nil *saved do nothing.
 type saved struct {
 	number    uint32   // number of the table in the journal; 0 = not in the journal yet
 	values    bool     // the journal has the value of each series after each change; see declare
 	totals    bool     // the metric is a counter whose totals the source keeps: the journal has their values at the start and at resets
 	ids       []uint32 // numbers of the table's entries, in the entries' order; 0 = not in the journal yet
 	last      uint32   // highest number given to an entry
-	before    uint32   // value of the field named last before the newest record was restored
+	before    uint32   // value of the field "last" before the newest record was restored
 	removed   []uint32 // numbers of the entries that were removed since the last record
 	seen      []string // IDs of events that were seen again since the last record; only if the journal stores when an event was last seen
 	forgotten []string // event IDs forgotten early since the last record, because there were too many
@@ -82,7 +82,7 @@ func (t *table) declare(j *journal) {
 	}
 }
 
-// differs reports whether the new state of an entry must be written to the journal.
+// differs returns true if the new state of an entry must be written to the journal.
 func (s *saved) differs(before, e *entry) bool {
 	if s.values || e.time != 0 || before.time != 0 {
 		return e.observed != nil || e.known != before.known || e.hidden != before.hidden || e.gone != before.gone ||
@@ -127,7 +127,7 @@ func (s *saved) forget(id string) {
 	}
 }
 
-// written notes that all changes have been written to a record.
+// written makes a note that all changes are now in a record.
 func (s *saved) written() {
 	s.removed = s.removed[:0]
 	clear(s.seen)
@@ -365,10 +365,10 @@ func (w *writer) number(f float64) {
 	w.float(f)
 }
 
-// Last returns the series that the last tick before Restore has shown, for a receiver that has perhaps not received them.
-// families has the series with values in the records. known has the series that were already shown before that tick, and the
-// series for which the records have only the labels. If the last batch was delivered, known has all series and families is nil.
-// descs are the current declarations of the metrics.
+// Last returns the series of the newest tick that was restored, for a receiver that has perhaps not received them. The result families
+// has the series whose values are in the records. The result known has the series that were already shown before that tick, and the
+// series for which the records have only the labels. If the batch of that tick was delivered, known has all series and families is nil.
+// The argument descs has the current declarations of the metrics.
 func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {
 	c := &commit{tick: l.tick, at: l.last, result: &Result{}}
 	for _, t := range l.held() {

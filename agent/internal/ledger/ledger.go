@@ -41,8 +41,8 @@ type Ledger struct {
 	seen      int64    // the time at which events of the current tick count as seen, Unix milliseconds
 }
 
-// Until returns until when the last values of a metric remain valid if the metric cannot be measured. measured is the time
-// of its last measurement.
+// An Until returns the time up to which the last values of a metric remain valid if the metric cannot be measured. The argument measured
+// is the time of its last measurement.
 type Until func(measured time.Time) time.Time
 
 // For returns an Until that adds d to the time of the last measurement.
@@ -123,8 +123,8 @@ const (
 	done
 )
 
-// settle ends an Apply that has failed or panicked. In the step matching, the changes are rolled back. A panic in the step
-// committing leaves totals that are partly changed and cannot be used, so the ledger is made empty.
+// settle ends an Apply that has failed or panicked. In the step "matching", the changes are rolled back. A panic in the step "committing"
+// leaves totals that are partly changed and cannot be used, so the ledger is made empty.
 func (l *Ledger) settle(s step) {
 	switch s {
 	case matching:
@@ -225,8 +225,8 @@ func (l *Ledger) show(at time.Time, c *commit) {
 	l.last = c.at
 }
 
-// remove removes the tables for which old returns true: they belong to metrics that are no longer measured, or that are new in a tick that
-// is refused.
+// remove removes the tables for which the function old returns true. They belong to metrics that are no longer measured, or to metrics
+// that are new in a tick that is refused.
 func (l *Ledger) remove(old func(*table) bool) {
 	l.order = slices.DeleteFunc(l.order, func(t *table) bool {
 		gone := old(t)

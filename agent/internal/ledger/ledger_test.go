@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// of returns a measurement with a reading without labels for each value.
+// of returns a measurement that has one reading for each value. The readings have no labels.
 func of(d *metric.Desc, values ...float64) metric.Measured {
 	m := metric.Measured{Desc: d}
 	for _, v := range values {
@@ -65,8 +65,8 @@ func TestRefusedMetricFreesItsMemory(t *testing.T) {
 	}
 }
 
-// TestCloseToMaxSeries checks that a job has a warning when it reaches 80 percent of max_series, until it has fewer than 75 percent. The
-// text is always the same. A tick with too many series that the source itself has made is refused.
+// TestCloseToMaxSeries checks that a job gets a warning when it reaches 80 percent of max_series, and keeps the warning until it has
+// fewer than 75 percent. The text is always the same. A tick with too many series that the source itself has made is refused.
 func TestCloseToMaxSeries(t *testing.T) {
 	few, many := hostGauge("few"), hostGauge("many")
 	l := New(For(time.Hour), 100)
@@ -172,8 +172,8 @@ func TestApplyAllocatesNothingPerReading(t *testing.T) {
 	}
 }
 
-// TestLastTimesAreBounded checks that at most maxGone last times of series that are gone are remembered. Old readings of the other series
-// that are gone are used again.
+// TestLastTimesAreBounded checks for how many series that are gone the last times are remembered: at most maxGone. For the other series
+// that are gone, old readings are used again.
 func TestLastTimesAreBounded(t *testing.T) {
 	const more = 10
 	d := &metric.Desc{Name: "temp", Type: metric.Gauge, LabelNames: []string{"x"}}

@@ -16,8 +16,9 @@ import (
 // of changes since then, in their order. A metric whose declaration is the same as in the records continues from there. If
 // Restore returns an error, nothing has changed.
 //
-// In the journal, the time when an event was last seen can be too early by up to an eighth of the setting remember. A restored
-// event counts as seen at the latest possible time. So it may be remembered for up to an eighth longer, but is not forgotten early.
+// In the journal, the time when an event was last seen can be too early by up to an eighth of the setting remember. A restored event
+// counts as seen at the latest possible time. So the event is perhaps remembered for up to an eighth longer, but it is never forgotten
+// early.
 func (l *Ledger) Restore(records ...[]byte) error { return l.restore(records, false) }
 
 func (l *Ledger) restore(records [][]byte, fold bool) error {

@@ -245,7 +245,7 @@ func (r *reader) fail(err error) {
 	r.s = ""
 }
 
-// take returns the next n bytes. It fails if n is 0 or less, which callers pass after an incomplete varint.
+// take returns the next n bytes. It fails if n is 0 or less: callers pass such a number after an incomplete varint.
 func (r *reader) take(n int) (taken string) {
 	if n <= 0 || n > len(r.s) {
 		r.fail(errShort)

@@ -73,7 +73,7 @@ func (r *reader) object(m member, path string) object {
 	return o
 }
 
-// members returns the keys and values of a mapping, and nothing for another node or none.
+// members returns the keys and values of a mapping. It returns nothing if n is another kind of node, or nil.
 func members(n *yaml.Node) []member {
 	var all []member
 	for i := 0; n != nil && n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {

@@ -220,7 +220,8 @@ func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 	return "script", settings
 }
 
-// secrets returns references to the secrets in the secret file of a service, by name, or nil if the service has no such file.
+// secrets returns references to the secrets in the secret file of a service, keyed by name. It returns nil if the service has no such
+// file.
 func (r *reader) secrets(o object) *yaml.Node {
 	path, at := r.text(o, keySecrets)
 	if path == "" {
@@ -311,7 +312,7 @@ func near(name string, known, absent []string) string {
 	return ""
 }
 
-// within reports whether the edit distance of a and b is at most n, ignoring the case of a.
+// within returns true if the edit distance of a and b is at most n, ignoring the case of a.
 func within(a, b string, n int) bool {
 	return max(len(a)-len(b), len(b)-len(a)) <= n && config.Distance(strings.ToLower(a), b) <= n
 }

@@ -221,7 +221,7 @@ func (t *tester) overlay(m *mutation) (string, error) {
 	return overlay, errors.Join(os.WriteFile(mutated, m.apply(source), 0o644), os.WriteFile(overlay, text, 0o644))
 }
 
-// bounded runs a test in a shell that bounds its memory to 8 GiB: a mutated loop may not end.
+// bounded runs a test in a shell that bounds its memory to 8 GiB: a mutated loop perhaps never ends.
 const bounded = `sh -c 'ulimit -v 8388608; exec "$0" "$@"'`
 
 // goTest runs the tests of a package and returns their output. They stop at the first failure.

@@ -28,7 +28,7 @@ type Agent struct {
 	lease  func() lease.Status // nil if there is no lease
 	single bool                // Once was called
 
-	// atMost is how long a tick waits for its state to be on disk, 0 = as long as it takes. gaveUp is set if one has waited in vain.
+	// atMost is how long a tick waits for its state to be on disk, 0 = as long as it takes. gaveUp is set if a tick has waited in vain.
 	atMost time.Duration
 	gaveUp atomic.Bool
 
@@ -198,8 +198,8 @@ func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
 }
 
-// compare returns a job or sink for each entry of a plan: the running one if same returns true for it, or else a new one from the function
-// build. added has the new ones, and removed has the running ones that are not in the plan.
+// compare returns a job or sink for each entry of a plan. This is the running one for which the function same returns true, or else a new
+// one from the function build. The result added has the new ones. The result removed has the running ones that are not in the plan.
 func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build func(P) *R) (all, added, removed []*R) {
 	removed = slices.Clone(running)
 	for i := range plan {
@@ -215,7 +215,7 @@ func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build fun
 	return all, added, removed
 }
 
-// goes reports whether a sink gets the batches of the job with this name. It returns false if jobs has no such job.
+// goes returns true if a sink gets the batches of the job with this name. It returns false if jobs has no such job.
 func goes(jobs []*job, name, sink string) bool {
 	return slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == name && j.GoesTo(sink) })
 }
@@ -236,7 +236,7 @@ func (a *Agent) endRemoved(jobs, removed []*job) {
 	}
 }
 
-// stopJobs stops jobs, all at the same time, and waits for their current ticks.
+// stopJobs stops jobs, all at the same time, and waits until their current ticks have ended.
 func stopJobs(jobs []*job) {
 	for _, j := range jobs {
 		j.stop()
@@ -255,7 +255,7 @@ func (a *Agent) Working() (still func() bool) {
 	return func() bool { return slices.ContainsFunc(jobs, (*job).works) }
 }
 
-// longestEnd returns the longest time that the current ticks of jobs may still take after stopJobs was called.
+// longestEnd returns the longest time that the current ticks of jobs can still take after stopJobs was called.
 func longestEnd(jobs []*job) time.Duration {
 	overtime := time.Duration(0)
 	for _, j := range jobs {
@@ -374,7 +374,7 @@ func (a *Agent) repeatLast(jobs []*job) {
 	a.state.Loaded()
 }
 
-// awaitRepeated waits until the sinks of a job have the batches queued by repeatLast on disk, or until the job ends.
+// awaitRepeated waits until the batches that repeatLast has queued for the sinks of a job are on disk, or until the job ends.
 func (a *Agent) awaitRepeated(j *job) {
 	a.mu.Lock()
 	all := slices.Clone(a.sinks)

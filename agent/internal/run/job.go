@@ -30,7 +30,7 @@ type job struct {
 
 	unlock   func()    // releases the job's lock; nil = the job is not locked; the agent's mu guards it in jobs that were removed
 	from     *job      // the removed job that had the lock before, until the state is loaded; nil = none
-	loaded   bool      // the state file was read for the job, which then may run
+	loaded   bool      // the state file was read for the job, so the job may run
 	restored *Saved    // the state of an earlier process, until its last batch was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
 	withheld bool      // the batch of the last tick was not delivered, since its state was not on disk in time
@@ -77,7 +77,7 @@ func (j *job) start(ctx context.Context, held Held) context.Context {
 // may reports whether a run may begin.
 func (j *job) may() bool { return j.held == nil || j.held.Valid() }
 
-// works reports whether the job, or a source that it has abandoned, is at work.
+// works returns true if the job, or a source that it has abandoned, is at work.
 func (j *job) works() bool {
 	select {
 	case <-j.done:
@@ -159,8 +159,8 @@ func (j *job) waitUntilDue(ctx context.Context) bool {
 	return false
 }
 
-// burst does the work that is due at a time. This is one tick, or for a job with windows one tick for each window that can be read: at
-// most as many as Burst returns, and only until the job is due again. burst reports whether more windows may be ready.
+// burst does the work that is due at a time. This is one tick. A job with windows has one tick for each window that can be read, but at
+// most as many as Burst returns, and only until the job is due again. burst reports whether more windows are perhaps ready.
 func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 	for range j.Burst(due, j.due) {
 		asked := time.Now()
@@ -242,11 +242,11 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	return j.Windows != nil
 }
 
-// cursor names the problem that a cursor lies ahead of the clock, for report.
+// cursor is a name for the function report: the problem is that a cursor lies ahead of the clock.
 const cursor = "cursor"
 
-// idle notes that there is no window to read. If the reason is that the cursor lies ahead of the clock, this is an error:
-// the clock was ahead when the cursor was set, or it is behind now.
+// idle is called if there is no window to read, and makes a note of that. If the reason is that the cursor lies ahead of the clock, this
+// is an error: the clock was ahead when the cursor was set, or it is behind now.
 func (j *job) idle(ahead bool) {
 	if !ahead {
 		j.report.recovered(cursor)

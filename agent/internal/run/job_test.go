@@ -33,7 +33,7 @@ func equal(t *testing.T, what string, got, want []int) {
 	}
 }
 
-// TestOverlap checks the three policies against a tick that takes 25 s where one is due every 10 s.
+// TestOverlap checks the three policies with a tick that takes 25 s, although a tick is due every 10 s.
 func TestOverlap(t *testing.T) {
 	for _, c := range []struct {
 		policy    schedule.Overlap

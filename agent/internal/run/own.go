@@ -162,7 +162,7 @@ func (o *own) isPulled() bool {
 	return slices.ContainsFunc(a.sinks, func(s *sink) bool { return s.Pull && a.ownMetrics.goTo(s.Name) })
 }
 
-// changed makes the metrics be delivered soon. It is called when a job goes up or down, and when a reload has ended.
+// changed causes a delivery of the metrics soon. It is called when a job goes up or down, and when a reload has ended.
 func (o *own) changed() {
 	select {
 	case o.due <- struct{}{}:

@@ -95,8 +95,8 @@ func TestReloadKeepsTotals(t *testing.T) {
 	}
 }
 
-// TestSinksOfAJob checks that a job's batches go only to the sinks that the job names, and that a reload which changes these names at once
-// ends the job's series in one sink and shows them in another.
+// TestSinksOfAJob checks that a job's batches go only to the sinks that the job names. When a reload changes these names, the job's
+// series end in one sink at once, and are shown in another.
 func TestSinksOfAJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, right, all := &shelf{}, &shelf{}, newScripted(nil)

@@ -175,8 +175,8 @@ func first(result *ledger.Result) string {
 	return ""
 }
 
-// explained reports whether the metric could not be measured because of the dropped readings. The error of the metric then
-// describes the drop already.
+// explained returns true if the metric could not be measured because of the dropped readings. The error of the metric then describes the
+// drop already.
 func explained(problems []ledger.Problem, d *ledger.Drop) bool {
 	return slices.ContainsFunc(problems, func(p ledger.Problem) bool {
 		return p.Metric == d.Metric && strings.Contains(p.Err.Error(), d.First)

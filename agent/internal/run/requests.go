@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Requests counts the requests of a job or sink. The zero value is ready to use. Requests is safe for concurrent use.
+// A Requests counts the requests of a job or sink. The zero value is ready to use. A Requests is safe for concurrent use.
 type Requests struct {
 	mu     sync.Mutex
 	counts map[Request]int64

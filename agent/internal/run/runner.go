@@ -42,8 +42,8 @@ func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(co
 	}
 }
 
-// startRunner runs the source's Run until ctx ends, if the source has one. It returns a function that waits until Run has
-// ended and then runs the job once more, unless another process may run the job by then.
+// startRunner runs the source's Run until ctx ends, if the source has one. It returns a function that waits until Run has ended and then
+// runs the job once more. It does not run the job if another process may already run it.
 func (j *job) startRunner(ctx context.Context) (wait func()) {
 	r, ok := j.Source.(sources.Runner)
 	if !ok {
@@ -76,7 +76,7 @@ func (j *job) startRunner(ctx context.Context) (wait func()) {
 func (a *Agent) Forward(ctx context.Context, job string, stream metric.Stream) error {
 	for _, s := range a.sinksOf(job) {
 		select {
-		case <-s.ready: // a sink that is not ready may wait for a replaced sink that still uses its directory
+		case <-s.ready: // perhaps a sink that is not ready waits for a replaced sink that still uses its directory
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -26,7 +26,7 @@ import (
 type Saved struct {
 	LastSuccess time.Time
 	Cursor      time.Time // end of the last window that was read; zero = LastSuccess
-	Fetches     string    // digest of Job.Fetches, which is not stored itself since it may contain secrets
+	Fetches     string    // digest of Job.Fetches; Fetches itself is not stored, because it can contain secrets
 
 	// Delivered reports that the sinks have taken everything up to this record, because the agent was shut down in an
 	// orderly way.
@@ -232,8 +232,8 @@ const (
 	serverKept    = 90 * 24 * time.Hour
 )
 
-// ForgetServers removes the tokens of servers that no process has used for a long time from a state file that was just opened. It leaves
-// the tokens of logins that have one server: such a token can be a refresh token, which only a user can replace.
+// ForgetServers removes tokens from a state file that was just opened: those of servers that no process has used for a long time. It
+// leaves the tokens of logins that have one server: such a token can be a refresh token, which only a user can replace.
 func ForgetServers(file *state.File) {
 	for name, record := range file.NewestRead(loginPrefix) {
 		if isServer := strings.Contains(name, "://"); isServer && time.Since(record.Saved) > serverKept && !isForgotten(record.Data) {
@@ -340,8 +340,8 @@ func StoreShard(file *state.File, s shard.Shard) {
 	file.AppendLazily(shardPrefix+strconv.Itoa(s.Index), []byte(s.String()))
 }
 
-// LoadShard returns the shard with the same index as s that has used a state file last, which may have another count. It returns the zero
-// value if there is none.
+// LoadShard returns the shard that was the last to use a state file, of those with the same index as s. Its count can be another one.
+// LoadShard returns the zero value if there is no such shard.
 func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	records, err := file.Records(shardPrefix + strconv.Itoa(s.Index))
 	if len(records) == 0 || err != nil {
@@ -350,8 +350,8 @@ func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	return shard.Parse(string(records[len(records)-1]), "")
 }
 
-// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. They are the jobs of a shard, or all jobs.
-// It writes on a condition.
+// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. They are the jobs of a shard, or all
+// jobs. It writes only if the condition "when" holds.
 func StoreTerm(file *state.File, when state.Condition, lease, term string, of shard.Shard) *state.Write {
 	file.AppendIf(when, jobsPrefix+lease, []byte(of.String()))
 	return file.AppendIf(when, leasePrefix+lease, []byte(term))
@@ -360,7 +360,7 @@ func StoreTerm(file *state.File, when state.Condition, lease, term string, of sh
 // StoreTrial writes a record without a meaning, to see whether the state file can be written.
 func StoreTrial(file *state.File) *state.Write { return file.Append(trialName, nil) }
 
-// LoadTerm returns the term of a lease in which jobs have used a state file last, "" if there is none.
+// LoadTerm returns the newest term of a lease in which jobs have used a state file, or "" if there is none.
 func LoadTerm(file *state.File, lease string) (string, error) {
 	records, err := file.Records(leasePrefix + lease)
 	if len(records) == 0 || err != nil {
@@ -369,9 +369,9 @@ func LoadTerm(file *state.File, lease string) (string, error) {
 	return string(records[len(records)-1]), nil
 }
 
-// OtherLeases returns the names of other leases under which jobs of the same shard have used a state file since the last term of this lease.
-// Two leases must not share a state file: each would take the jobs of the other for its own, whose state it marks as old (see Outdate). It
-// returns nothing after state.File.Loaded.
+// OtherLeases returns the names of other leases under which jobs of the same shard have used a state file since the last term of this
+// lease. Two leases must not share a state file: each would mistake the jobs of the other for its own, and mark their state as old (see
+// Outdate). It returns nothing after state.File.Loaded.
 func OtherLeases(file *state.File, lease string, of shard.Shard) (others []string) {
 	terms, shards := file.NewestRead(leasePrefix), file.NewestRead(jobsPrefix)
 	own := terms[leasePrefix+lease].Saved
@@ -387,8 +387,9 @@ func OtherLeases(file *state.File, lease string, of shard.Shard) (others []strin
 	return others
 }
 
-// Outdate marks the saved state of all jobs of a shard as continued elsewhere, also of jobs that the configuration does not have now: when
-// they run here again, they start without state. It returns the names of the jobs that had state. It writes on a condition.
+// Outdate marks the saved state of all jobs of a shard as continued elsewhere. This includes jobs that the configuration does not have
+// now. When the jobs run here again, they start without state. It returns the names of the jobs that had state. It writes only if the
+// condition "when" holds.
 func Outdate(file *state.File, when state.Condition, of shard.Shard) (had []string, err error) {
 	names, err := file.Names()
 	if err != nil {
@@ -447,8 +448,8 @@ func (s *Saved) record() ([]byte, error) {
 	return append(s.header(nil), folded...), nil
 }
 
-// Moved returns two records with the whole state. The result there is for another state file. The result here is for this file and is
-// marked as exported. In its file, each of the two replaces all earlier records of the job.
+// Moved returns two records with the whole state. The result called "there" is for another state file. The result called "here" is for
+// this file and is marked as exported. In its file, each of the two records replaces all earlier records of the job.
 func (s *Saved) Moved() (there, here []byte, err error) {
 	moved := *s
 	moved.Exported = false

@@ -154,7 +154,7 @@ func (d *delivery) push(b metric.Batch) {
 	d.waiting = append(d.waiting, &held{Batch: b, pause: firstPause})
 }
 
-// finished notes that a batch no longer waits and is not being written.
+// finished is called when a batch no longer waits and is not being written.
 func (d *delivery) finished(b metric.Batch) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -212,8 +212,8 @@ func (d *delivery) settled(stopped <-chan struct{}) {
 	}
 }
 
-// holds reports whether batches of a job are only in memory. If the sink's own queue is in memory and not empty, holds returns true, since
-// it does not know which jobs the samples in that queue are from.
+// holds returns true if batches of a job are only in memory. If the sink's own queue is in memory and not empty, holds returns true,
+// since it does not know which jobs the samples in that queue are from.
 func (d *delivery) holds(job string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -428,7 +428,7 @@ func (d *delivery) giveUp() {
 	})
 }
 
-// lose counts the samples of a batch that will not be delivered.
+// lose adds the samples of a batch that will not be delivered to the number of dropped samples.
 func (d *delivery) lose(reason metric.Reason, b metric.Batch) {
 	d.Stats.Drop(reason, b.Samples())
 	d.setLost()

@@ -160,8 +160,8 @@ func TestSinkPanics(t *testing.T) {
 	})
 }
 
-// TestOneFailingJobHoldsUpNoOther checks that a batch that fails for long, such as one that a firewall does not let through, does not hold
-// up the batches of other jobs, is tried again ever more rarely, and arrives when it can.
+// TestOneFailingJobHoldsUpNoOther checks a batch that fails for long, such as one that a firewall does not let through. It does not hold
+// up the batches of other jobs. It is tried again ever more rarely, and arrives when it can.
 func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 	for _, saved := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestDownIsNotHammered(t *testing.T) {
 	})
 }
 
-// TestPauseOfDurableSink checks that a new batch gets onto the disk of a durable sink at once, also in the pause after a failure.
+// TestPauseOfDurableSink checks that a new batch gets onto the disk of a durable sink at once, even in the pause after a failure.
 func TestPauseOfDurableSink(t *testing.T) {
 	for _, durable := range []bool{false, true} {
 		d := newDelivery(Sink{Durable: durable, Stats: &sinks.Stats{}, Log: slog.New(slog.DiscardHandler)})

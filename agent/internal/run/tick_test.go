@@ -32,7 +32,7 @@ func (d *deaf) Collect(context.Context, sources.Tick) (metric.Readings, error) {
 	return metric.Readings{}, nil
 }
 
-// TestSourceDoesNotStop checks that a source that does not stop fails its own ticks only, and is never called twice at once.
+// TestSourceDoesNotStop checks a source that does not stop. Only its own ticks fail, and it is never called twice at once.
 func TestSourceDoesNotStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &deaf{release: make(chan struct{})}
@@ -132,8 +132,8 @@ func TestUnmeasuredTick(t *testing.T) {
 	}
 }
 
-// TestLedgerPanics checks that a panic of the ledger only makes its tick fail if it comes before totals change, and also
-// resets the totals if it comes later.
+// TestLedgerPanics checks a panic of the ledger. If the panic comes before totals change, only its tick fails. If it comes later, the
+// totals are reset too.
 func TestLedgerPanics(t *testing.T) {
 	count := &metric.Desc{Name: "done_total", Type: metric.Counter, From: metric.Increment}
 	took := &metric.Desc{Name: "took_seconds", Type: metric.Histogram, Buckets: []float64{1}}

@@ -88,8 +88,8 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-// TestMostTotals checks which counters are kept of a job that has more than are kept: those that are not about a host, and of the others
-// those that were used last. The number of the others is logged.
+// TestMostTotals checks which counters are kept if a job has too many of them: those that are not about a host, and of the others those
+// that were used most recently. The number of counters that are not kept is logged.
 func TestMostTotals(t *testing.T) {
 	synctest.Test(t, mostTotals)
 }

@@ -40,8 +40,9 @@ func (j *Job) NextWindow(read, at time.Time) (tick sources.Tick, skipped int, du
 	return tick, w.Skipped, due
 }
 
-// ValidUntil returns until when values measured at a time remain valid while ticks fail: for the time valid_for, or if that
-// is not set, until the second due time. For a job with windows, the time starts when the next window can be read.
+// ValidUntil returns the time up to which the values of a measurement remain valid while ticks fail. They are valid for the time
+// valid_for, or if that is not set, until the second due time. The argument measured is the time of the measurement. For a job with
+// windows, the time starts when the next window can be read.
 func (j *Job) ValidUntil(measured time.Time) time.Time {
 	var next time.Time // when the next window can be read
 	if j.Windows != nil && !measured.IsZero() {

@@ -104,8 +104,8 @@ const (
 	// maxPeriods bounds the number of periods that a search goes through. A zone has fewer than ten periods in a year, and
 	// no search covers more than eight years.
 	maxPeriods = 1000
-	// reach is how many seconds reached looks back: further back, local time cannot have been later than it is now. RFC 9636,
-	// section 3.2, limits offsets to between -25 and +26 hours, so local time moves back by at most 51 hours.
+	// reach is how many seconds the function "reached" looks back: further back, local time cannot have been later than it is now. RFC
+	// 9636, section 3.2, limits offsets to between -25 and +26 hours, so local time moves back by at most 51 hours.
 	reach = 51 * 60 * 60
 	// far is used as the start or end of a period without a limit. Adding an offset to it does not overflow.
 	far = int64(1) << 62

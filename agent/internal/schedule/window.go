@@ -71,7 +71,7 @@ func (w *Windows) Closed(now time.Time) time.Time { return w.last(now.Add(-w.Set
 // Ready returns when the window that begins at read will be closed.
 func (w *Windows) Ready(read time.Time) time.Time { return w.End(read).Add(w.Settle) }
 
-// End returns the first end of a window that is after the given time.
+// End returns the first time after the given one at which a window ends.
 func (w *Windows) End(after time.Time) time.Time {
 	if w.midnights == nil {
 		return w.last(after).Add(w.Length)
@@ -84,7 +84,7 @@ func (w *Windows) End(after time.Time) time.Time {
 	}
 }
 
-// last returns the last end of a window that is at or before t.
+// last returns the newest time at or before t at which a window ends.
 func (w *Windows) last(t time.Time) time.Time {
 	if w.midnights == nil {
 		seconds, length := t.Unix(), int64(w.Length/time.Second)
@@ -98,7 +98,7 @@ func (w *Windows) last(t time.Time) time.Time {
 	return at
 }
 
-// count returns the number of windows that end after the time after, and at or before the time upTo.
+// count returns the number of windows that end later than the time "after", and at or before the time upTo.
 func (w *Windows) count(after, upTo time.Time) int {
 	if w.midnights == nil {
 		return int(w.last(upTo).Sub(w.last(after)) / w.Length)

@@ -84,7 +84,7 @@ func New(version string, o Others) *Metrics {
 	return m
 }
 
-// Others says how the agent differs from other agents with the same configuration, whose label instance may be the same.
+// Others says how the agent differs from other agents with the same configuration. The label "instance" of these agents can be the same.
 type Others struct {
 	Shard   shard.Shard
 	Replica string // name of the host, if the agent shares a lease with others; "" = it does not

@@ -90,8 +90,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestOptional checks that metrics of something that is not configured have no series, and that the others exist before
-// anything has happened, so that their absence means that the agent is down.
+// TestOptional checks that metrics of something that is not configured have no series. The other metrics exist before anything has
+// happened, so that their absence means that the agent is down.
 func TestOptional(t *testing.T) {
 	page := text(t, run.State{Jobs: []run.JobState{{Name: "api"}}, Sinks: []run.SinkState{{Name: "page"}, {Name: "out", Queues: true}}})
 	for _, absent := range []string{
@@ -195,7 +195,7 @@ func TestSpool(t *testing.T) {
 	}
 }
 
-// TestShard checks that each metric of a shard has its number as a label: the label instance may be the same for all shards.
+// TestShard checks that each metric of a shard has the shard's number as a label: the label "instance" can be the same for all shards.
 func TestShard(t *testing.T) {
 	m := New("1.0", Others{Shard: shard.Shard{Index: 2, Count: 5}})
 	s := run.State{
@@ -216,7 +216,8 @@ func TestShard(t *testing.T) {
 	}
 }
 
-// TestLease checks that each metric of an agent with a lease has its host as a label, and that one metric says whether it is active.
+// TestLease checks that each metric of an agent with a lease has the agent's host as a label, and that one metric says whether the agent
+// is active.
 func TestLease(t *testing.T) {
 	m := New("1.0", Others{Shard: shard.Shard{Index: 2, Count: 5}, Replica: "cton-1"})
 	for _, active := range []bool{true, false} {

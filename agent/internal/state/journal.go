@@ -21,7 +21,7 @@ func journalName(name string, number uint64) string {
 type journal struct {
 	number uint64       // number of the last journal on disk
 	size   int64        // size of its complete batches; 0 = start a new journal
-	torn   bool         // incomplete or unknown data may follow them, so that nothing can be appended
+	torn   bool         // perhaps incomplete or unknown data follows them, so nothing can be appended
 	file   durable.File // nil = not open
 }
 
@@ -38,7 +38,7 @@ type Condition struct {
 	// written, now or later, and counts as done. nil = the record is written in any case.
 	May func() bool
 	// TakeBack is called if May has returned true, and it is certain that no process will read the record: the disk has taken only a part
-	// of what it belongs to. May is called again before the next attempt. nil = nothing is called.
+	// of the data to which the record belongs. May is called again before the next attempt. nil = nothing is called.
 	TakeBack func()
 }
 
@@ -70,7 +70,7 @@ func (f *File) Append(name string, data []byte) *Write {
 	return f.append(&Write{entry: entry{name, time.Now(), data}}, false)
 }
 
-// AppendIf is like Append, but writes the record only on a condition.
+// AppendIf is like Append, but writes the record only if the condition "when" holds.
 func (f *File) AppendIf(when Condition, name string, data []byte) *Write {
 	return f.append(&Write{entry: entry{name, time.Now(), data}, when: when}, false)
 }
@@ -182,7 +182,7 @@ func (f *File) AfterWriting(do func(), failed func(error)) {
 	f.mu.Lock()
 	f.afterwards = append(f.afterwards, afterwards{last, do})
 	f.mu.Unlock()
-	f.callWaiting(false) // the record last may have been written in the meantime
+	f.callWaiting(false) // perhaps the record "last" was written in the meantime
 }
 
 // afterwards is a function that AfterWriting was called with, and the record that it waits for.
@@ -191,7 +191,7 @@ type afterwards struct {
 	do   func()
 }
 
-// callWaiting calls the functions of AfterWriting whose records are on disk, or all of them.
+// callWaiting calls the functions of AfterWriting whose records are on disk. If all is true, it calls all functions.
 func (f *File) callWaiting(all bool) {
 	f.mu.Lock()
 	var due []func()
@@ -294,7 +294,7 @@ func (f *File) writeAll(batch []*Write) (err error) {
 	return nil
 }
 
-// count adds to the number of bytes written, and to the number of journal bytes that compact would merge.
+// count adds its arguments to the number of bytes written, and to the number of journal bytes that compact would merge.
 func (f *File) count(written, journal int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -302,7 +302,7 @@ func (f *File) count(written, journal int) {
 	f.journalBytes += int64(journal)
 }
 
-// syncLast syncs the last journal. What Open has read from it may not be on disk yet, but later batches will depend on it.
+// syncLast syncs the last journal. What Open has read from this journal is perhaps not on disk yet, but later batches will depend on it.
 func (f *File) syncLast() error {
 	f.appending.Lock()
 	defer f.appending.Unlock()

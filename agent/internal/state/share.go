@@ -56,8 +56,8 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	}, nil
 }
 
-// wait waits for the lock called name until ctx ends, and tries to get it once per pause. It leaves word in the lock's file, and returns
-// the word that the previous owner of the lock has left.
+// wait waits for the lock called name, until ctx ends. It tries to get the lock once per pause. It leaves the text "word" in the lock's
+// file, and returns the text that the previous owner of the lock has left there.
 func (f *File) wait(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
 	return durable.NewDir(filepath.Dir(f.path)).WaitLock(ctx, name, word, pause)
 }
@@ -139,7 +139,8 @@ func (f *File) LatestOf(prefix string) (map[string]Record, error) {
 	return NewestOf(sections, prefix), err
 }
 
-// NewestRead returns the same of what Open or Reread has read. It returns nothing after Loaded.
+// NewestRead returns the newest record of each name that begins with a prefix, as Open or Reread has read it. It returns nothing after
+// Loaded.
 func (f *File) NewestRead(prefix string) map[string]Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()

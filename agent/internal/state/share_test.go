@@ -101,7 +101,7 @@ func TestSharedTorn(t *testing.T) {
 	}
 }
 
-// failingSync is a directory in which the next syncs of files fail, as many as the field left says.
+// failingSync is a directory in which the next syncs of files fail. The field "left" says how many of them fail.
 type failingSync struct {
 	durable.FS
 	left atomic.Int32
@@ -154,7 +154,7 @@ func TestSharedSize(t *testing.T) {
 	}
 }
 
-// TestSharedFailedTurn checks that a process which could not read what others have written reads it at its next turn.
+// TestSharedFailedTurn checks a process that could not read what others have written. It reads this at its next turn.
 func TestSharedFailedTurn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a, b := openShared(t, path), openShared(t, path)
@@ -246,7 +246,8 @@ func (d *interrupted) ReadFile(name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// TestSharedRereadTwice checks two calls of Reread at the same time: the one that began first does not replace what the other has read.
+// TestSharedRereadTwice checks two calls of Reread at the same time: the call that began first does not replace what the other call has
+// read.
 func TestSharedRereadTwice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	other := openShared(t, path)

@@ -120,7 +120,7 @@ func TestWatchedBound(t *testing.T) {
 	}
 }
 
-// TestScale checks the text beside a curve, also where the values differ only in a late digit.
+// TestScale checks the text beside a curve, even where the values differ only in a late digit.
 func TestScale(t *testing.T) {
 	at := func(values ...float64) (points []Point) {
 		for i, v := range values {

@@ -280,7 +280,7 @@ func newChanges(before []metric.Family) changes {
 	return c
 }
 
-// before returns the value that a series had in the previous run. at is the index of the series in this run.
+// before returns the value that a series had in the previous run. The argument "at" is the index of the series in this run.
 func (c changes) before(name string, at int, labels *metric.LabelSet) (float64, bool) {
 	f := c[name]
 	if f == nil {

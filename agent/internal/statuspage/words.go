@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// scheduleInWords returns the schedule of a job in words, such as "every 5 minutes". It returns a cron expression for which it has no
-// words unchanged.
+// scheduleInWords returns the schedule of a job in words, such as "every 5 minutes". If it has no words for a cron expression, it returns
+// the expression unchanged.
 func scheduleInWords(j *config.Job) string {
 	if j.Schedule == nil {
 		return j.ScheduleText

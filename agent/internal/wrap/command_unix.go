@@ -71,8 +71,8 @@ func (p *process) pass(s os.Signal) {
 	}
 }
 
-// isForeground reports whether the keyboard sends signals to this process group. It returns true if the terminal was closed,
-// since the keyboard did so before.
+// isForeground reports whether the keyboard sends signals to this process group. It also returns true if the terminal was closed, because
+// until then the keyboard has sent signals to the group.
 func isForeground() bool {
 	f, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {

@@ -48,8 +48,7 @@ func (m *month) folder(t *testing.T) string {
 	return dir
 }
 
-// jobsOf returns the text below the key jobs of a configuration. The configuration must have one job, which gets the name
-// rename.
+// jobsOf returns the text below the key "jobs" of a configuration. In this text, the job called name is renamed to rename.
 func jobsOf(t *testing.T, config, name, rename string) string {
 	t.Helper()
 	_, jobs, found := strings.Cut(config, "\njobs:\n")
