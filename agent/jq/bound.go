@@ -15,7 +15,7 @@ import (
 //go:embed builtin.jq
 var builtin string
 
-// hidden is a prefix for the names of internal functions. No expression can call them, since the prefix contains a space.
+// hidden is a prefix for the names of internal functions. No expression can call them, because the prefix contains a space.
 const hidden = "_ "
 
 // The names of the checks. A check is a function that is put before or after an operation, and returns its input unchanged.
@@ -327,8 +327,8 @@ func (b *binder) format(t *gojq.Term) {
 	}
 }
 
-// concatenation rewrites a string that contains expressions as a sum of strings. The argument function is the name of a function that is
-// applied to the values of the expressions.
+// concatenation rewrites a string that contains expressions as a sum of strings. The argument "function" is the name of a function that
+// is applied to the values of the expressions.
 func (b *binder) concatenation(t *gojq.Term, s *gojq.String, function string) {
 	if s.Queries == nil {
 		return

@@ -62,7 +62,7 @@ type place struct {
 
 type unreadKeys struct {
 	out      *output
-	noted    map[place]bool // keys that have a note; what is below them needs none
+	noted    map[place]bool // keys that have a note; the keys below them need no note
 	needless []string
 	fine     []string // needless keys that the file has
 	more     int      // number of notes beyond maxUnread

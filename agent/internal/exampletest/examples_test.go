@@ -133,7 +133,7 @@ func history(t *testing.T, root string) []incident {
 }
 
 // expected returns the series that a history should give, without quantiles, and the number of open incidents by team. The argument
-// before has these numbers of the previous tick. It is nil in the first tick.
+// "before" has these numbers of the previous tick. It is nil in the first tick.
 func expected(all []incident, before map[string]int) (series map[string]float64, open map[string]int) {
 	series = map[string]float64{"incidents_total": float64(len(all))}
 	open = map[string]int{}

@@ -44,7 +44,7 @@ type column struct {
 	top     bool // it is a field of the document, not of an item
 	unnamed bool // the column has no name, only a position
 
-	cells, then []cell // values by row: cells has those of the final answer, then has those of the answer before it
+	cells, then []cell // values by row: "cells" has those of the final answer, "then" has those of the answer before it
 	role        role
 	why         string // why the column is not a label, or why it is a counter
 	expr        string // jq expression of the number

@@ -333,8 +333,8 @@ func (d *finder) nounOf(g, f *frame) string {
 	return d.job
 }
 
-// wrapped returns the object in an item that only wraps the fields, such as node in {"cursor": …, "node": {…}}. It returns
-// nil if there is none.
+// wrapped returns the object that wraps the fields of an item, such as node in {"cursor": …, "node": {…}}. It returns nil if there is no
+// such object.
 func wrapped(n *node) *node {
 	var inner *node
 	for _, m := range n.members {

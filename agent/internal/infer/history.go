@@ -157,7 +157,7 @@ func (l *listing) inNewest() bool {
 	return true
 }
 
-// reload reads the values of the columns, and of the lists within the items, again.
+// reload reads the values of the columns again, and also those of the lists within the items.
 func (f *frame) reload(roots []document.Value) {
 	for _, c := range f.columns {
 		*c = column{keys: c.keys, around: c.around, path: c.path, cell: c.cell, isKey: c.isKey, top: c.top, unnamed: c.unnamed}

@@ -76,7 +76,7 @@ func (d *Draft) Metrics() []string {
 	return names
 }
 
-// Drop removes a metric that cannot be measured. why is the reason.
+// Drop removes a metric that cannot be measured. The argument "why" has the reason.
 func (d *Draft) Drop(name, why string) {
 	for i, m := range d.plan.metrics {
 		if m.name == name {

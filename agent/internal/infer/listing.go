@@ -237,7 +237,8 @@ func (l *listing) positional() bool {
 	return true
 }
 
-// within replaces the expression "before" of the outer items by "after", in the expressions of all lists inside these items.
+// within replaces the expression of the outer items in the expressions of all lists inside these items: "before" is the old expression,
+// "after" the new one.
 func (f *frame) within(before, after string) {
 	for _, sub := range f.subs {
 		if rest, ok := strings.CutPrefix(sub.items, before); ok {

@@ -266,7 +266,7 @@ func (w *ways) lastID() string {
 	return ""
 }
 
-// parameter returns the first name in known that the URL already has as a parameter, or usual if there is none.
+// parameter returns the first of the known names that the URL already has as a parameter. If there is none, it returns the name "usual".
 func (w *ways) parameter(usual string, known ...string) string {
 	for _, name := range known {
 		if w.address.Query().Has(name) {

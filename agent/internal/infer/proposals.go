@@ -159,8 +159,8 @@ func (l *listing) wordsOf(c *column, name string, labels []pick) {
 	}
 }
 
-// overview returns the labels by which items are counted. It leaves out labels with which each group would be a single item, since there
-// is a series for each item already.
+// overview returns the labels by which items are counted. It leaves out labels with which each group would be a single item, because
+// there is a series for each item already.
 func (l *listing) overview() []*column {
 	columns := l.counting()
 	for len(columns) > 1 && l.combinations(columns) == l.n {

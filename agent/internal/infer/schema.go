@@ -30,7 +30,7 @@ type node struct {
 	distinct map[string]int
 	more     bool // there are more distinct values or members than are kept
 	order    []string
-	family   string // regular expression of keys: the node stands only for the members with such keys, and these keys are names; "" = the node is not of this kind
+	family   string // regular expression of keys: the node stands only for the members with such keys, which are names; "" = none
 	names    bool   // this is an object whose keys are names; elem is the node of its values
 }
 
@@ -87,7 +87,7 @@ func (s *schema) addItems(n *node, v document.Value, depth int) {
 	n.most = max(n.most, count)
 }
 
-// member returns the node of an object's member, or nil if there are too many.
+// member returns the node of an object's member, or nil if there are too many members.
 func (s *schema) member(n *node, key string) *node {
 	if m := n.byKey[key]; m != nil {
 		return m
@@ -143,7 +143,7 @@ func (n *node) is(kind document.Kind) bool {
 	return one && k == kind
 }
 
-// findNames finds objects whose keys are names instead of fields, and merges the nodes of their values into elem.
+// findNames finds objects whose keys are names instead of fields, and merges the nodes of their values into the field "elem".
 func (n *node) findNames() {
 	if n.elem != nil {
 		n.elem.findNames()

@@ -116,7 +116,7 @@ func lastWord(key string) string {
 	return ""
 }
 
-// singular returns the singular of an English word. It only looks at the end of the word.
+// singular returns the singular of an English word. It looks only at the end of the word.
 func singular(word string) string {
 	if one, ok := irregular(word); ok {
 		return one

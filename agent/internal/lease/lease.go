@@ -34,7 +34,7 @@ const (
 	stopAfter = 7 * time.Second
 	endAfter  = 9500 * time.Millisecond
 
-	stopAtLeast = time.Second // the least time that jobs get to stop, also after a suspension
+	stopAtLeast = time.Second // the least time that jobs get to stop, even after a suspension
 )
 
 // Times of requests to the API server.
@@ -167,7 +167,7 @@ type Term struct {
 // Context returns a context that ends when the jobs must stop at once.
 func (t *Term) Context() context.Context { return t.ctx }
 
-// Valid reports whether a run may begin. It reads the clock, since the process or the machine may have been suspended: the timer that
+// Valid reports whether a run may begin. It reads the clock, because the process or the machine may have been suspended: the timer that
 // ends Context may not have fired yet. Once it has returned false, it never returns true again.
 func (t *Term) Valid() bool {
 	if t.ctx.Err() == nil && t.left(stopAfter) <= 0 {

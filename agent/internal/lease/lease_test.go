@@ -624,8 +624,8 @@ func history(t *testing.T, seed uint64) {
 	c.end()
 }
 
-// TestGivenBack checks that a process which cannot run the jobs gives the lease back. The process that takes it follows the previous term,
-// since no job has run in between. The first process competes again when it can run the jobs.
+// TestGivenBack checks that a process which cannot run the jobs gives the lease back. The process that takes it follows the previous
+// term, because no job has run in between. The first process competes again when it can run the jobs.
 func TestGivenBack(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) { givenBack(t, full) })

@@ -42,7 +42,7 @@ func (e *events) stage(id string, at int64) bool {
 	s := e.known[id]
 	switch {
 	case s == nil:
-		// The ID is copied, since the caller's string is valid during the tick only. The copy is also the map's key.
+		// The ID is copied, because the caller's string is valid during the tick only. The copy is also the map's key.
 		s = &sighting{id: strings.Clone(id), counts: true}
 		e.known[s.id] = s
 	case s.shown:

@@ -148,7 +148,7 @@ func checkLabelSets(t *testing.T, before []*Result, now *Result) {
 // script is the rest of a history's bytes.
 type script struct{ code []byte }
 
-// pick returns a number below n, 0 after the end of the history.
+// pick returns a number below n. After the end of the history, it returns 0.
 func (s *script) pick(n int) int {
 	if len(s.code) == 0 {
 		return 0

@@ -366,7 +366,7 @@ func (w *writer) number(f float64) {
 }
 
 // Last returns the series of the newest tick that was restored, for a receiver that has perhaps not received them. The result families
-// has the series whose values are in the records. The result known has the series that were already shown before that tick, and the
+// has the series whose values are in the records. The result "known" has the series that were already shown before that tick, and the
 // series for which the records have only the labels. If the batch of that tick was delivered, known has all series and families is nil.
 // The argument descs has the current declarations of the metrics.
 func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {

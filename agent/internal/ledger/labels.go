@@ -7,10 +7,9 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// labelSets makes one label set for all series of a job that have the same labels, even if the series belong to different
-// metrics. It finds the sets by an index. Only new series need the index: it is made for the first new series, and dropped
-// after some ticks without new series. If only one metric has series, no index is made, since the labels of these series all
-// differ.
+// labelSets makes one label set for all series of a job that have the same labels, even if the series belong to different metrics. It
+// finds the sets by an index. Only new series need the index: it is made for the first new series, and dropped after some ticks without
+// new series. If only one metric has series, no index is made, because the labels of these series all differ.
 //
 // The index can contain label sets of series that are gone, for at most a quarter of the series.
 type labelSets struct {

@@ -47,7 +47,7 @@ func TestSummaryWindowIsBounded(t *testing.T) {
 	}
 }
 
-// TestRefusedMetricFreesItsMemory checks that the new series of a metric that has too many take no memory after the tick was refused.
+// TestRefusedMetricFreesItsMemory checks a metric that has too many series. Its new series take no memory after the tick was refused.
 func TestRefusedMetricFreesItsMemory(t *testing.T) {
 	d := &metric.Desc{Name: "hits", Type: metric.Counter, From: metric.Events, LabelNames: []string{"x"}, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
 	l := New(For(time.Minute), 10)
@@ -172,8 +172,8 @@ func TestApplyAllocatesNothingPerReading(t *testing.T) {
 	}
 }
 
-// TestLastTimesAreBounded checks for how many series that are gone the last times are remembered: at most maxGone. For the other series
-// that are gone, old readings are used again.
+// TestLastTimesAreBounded checks series that are gone. The last times of at most maxGone of them are remembered. Old readings of the
+// others are used again.
 func TestLastTimesAreBounded(t *testing.T) {
 	const more = 10
 	d := &metric.Desc{Name: "temp", Type: metric.Gauge, LabelNames: []string{"x"}}

@@ -13,7 +13,7 @@ type Excess struct {
 	Same string // the error without the numbers of series, which change from run to run
 }
 
-// excess returns the error of a tick that is refused. The argument named says which metric is the cause. The argument counts says how
+// excess returns the error of a tick that is refused. The argument "named" says which metric is the cause. The argument "counts" says how
 // many series this metric has.
 func (l *Ledger) excess(series int, named, counts string) *Excess {
 	return &Excess{

@@ -159,7 +159,7 @@ func (m *model) grown(next *model, measured, failed map[*metric.Desc]bool) (of *
 	return of
 }
 
-// loses returns true if readings are lost if the metric is left out.
+// loses returns true if readings are lost when the metric is left out.
 func (m *model) loses(d *metric.Desc) bool { return d.Accumulates() || d.Delta || m.metrics[d].timed }
 
 var errTooMany = errors.New("too many series")

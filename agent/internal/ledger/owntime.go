@@ -8,7 +8,8 @@ func later(a, b int64) int64 {
 	return max(a, b)
 }
 
-// startBefore returns start, or own-1 if that is earlier. own is the own time of a reading in Unix milliseconds; 0 = none.
+// startBefore returns start, or own-1 if that is earlier. The argument "own" is the time that a reading has of its own, in Unix
+// milliseconds; 0 = none.
 func startBefore(start, own int64) int64 {
 	if own != 0 {
 		return min(start, own-1)

@@ -179,8 +179,8 @@ func (r *reader) summary(d *metric.Desc) *observed {
 	return o
 }
 
-// idBlock is the number of restored event IDs that share one string. A smaller number makes more allocations. A larger
-// number keeps more memory in use, since the string is freed only when all of its IDs are forgotten.
+// idBlock is the number of restored event IDs that share one string. A smaller number makes more allocations. A larger number keeps more
+// memory in use, because the string is freed only when all of its IDs are forgotten.
 const idBlock = 256
 
 func (r *reader) events(e *events) {

@@ -133,7 +133,7 @@ func (t *table) begin() {
 	t.drops.reset()
 }
 
-// rollback undoes match. It frees the memory of new entries, since a refused tick can have a very large number of them.
+// rollback undoes match. It frees the memory of new entries, because a refused tick can have a very large number of them.
 func (t *table) rollback() {
 	if t.events != nil {
 		t.events.rollback()
@@ -388,7 +388,7 @@ func (t *table) refuse(tick uint32) {
 	}
 	t.pending = taken
 	for _, p := range taken {
-		t.entries[p.entry].seen = tick // an earlier reading that was refused may have set it to 0
+		t.entries[p.entry].seen = tick // perhaps an earlier reading that was refused has set it to 0
 	}
 }
 
@@ -517,7 +517,7 @@ func (t *table) remains(e *entry, tick uint32) bool {
 	return e.seen == tick || e.known && t.desc.Accumulates() && (t.ended == nil || !t.ended(e.labels))
 }
 
-// remembers returns true if to remember a series that is gone: its last time, or with on_decrease: add its total.
+// remembers returns true if a series that is gone must be remembered: its last time, or with on_decrease: add its total.
 func (t *table) remembers(e *entry, at int64) bool {
 	return t.addsOn() && e.known || t.hasPoints() && e.known && e.time != 0 && at-e.time <= rememberTimes.Milliseconds()
 }
@@ -544,7 +544,7 @@ func (t *table) lasting() int {
 	return n
 }
 
-// loses returns true if readings of this tick are lost if the metric is left out: those that the ledger adds up or compares, and those
+// loses returns true if readings of this tick are lost when the metric is left out: those that the ledger adds up or compares, and those
 // with times of their own, which the API may not show again.
 func (t *table) loses() bool { return t.desc.Accumulates() || t.desc.Delta || t.timed }
 

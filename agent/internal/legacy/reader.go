@@ -180,7 +180,7 @@ func (r *reader) keep(m *yaml.Node, setting string) {
 	add(m, text(r.interval, setting), value)
 }
 
-// withHint adds a comment to a key that says where headers go, with one of the secrets as an example.
+// withHint adds a comment to a key. The comment says where headers go, with one of the secrets as an example.
 func withHint(key, secrets *yaml.Node) *yaml.Node {
 	example := `"env:API_KEY"`
 	if secrets != nil {
@@ -325,7 +325,7 @@ func singular(name string) string {
 // pages has the ports of the file. Each port becomes a sink.
 type pages struct {
 	ports []*yaml.Node   // without duplicates
-	of    map[string]int // index in ports of each service's port, by the name of the service
+	of    map[string]int // index of each service's port in the field ports, by the name of the service
 }
 
 // port records the port of a service: the port in the service, or else the port at the top level of the file.

@@ -2,8 +2,8 @@
 // of <=, or a removed statement. For each mutation it runs the tests of the mutated package, and then those of the packages
 // that use it. If no test fails, the mutation has survived: either it makes no difference, or a test is missing.
 //
-// The source tree is not changed, since mutations are passed to go test by -overlay. The same seed and the same source give
-// the same mutations. Run it in the root of the repository: go run ./agent/internal/mutants, or make mutants.
+// The source tree is not changed, because mutations are passed to go test by -overlay. The same seed and the same source give the same
+// mutations. Run it in the root of the repository: go run ./agent/internal/mutants, or make mutants.
 package main
 
 import (
@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// target is a part of the program that is mutated. files are glob patterns. users are packages whose tests are run if the
-// tests of the mutated package pass.
+// target is a part of the program that is mutated. The field "files" has glob patterns. The field "users" has packages whose tests are
+// run if the tests of the mutated package pass.
 type target struct {
 	name  string
 	files []string

@@ -20,9 +20,9 @@ type Manager struct {
 	log      *slog.Logger
 }
 
-// Connect connects to the service manager that the environment names. It removes the manager's variables from the
-// environment, so that commands started by this process do not report to the manager themselves. It returns nil if the
-// environment names no manager, or if connecting fails. Errors are logged, since the process can run without the manager.
+// Connect connects to the service manager that the environment names. It removes the manager's variables from the environment, so that
+// commands started by this process do not report to the manager themselves. It returns nil if the environment names no manager, or if
+// connecting fails. Errors are logged, because the process can run without the manager.
 func Connect(log *slog.Logger) *Manager {
 	socket, period, pid := take("NOTIFY_SOCKET"), take("WATCHDOG_USEC"), take("WATCHDOG_PID")
 	if socket == "" {
@@ -92,7 +92,7 @@ func (m *Manager) Beat(ctx context.Context, alive func()) {
 // sendTimeout is the time limit for a report. The manager may not be reading.
 const sendTimeout = time.Second
 
-// send sends the lines of a report. Line breaks within a line are replaced, since each would start another line.
+// send sends the lines of a report. Line breaks within a line are replaced, because each would start another line.
 func (m *Manager) send(lines ...string) {
 	if m == nil {
 		return

@@ -146,8 +146,8 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	if cap(a.slots) != plan.Concurrency {
 		a.slots = make(chan struct{}, plan.Concurrency)
 	}
-	// From here on, new sinks queue batches, so that nothing is lost while old sinks drain. New sinks start only after that,
-	// since an old sink may still use an address or a directory that a new sink needs.
+	// From here on, new sinks queue batches, so that nothing is lost while old sinks drain. New sinks start only after that, because an
+	// old sink may still use an address or a directory that a new sink needs.
 	for name, b := range a.latest {
 		if name == Self {
 			continue // all sinks get new own metrics soon
@@ -199,7 +199,7 @@ func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 }
 
 // compare returns a job or sink for each entry of a plan. This is the running one for which the function same returns true, or else a new
-// one from the function build. The result added has the new ones. The result removed has the running ones that are not in the plan.
+// one from the function build. The result "added" has the new ones. The result "removed" has the running ones that are not in the plan.
 func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build func(P) *R) (all, added, removed []*R) {
 	removed = slices.Clone(running)
 	for i := range plan {

@@ -272,7 +272,7 @@ func TestGivenUpAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestGivenUpWhenDelivered checks that a job which a reload removes stays locked while a sink has one of its batches in memory, but not
+// TestGivenUpWhenDelivered checks that a job which a reload removes stays locked while a sink has a batch of this job in memory, but not
 // longer than Drain. Otherwise another process would deliver newer samples first, and the receiver would refuse the older ones.
 func TestGivenUpWhenDelivered(t *testing.T) {
 	for down, want := range map[time.Duration]time.Duration{5 * time.Second: 5 * time.Second, time.Hour: Drain} {

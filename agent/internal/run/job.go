@@ -33,7 +33,7 @@ type job struct {
 	loaded   bool      // the state file was read for the job, so the job may run
 	restored *Saved    // the state of an earlier process, until its last batch was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
-	withheld bool      // the batch of the last tick was not delivered, since its state was not on disk in time
+	withheld bool      // the batch of the last tick was not delivered, because its state was not on disk in time
 	savedAt  time.Time // when a record of the state was last given to the state file
 
 	held    Held            // nil = the job may run until it is stopped
@@ -96,7 +96,7 @@ func (j *job) works() bool {
 }
 
 // run runs the job whenever it is due, until ctx ends. After that, the current tick has jobGrace to finish. If the source has a method
-// Run, it runs at the same time, and the job is run once more after Run has ended.
+// Run, this method runs at the same time, and the job is run once more after Run has ended.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
 	if !j.claim(ctx) {
@@ -125,9 +125,8 @@ func (j *job) firstDue(now time.Time) time.Time {
 	return j.Schedule.Next(now)
 }
 
-// waitUntilDue waits until the job is due. Meanwhile it ends the job's series when they expire. It returns false if ctx has
-// ended, or if the job is never due again. It reads the clock at least every minute, since the clock may be changed or the
-// machine may be suspended.
+// waitUntilDue waits until the job is due. Meanwhile it ends the job's series when they expire. It returns false if ctx has ended, or if
+// the job is never due again. It reads the clock at least every minute, because the clock may be changed or the machine may be suspended.
 func (j *job) waitUntilDue(ctx context.Context) bool {
 	var told time.Time
 	for !j.due.IsZero() {
@@ -242,7 +241,7 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	return j.Windows != nil
 }
 
-// cursor is a name for the function report: the problem is that a cursor lies ahead of the clock.
+// cursor is the name under which a job reports the problem that its cursor lies ahead of the clock.
 const cursor = "cursor"
 
 // idle is called if there is no window to read, and makes a note of that. If the reason is that the cursor lies ahead of the clock, this
@@ -426,7 +425,7 @@ func (j *job) inherit(removed []*job) bool {
 }
 
 // load loads the job's state from the state file. If the saved state cannot be used, the job starts without state. load returns an error
-// if the file cannot be read: the job must not run then, since its totals would step back.
+// if the file cannot be read: the job must not run then, because its totals would step back.
 func (j *job) load() error {
 	records, err := j.agent.state.Records(j.Name)
 	if err != nil {

@@ -156,9 +156,8 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 	return false
 }
 
-// end delivers everything that is left and returns the outcome. Other processes may run the jobs as soon as all samples of
-// this process are on disk or delivered. They must not do so earlier, since receivers refuse samples that are older than
-// others of the same series.
+// end delivers everything that is left and returns the outcome. Other processes may run the jobs as soon as all samples of this process
+// are on disk or delivered. They must not do so earlier, because receivers refuse samples that are older than others of the same series.
 func (o *once) end() Outcome {
 	o.Agent.mu.Lock()
 	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // other jobs run in another process

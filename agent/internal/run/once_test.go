@@ -17,7 +17,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// hangingDir is a directory in which syncing a file hangs, if the channel answer is set, until this channel is closed.
+// hangingDir is a directory in which syncing a file hangs, if the channel "answer" is set, until this channel is closed.
 type hangingDir struct {
 	durable.FS
 	answer atomic.Pointer[chan struct{}]

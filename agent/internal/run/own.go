@@ -10,8 +10,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// JobLabel and SinkLabel are the labels of the agent's own metrics that name a job or a sink. A job's name is not in the
-// label job, since a scrape or a push would overwrite that label.
+// JobLabel and SinkLabel are the labels of the agent's own metrics that name a job or a sink. A job's name is not in the label job,
+// because a scrape or a push would overwrite that label.
 const (
 	JobLabel  = "cton_job"
 	SinkLabel = "sink"

@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
-// TestReloadKeepsWhatWasSaved checks that a reload does not make the state file older: the process can be killed before the job is due
-// again.
+// TestReloadKeepsWhatWasSaved checks that the state file is as up to date after a reload as it was before: the process can be killed
+// before the job is due again.
 func TestReloadKeepsWhatWasSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}

@@ -43,7 +43,7 @@ func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(co
 }
 
 // startRunner runs the source's Run until ctx ends, if the source has one. It returns a function that waits until Run has ended and then
-// runs the job once more. It does not run the job if another process may already run it.
+// runs the job once more. But the function does not run the job if another process may already run it.
 func (j *job) startRunner(ctx context.Context) (wait func()) {
 	r, ok := j.Source.(sources.Runner)
 	if !ok {

@@ -154,8 +154,8 @@ const (
 	ownPrefix   = "\x00own/"
 )
 
-// IsJob reports whether a name in the state file is the name of a job. Only the records of jobs may be shown, since the
-// records of logins are secret.
+// IsJob reports whether a name in the state file is the name of a job. Only the records of jobs may be shown, because the records of
+// logins are secret.
 func IsJob(name string) bool { return !strings.HasPrefix(name, "\x00") }
 
 // SinkMemory implements sinks.Memory. It keeps the data in the state file.
@@ -198,7 +198,7 @@ type LoginMemory struct {
 	Saved    func() map[string]state.Section // reads a state file that is not open; nil = there is no state file
 
 	ofServers map[string]state.Record // records of single servers, by name, as read by the first call of At; a record that At has used is removed
-	isServer  bool                    // the memory is for one server; no lock is needed, since another process can log in there too
+	isServer  bool                    // the memory is for one server; no lock is needed, because another process can log in there too
 }
 
 // At implements httpclient.TokenMemory. The records of all servers are read once.

@@ -466,8 +466,8 @@ func TestRepeatedFirst(t *testing.T) {
 	}
 }
 
-// TestOtherLeases checks a lease which shares its state file with another lease. It is told so as long as the other lease is in use. It
-// is not told so if the leases are of different shards.
+// TestOtherLeases checks a lease which shares its state file with another lease. The name of the other lease is returned as long as the
+// other lease is in use. It is not returned if the leases are of different shards.
 func TestOtherLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file, _ := openFaulty(t, filepath.Join(t.TempDir(), "state"), slog.New(slog.DiscardHandler))

@@ -35,8 +35,7 @@ func newSink(plan Sink, drain time.Duration, patient bool) *sink {
 	return s
 }
 
-// start starts the sink. The sink runs until end is called, even if ctx ends earlier, since it must run longer than the
-// jobs.
+// start starts the sink. The sink runs until end is called, even if ctx ends earlier, because it must run longer than the jobs.
 func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	defer close(s.ready)
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -86,7 +85,7 @@ const (
 	writeTimeout = 30 * time.Second
 	firstPause   = time.Second // a pause between tries is random, at first up to firstPause; this limit doubles up to lastPause
 	lastPause    = time.Minute
-	maxWaiting   = 64 // batches of one job; above this the oldest is dropped, since newer ones have the newer running totals
+	maxWaiting   = 64 // batches of one job; above this the oldest is dropped, because newer ones have the newer running totals
 )
 
 // delivery writes batches to one sink, one batch at a time. The batches of a job are written in order. A batch that fails is tried again
@@ -127,8 +126,8 @@ func newDelivery(s Sink) *delivery {
 	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1), done: done, repeated: done}
 }
 
-// repeat queues the last batch of a job from before a restart, if the sink can take a batch again. It is called before add is called for
-// the job.
+// repeat queues the last batch of a job from before a restart, if the sink can take a batch again. repeat must be called before add is
+// called for the same job.
 func (d *delivery) repeat(b metric.Batch) {
 	if _, ok := d.Sink.Sink.(sinks.Repeater); ok {
 		b.Repeated = true
@@ -176,8 +175,8 @@ func (d *delivery) pop(b metric.Batch) {
 	}
 }
 
-// awaitRepeated waits until all repeated batches are on disk, or until ctx ends. It does not wait if the sink has no queue
-// on disk, since the receiver may be unreachable for a long time.
+// awaitRepeated waits until all repeated batches are on disk, or until ctx ends. It does not wait if the sink has no queue on disk,
+// because the receiver may be unreachable for a long time.
 func (d *delivery) awaitRepeated(ctx context.Context) {
 	if !d.Durable {
 		return
@@ -213,7 +212,7 @@ func (d *delivery) settled(stopped <-chan struct{}) {
 }
 
 // holds returns true if batches of a job are only in memory. If the sink's own queue is in memory and not empty, holds returns true,
-// since it does not know which jobs the samples in that queue are from.
+// because it does not know which jobs the samples in that queue are from.
 func (d *delivery) holds(job string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -45,11 +45,10 @@ type Steps struct {
 //
 //	window ─▶ collect ─▶ apply ─▶ commit ─▶ deliver
 //
-// After an error in collect or apply, the ledger and the cursor are unchanged, so the window can be read again. A panic of
-// the source or the ledger becomes the tick's error, and also leaves them unchanged, with one exception: a ledger that panics
-// while it changes totals loses its state, and its totals start from zero. Commit comes before Deliver. So if the process is
-// killed, the restored state is never older than what was delivered. If Deliver fails, Tick returns the result and the error,
-// since the tick has been applied.
+// After an error in collect or apply, the ledger and the cursor are unchanged, so the window can be read again. A panic of the source or
+// the ledger becomes the tick's error, and also leaves them unchanged, with one exception: a ledger that panics while it changes totals
+// loses its state, and its totals start from zero. Commit comes before Deliver. So if the process is killed, the restored state is never
+// older than what was delivered. If Deliver fails, Tick returns the result and the error, because the tick has been applied.
 func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger.Result, error) {
 	readings, err := w.collect(ctx, tick)
 	if err != nil {

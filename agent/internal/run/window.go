@@ -41,7 +41,7 @@ func (j *Job) NextWindow(read, at time.Time) (tick sources.Tick, skipped int, du
 }
 
 // ValidUntil returns the time up to which the values of a measurement remain valid while ticks fail. They are valid for the time
-// valid_for, or if that is not set, until the second due time. The argument measured is the time of the measurement. For a job with
+// valid_for, or if that is not set, until the second due time. The argument "measured" is the time of the measurement. For a job with
 // windows, the time starts when the next window can be read.
 func (j *Job) ValidUntil(measured time.Time) time.Time {
 	var next time.Time // when the next window can be read

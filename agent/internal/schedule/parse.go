@@ -215,7 +215,7 @@ func (f field) item(text string) (string, error) {
 	return f.folded(low, high, step), nil
 }
 
-// folded returns a range that includes 7 for Sunday as a list with 0 instead of 7, since the library does not accept 7.
+// folded returns a range that includes 7 for Sunday as a list with 0 instead of 7, because the library does not accept 7.
 func (f field) folded(low, high, step int) string {
 	var out []string
 	for n := low; n <= high; n += step {

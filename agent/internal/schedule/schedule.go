@@ -123,7 +123,7 @@ func (s *Schedule) nextReal(after int64) (int64, bool) {
 		if due < p.end+p.shift {
 			return due - p.shift, true
 		}
-		// Search the next period from its first second, since local time may have jumped back.
+		// Search the next period from its first second, because local time may have jumped back.
 		p = p.next(s.loc)
 		above = p.start + p.shift - 1
 	}

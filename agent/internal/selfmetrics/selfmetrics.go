@@ -155,9 +155,9 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 	return m.readings
 }
 
-// single sets the metrics of a process that runs its jobs once. These are only the metrics of the jobs. Metrics of the
-// process itself are left out: they would end with the process, and other processes with other jobs would write the same
-// series. Times that are unknown are left out too, since an earlier process may have delivered them.
+// single sets the metrics of a process that runs its jobs once. These are only the metrics of the jobs. Metrics of the process itself are
+// left out: they would end with the process, and other processes with other jobs would write the same series. Times that are unknown are
+// left out too, because an earlier process may have delivered them.
 func (m *Metrics) single(s *run.State) {
 	for i := range s.Jobs {
 		m.job(&s.Jobs[i])

@@ -113,7 +113,7 @@ func TestOptional(t *testing.T) {
 	}
 }
 
-// TestFew checks how many series an idle job and an idle sink have, since the series of all jobs and sinks of a user add up.
+// TestFew checks how many series an idle job and an idle sink have, because the series of all jobs and sinks of a user add up.
 func TestFew(t *testing.T) {
 	left := int64(7)
 	requests := map[run.Request]int64{{Host: "api.example.com", Code: 200}: 3}

@@ -155,7 +155,7 @@ func (f *File) settle(batch []*Write, err error) {
 	}
 }
 
-// cause returns an error without the names of files, since these change from one try to the next.
+// cause returns an error without the names of files, because these change from one try to the next.
 func cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -163,7 +163,7 @@ func cause(err error) error {
 	return err
 }
 
-// AfterWriting calls the function do when all records appended until now are on disk, or when the file is closed, since no record is
+// AfterWriting calls the function do when all records appended until now are on disk, or when the file is closed, because no record is
 // written after that. AfterWriting tries to write the records at once. If that fails, it calls the function failed with the reason and
 // returns. The function do is then called later.
 func (f *File) AfterWriting(do func(), failed func(error)) {

@@ -62,7 +62,7 @@ func (f *File) wait(ctx context.Context, name, word string, pause time.Duration)
 	return durable.NewDir(filepath.Dir(f.path)).WaitLock(ctx, name, word, pause)
 }
 
-// rejoin reads the sizes and numbers of the files again, since other processes may have changed the files.
+// rejoin reads the sizes and numbers of the files again, because other processes may have changed the files.
 func (f *File) rejoin() error {
 	s, err := readSnapshot(f.fsys, f.name())
 	if stay := f.mustStay(err); stay != nil {
@@ -102,7 +102,7 @@ func (f *File) rejoin() error {
 }
 
 // LockJob locks a job. It waits while another process has the lock, until ctx ends: the error then satisfies IsHeld. Without
-// Options.Shared it does nothing, since there is no other process.
+// Options.Shared it does nothing, because there is no other process.
 func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err error) {
 	if !f.Shared {
 		return func() {}, nil

@@ -124,8 +124,8 @@ func (u unsynced) Sync() error {
 	return u.File.Sync()
 }
 
-// TestSharedFailedSync checks that nothing is appended to a journal after a failed sync, since it is not known how much of the journal is
-// on disk.
+// TestSharedFailedSync checks that nothing is appended to a journal after a failed sync, because it is not known how much of the journal
+// is on disk.
 func TestSharedFailedSync(t *testing.T) {
 	dir := t.TempDir()
 	disk := &failingSync{FS: durable.NewDir(dir)}

@@ -415,7 +415,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// checkDamage opens a damaged file of three jobs. It checks that the state of some of these jobs is whole. The argument want is their
+// checkDamage opens a damaged file of three jobs. It checks that the state of some of these jobs is whole. The argument "want" is their
 // number.
 func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	f, problems := mustOpen(t, d)

@@ -92,7 +92,7 @@ func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage
 }
 
 // find returns the series that match the words of a query, in the order of the batch. It allocates no memory for each single series,
-// since a batch may have millions of them.
+// because a batch may have millions of them.
 func find(b metric.Batch, q seriesQuery, changes changes) []found {
 	m := newMatcher(q.search)
 	var all []found

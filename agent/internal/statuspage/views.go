@@ -140,7 +140,7 @@ type sinkRow struct {
 	It     *Sink
 }
 
-// jobRow is the data of the template for a job's row. Most of it is rendered by Go code, since templates are slow and a page can have
+// jobRow is the data of the template for a job's row. Most of it is rendered by Go code, because templates are slow and a page can have
 // many rows.
 type jobRow struct {
 	Summary               bool

@@ -56,9 +56,9 @@ func (p *process) send(s syscall.Signal) {
 // interrupts reports whether a signal can end the command.
 func interrupts(s os.Signal) bool { return s != unix.SIGCONT }
 
-// pass passes a signal on to the command. If the command is in this process group, signals from the keyboard have already reached
-// it, and are not passed on. A SIGCONT is then passed on only if the command is still stopped, since the shell usually continues
-// the command itself; where that cannot be found out, it is always passed on.
+// pass passes a signal on to the command. If the command is in this process group, signals from the keyboard have already reached it, and
+// are not passed on. A SIGCONT is then passed on only if the command is still stopped, because the shell usually continues the command
+// itself; where that cannot be found out, it is always passed on.
 func (p *process) pass(s os.Signal) {
 	number, ok := s.(syscall.Signal)
 	switch {

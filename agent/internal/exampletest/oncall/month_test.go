@@ -48,7 +48,8 @@ func (m *month) folder(t *testing.T) string {
 	return dir
 }
 
-// jobsOf returns the text below the key "jobs" of a configuration. In this text, the job called name is renamed to rename.
+// jobsOf returns the text below the key "jobs" of a configuration. The job with the name in the argument "name" gets the name in the
+// argument "rename".
 func jobsOf(t *testing.T, config, name, rename string) string {
 	t.Helper()
 	_, jobs, found := strings.Cut(config, "\njobs:\n")

@@ -53,9 +53,9 @@ func newMonth(begin time.Time, days int) *month {
 	return m
 }
 
-// counted returns what can be learnt from the API's total. The result grown is the sum of its increases from one good tick to the next.
-// If the total has fallen in between, the whole new total counts as the increase. The result lost is the number of incidents that no tick
-// sees in the total: they are opened before a reset, but after the last good tick before this reset.
+// counted returns what can be learnt from the API's total. The result "grown" is the sum of its increases from one good tick to the next.
+// If the total has fallen in between, the whole new total counts as the increase. The result "lost" is the number of incidents that no
+// tick sees in the total: they are opened before a reset, but after the last good tick before this reset.
 func (m *month) counted() (grown, lost int) {
 	for i, tick := range m.ticks[1:] {
 		before, now := m.Total(m.ticks[i]), m.Total(tick)
