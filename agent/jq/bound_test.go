@@ -17,8 +17,8 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// plain returns what gojq itself gives for an expression: its values as JSON, or the error of compiling or running. done is false if there
-// is nothing to compare, because the text cannot be parsed, the context has ended, or there are too many values.
+// plain returns what gojq itself gives for an expression: its values as JSON, or the error of compiling or running. The result "done" is
+// false if there is nothing to compare, because the text cannot be parsed, the context has ended, or there are too many values.
 func plain(ctx context.Context, text string, in any) (results []string, done bool) {
 	query, err := gojq.Parse(text)
 	if err != nil {

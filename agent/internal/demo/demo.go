@@ -28,7 +28,7 @@ func Handler(start time.Time, now func() time.Time) http.Handler {
 	return handler(start, now, func(*page, query) {})
 }
 
-// handler returns the API. adjust can change each answer before it is sent.
+// handler returns the API. The function adjust can change each answer before it is sent.
 func handler(start time.Time, now func() time.Time, adjust func(*page, query)) http.Handler {
 	h := &history{start: start.Truncate(time.Second)}
 	mux := http.NewServeMux()

@@ -26,8 +26,8 @@ type quota struct {
 // maxEvery is the longest interval that is proposed because of a rate limit.
 const maxEvery = 24 * time.Hour
 
-// LimitsOf computes limits from the rate limits and the cache lifetime in the headers of an answer. requests is the number of requests
-// that one run makes. The runs use at most half of each rate limit, because the job may not be its only user.
+// LimitsOf computes limits from the rate limits and the cache lifetime in the headers of an answer. The argument "requests" is the number
+// of requests that one run makes. The runs use at most half of each rate limit, because the job may not be its only user.
 func LimitsOf(header http.Header, requests int, now time.Time) Limits {
 	l := Limits{Every: time.Minute, Why: "the answer names no rate limit"}
 	for _, q := range quotas(header, now) {

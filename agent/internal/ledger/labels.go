@@ -98,7 +98,7 @@ func (s *labelSets) grow(n int) { s.slots, s.hashes = make([]*metric.LabelSet, n
 // drop notes that a table has removed this many series.
 func (s *labelSets) drop(series int) { s.dropped += series }
 
-// endTick drops the index if it is not needed, or if many of its label sets are of series that are gone. tables are all
+// endTick drops the index if it is not needed, or if many of its label sets are of series that are gone. The argument "tables" has all
 // tables that have series.
 func (s *labelSets) endTick(tables []*table) {
 	clear(s.tables)

@@ -22,7 +22,8 @@ func (l *Ledger) excess(series int, named, counts string) *Excess {
 	}
 }
 
-// leftOut returns the error of a metric that is left out. series is the number of series that the job would have with the metric.
+// leftOut returns the error of a metric that is left out. The argument "series" is the number of series that the job would have with the
+// metric.
 func (l *Ledger) leftOut(series int, g growth) *Excess {
 	return &Excess{
 		fmt.Errorf("left out: it grew most in this run (+%d, to %d series); the job would have %d series, max_series is %d: use labels with fewer values, or raise max_series", g.by, g.to, series, l.maxSeries),

@@ -174,7 +174,7 @@ func (re *restoring) addTable(r *reader, number uint32) error {
 	return nil
 }
 
-// entryRecord reads one series. labels is a buffer for its label values.
+// entryRecord reads one series. The argument "labels" is a buffer for the label values of the series.
 func (r *reader) entryRecord(t *table, id uint32, labels []string) {
 	var isNew, hasValue, hidden, gone, hasTime, hasStart, hasUpstream, hasPoints bool
 	r.bools(&isNew, &hasValue, &hidden, &gone, &hasTime, &hasStart, &hasUpstream, &hasPoints)

@@ -108,7 +108,7 @@ func (r *reader) table(sets *labelSets, j *journal) (*table, error) {
 	return t, nil
 }
 
-// entry reads one series. values is a buffer for its label values.
+// entry reads one series. The argument "values" is a buffer for the label values of the series.
 func (r *reader) entry(t *table, values []string) {
 	e := entry{known: true}
 	r.bools(&e.hidden, &e.gone)

@@ -61,7 +61,7 @@ func (m *Manager) Close() {
 	}
 }
 
-// Ready reports that the start or a reload has ended. status is one line of text for users.
+// Ready reports that the start or a reload has ended. The argument "status" is one line of text for users.
 func (m *Manager) Ready(status string) { m.send("READY=1", "STATUS="+status) }
 
 // Reloading reports that a reload has begun. Ready must follow.

@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// JobLabel and SinkLabel are the labels of the agent's own metrics that name a job or a sink. A job's name is not in the label job,
+// JobLabel and SinkLabel are the labels of the agent's own metrics that name a job or a sink. A job's name is not in the label "job",
 // because a scrape or a push would overwrite that label.
 const (
 	JobLabel  = "cton_job"

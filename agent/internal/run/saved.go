@@ -289,7 +289,8 @@ func (m *LoginMemory) read(file *state.File) []byte {
 // mark begins each record.
 func (m *LoginMemory) mark() []byte { return []byte(digest(m.Settings) + "\n") }
 
-// Store replaces what is stored. kept reports whether the new data is on disk; it is false without an error if there is no state file.
+// Store replaces what is stored. The result "kept" is true if the new data is on disk. If there is no state file, "kept" is false and
+// there is no error.
 func (m *LoginMemory) Store(data []byte) (kept bool, err error) {
 	file := m.File()
 	if file == nil {
@@ -321,8 +322,8 @@ func (m *LoginMemory) Ready() error {
 }
 
 // Lock locks the login, and waits while another process that shares the state file is logging in. If the login cannot be locked for
-// another reason, such as a read-only disk, Lock returns no error. shared reports whether other processes can use the login too. The
-// caller calls Ready before it uses a token that is valid only once.
+// another reason, such as a read-only disk, Lock returns no error. The result "shared" is true if other processes can use the login too.
+// The caller calls Ready before it uses a token that is valid only once.
 func (m *LoginMemory) Lock(ctx context.Context) (unlock func(), shared bool, err error) {
 	file := m.File()
 	if file == nil || !file.Shared || m.isServer {
@@ -470,7 +471,7 @@ func (s *Saved) Ledger() (*ledger.Ledger, error) {
 	return l, l.Restore(s.records...)
 }
 
-// Restore loads the saved state into a new worker. now is the earliest time of the worker's next tick. If the job fetches
+// Restore loads the saved state into a new worker. The argument "now" is the earliest time of the worker's next tick. If the job fetches
 // something different from when the state was saved, only LastSuccess and Cursor are loaded.
 func (s *Saved) Restore(w *Worker, now time.Time) error {
 	if s.Fetches == digest(w.Fetches) {

@@ -41,7 +41,7 @@ type Steps struct {
 	Deliver func(batch metric.Batch) error
 }
 
-// Tick runs the job once. tick is what [Job.NextWindow] returned: the window that the job reads.
+// Tick runs the job once. The argument "tick" is what [Job.NextWindow] returned: the window that the job reads.
 //
 //	window ─▶ collect ─▶ apply ─▶ commit ─▶ deliver
 //

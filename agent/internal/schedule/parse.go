@@ -147,7 +147,7 @@ type field struct {
 	sundayAt int    // a number greater than high that means low; 0 = none
 }
 
-// fieldsOf returns the fields of a schedule in order. n is their number: five, or six with seconds.
+// fieldsOf returns the fields of a schedule in order. The argument n is the number of fields: five, or six with seconds.
 func fieldsOf(n int) []field {
 	all := []field{
 		{name: "second", high: 59},

@@ -38,10 +38,10 @@ type Window struct {
 	Skipped    int       // number of windows before this one that are older than MaxCatchUp
 }
 
-// Next returns the window to read next. now is the current time, and read is the time up to which earlier ticks have read. If
-// read is zero, Next returns the last closed window. It returns false if there is no closed window left to read.
+// Next returns the window to read next. The argument "now" is the current time, and "read" is the time up to which earlier ticks have
+// read. If "read" is zero, Next returns the last closed window. It returns false if there is no closed window left to read.
 //
-// If read is more than MaxCatchUp after now, the clock was wrong in an earlier tick. Next then returns the last closed window.
+// If "read" is more than MaxCatchUp after "now", the clock was wrong in an earlier tick. Next then returns the last closed window.
 func (w *Windows) Next(read, now time.Time) (Window, bool) {
 	closed := w.Closed(now)
 	if read.IsZero() || read.After(now.Add(max(w.MaxCatchUp, w.Length))) {

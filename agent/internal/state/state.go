@@ -85,10 +85,10 @@ type Status struct {
 // lockTimeout is how long Open waits for another process, which perhaps ends soon.
 const lockTimeout = 10 * time.Second
 
-// Open locks the state of a path for this process and reads it. problems describe errors in the content, one line each. A
-// damaged file is renamed or copied, and its damaged part is missing in the state. Open returns an error if another process
-// has locked the files (*durable.HeldError), if a file has a later version (*VersionError), if a file cannot be read, or if
-// ctx ends. The files are unchanged then.
+// Open locks the state of a path for this process and reads it. The result "problems" describes errors in the content, one line each. A
+// damaged file is renamed or copied, and its damaged part is missing in the state. Open returns an error if another process has locked
+// the files (*durable.HeldError), if a file has a later version (*VersionError), if a file cannot be read, or if ctx ends. The files are
+// unchanged then.
 func Open(ctx context.Context, path string, o Options) (f *File, problems []error, err error) {
 	return OpenOn(ctx, path, durable.NewDir(filepath.Dir(path)), o)
 }
@@ -487,8 +487,8 @@ func (f *File) close() {
 	f.unlock()
 }
 
-// Read reads the state of a path and changes nothing. Another process may be using the state. If the file is missing, there
-// are no sections. damage has the errors by name.
+// Read reads the state of a path and changes nothing. Another process may be using the state. If the file is missing, there are no
+// sections. The result "damage" has the errors in sections that cannot be used, by name.
 func Read(path string) (sections map[string]Section, damage map[string]error, err error) {
 	sections, damage, err = readAll(durable.NewDir(filepath.Dir(path)), filepath.Base(path))
 	if err != nil {

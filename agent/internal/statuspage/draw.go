@@ -140,7 +140,7 @@ func number(v float64, digits int) string {
 	return strings.Replace(strconv.FormatFloat(v, format, digits, 64), "-", "−", 1)
 }
 
-// over returns the period of the curve. unit is the unit of the times in l.at.
+// over returns the period of the curve. The argument "unit" is the unit of the times in l.at.
 func (l *line) over(unit time.Duration) time.Duration {
 	return time.Duration(l.at[len(l.at)-1]-l.at[0]) * unit
 }

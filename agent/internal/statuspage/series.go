@@ -43,7 +43,8 @@ type seriesQuery struct {
 	offset int    // number of series to leave out at the beginning
 }
 
-// found is a series that a query may select. by is the number by which it is sorted: its value, or how much the value has changed.
+// found is a series that a query may select. The field "by" is the number by which the series is sorted: its value, or how much the value
+// has changed.
 type found struct {
 	family, index int32
 	by            float64 // NaN = not known

@@ -64,7 +64,7 @@ type Job struct {
 	Readings    int              `json:"readings"`                   // of the last run that measured something
 	Series      int              `json:"series"`                     // number now; 0 once the series of the last success have expired
 	Error       string           `json:"error,omitempty"`            // of the last run
-	Since       time.Time        `json:"failing_since,omitzero"`     // start of the first run in the current row of failed runs, or of partial runs
+	Since       time.Time        `json:"failing_since,omitzero"`     // start of the first run in the current row of failed or partial runs
 	Warnings    []string         `json:"warnings,omitempty"`         // measurements of the last run that are probably wrong
 	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
 	Results     map[string]int64 `json:"results,omitempty"`          // runs since the start by result: success, partial, error, skipped

@@ -42,7 +42,7 @@ func everyInWords(d time.Duration) string {
 	return "every " + d.String()
 }
 
-// cronInWords returns a cron expression in words. local reports whether the schedule depends on the time zone.
+// cronInWords returns a cron expression in words. The result "local" is true if the schedule depends on the time zone.
 func cronInWords(cron string) (words string, local bool) {
 	switch cron {
 	case "@hourly":

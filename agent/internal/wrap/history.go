@@ -227,7 +227,7 @@ func (h *History) write(w io.Writer) error {
 // errLater is the error for a record that was written by a later version of cton.
 var errLater = errors.New("a later version of cton has written it")
 
-// load reads the record. A damaged record is renamed, and the values in memory are used instead. usable is false if the
+// load reads the record. A damaged record is renamed, and the values in memory are used instead. The result "usable" is false if the
 // record must not be replaced.
 func (h *History) load(dir *durable.Dir) (problem error, usable bool) {
 	text, err := dir.ReadFile(recordFile, maxRecord)
