@@ -101,8 +101,8 @@ func knownUnits() map[string]unit {
 	}
 }
 
-// Results of baseUnit: timeUnit for every unit of time, binaryPrefix for every binary prefix without a unit, as in 128Mi, and
-// smallBytes for every unit of bytes in small letters, as in 72.1kb.
+// Results of baseUnit. It returns timeUnit for every unit of time. It returns binaryPrefix for every binary prefix without a unit, as in
+// 128Mi. It returns smallBytes for every unit of bytes in small letters, as in 72.1kb.
 const (
 	timeUnit     = "s"
 	binaryPrefix = "Ki"

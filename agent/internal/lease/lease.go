@@ -54,7 +54,7 @@ type Options struct {
 	// Working is called when the lease is lost. It returns a function that reports whether a job that was running at that moment is still
 	// at work.
 	Working func() (still func() bool)
-	// Abort ends the process at once. It is called if a job is still at work when another process may soon take the lease.
+	// Abort ends the process at once. It is called if a job is still at work shortly before another process can take the lease.
 	Abort func()
 }
 
@@ -167,8 +167,8 @@ type Term struct {
 // Context returns a context that ends when the jobs must stop at once.
 func (t *Term) Context() context.Context { return t.ctx }
 
-// Valid reports whether a run may begin. It reads the clock, because the process or the machine may have been suspended: the timer that
-// ends Context may not have fired yet. Once it has returned false, it never returns true again.
+// Valid reports whether a run may begin. It reads the clock, because the process or the machine may have been suspended: then perhaps the
+// timer that ends Context has not fired yet. Once it has returned false, it never returns true again.
 func (t *Term) Valid() bool {
 	if t.ctx.Err() == nil && t.left(stopAfter) <= 0 {
 		t.end()
@@ -263,7 +263,7 @@ func (l *Lease) Run(ctx context.Context) {
 		if t := l.term; t != before {
 			guards.Go(func() { l.guard(ctx, t) })
 			select {
-			case <-l.terms: // a term that was not received yet, and has ended meanwhile
+			case <-l.terms: // a term that was not received yet, and has ended in the meantime
 			default:
 			}
 			l.terms <- t

@@ -308,8 +308,8 @@ func (re *restoring) end(fold bool) {
 	}
 }
 
-// hide hides the series whose restored values may be older than the values delivered. They remain hidden until the source
-// gives their value again.
+// hide hides the series whose restored values are perhaps older than the values delivered. They remain hidden until the source gives
+// their value again.
 func (t *table) hide() {
 	for i := range t.entries {
 		e := &t.entries[i]

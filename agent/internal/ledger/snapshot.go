@@ -74,8 +74,8 @@ func (re *restoring) version1(snapshot []byte) (tables []*table, last int64, err
 	return tables, last, r.err
 }
 
-// table reads one metric. The metric's declaration was checked when it was configured, but the bytes of the snapshot may be
-// damaged. So table checks again what the methods of a table rely on.
+// table reads one metric. The metric's declaration was checked when it was configured, but the bytes of the snapshot are perhaps damaged.
+// So table checks again what the methods of a table rely on.
 func (r *reader) table(sets *labelSets, j *journal) (*table, error) {
 	text := r.text()
 	if r.err != nil {

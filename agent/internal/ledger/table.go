@@ -59,7 +59,7 @@ type entry struct {
 	seen     uint32 // the last tick with a reading of this series
 	pending  int32  // index of that reading in table.pending
 	known    bool   // the series has a value; for a delta: upstream is set, so the next reading can be compared with it
-	hidden   bool   // the series is not shown yet: a delta after its first reading, or a restored series whose value may be old
+	hidden   bool   // the series is not shown yet: a delta after its first reading, or a restored series whose value is perhaps old
 	gone     bool   // the series is not shown; only its last time is remembered
 	changed  bool   // the new state must be written to the journal
 	value    float64
@@ -545,7 +545,7 @@ func (t *table) lasting() int {
 }
 
 // loses returns true if readings of this tick are lost when the metric is left out: those that the ledger adds up or compares, and those
-// with times of their own, which the API may not show again.
+// with times of their own, which the API perhaps does not show again.
 func (t *table) loses() bool { return t.desc.Accumulates() || t.desc.Delta || t.timed }
 
 // family returns the series that the metric shows.

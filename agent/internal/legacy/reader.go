@@ -169,7 +169,7 @@ func (r *reader) service(s member, o object) *yaml.Node {
 	return job
 }
 
-// keep adds a setting that makes the job use an answer for 60 seconds, as the Python framework did. The setting is only needed if the
+// keep adds a setting that makes the job use an answer for 60 seconds, as the Python framework did. The setting is needed only if the
 // interval is shorter than that.
 func (r *reader) keep(m *yaml.Node, setting string) {
 	if r.seconds >= 60 {

@@ -89,7 +89,7 @@ func (m *Manager) Beat(ctx context.Context, alive func()) {
 	}
 }
 
-// sendTimeout is the time limit for a report. The manager may not be reading.
+// sendTimeout is the time limit for a report. Perhaps the manager does not read.
 const sendTimeout = time.Second
 
 // send sends the lines of a report. Line breaks within a line are replaced, because each would start another line.

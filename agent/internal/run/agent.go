@@ -146,8 +146,8 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	if cap(a.slots) != plan.Concurrency {
 		a.slots = make(chan struct{}, plan.Concurrency)
 	}
-	// From here on, new sinks queue batches, so that nothing is lost while old sinks drain. New sinks start only after that, because an
-	// old sink may still use an address or a directory that a new sink needs.
+	// From here on, new sinks queue batches, so that nothing is lost while old sinks drain. New sinks start only after that, because
+	// perhaps an old sink still uses an address or a directory that a new sink needs.
 	for name, b := range a.latest {
 		if name == Self {
 			continue // all sinks get new own metrics soon
@@ -246,8 +246,8 @@ func stopJobs(jobs []*job) {
 	}
 }
 
-// Working returns a function that reports whether any of the jobs that run now, or that a reload has removed, is still at work. A source
-// that was abandoned is at work until it returns.
+// Working returns a function that reports whether a job is still at work. It considers the jobs that run at the call of Working, and the
+// jobs that a reload has removed. A source that was abandoned is at work until it returns.
 func (a *Agent) Working() (still func() bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

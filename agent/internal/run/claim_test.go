@@ -83,7 +83,7 @@ func TestHandedOver(t *testing.T) {
 	}
 }
 
-// TestReloadHandsOver checks that a reload unlocks the jobs that it removes, and locks those that it adds or changes.
+// TestReloadHandsOver checks that a reload unlocks the jobs it removes, and locks the jobs it adds or changes.
 func TestReloadHandsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "state")

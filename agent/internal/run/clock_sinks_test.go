@@ -133,7 +133,7 @@ func jumpIntoSinks(t *testing.T, by time.Duration, moment, spec string) {
 	}
 	want := c.sink.batches
 	for name, r := range receivers {
-		// A receiver may not know when a total has started. So remote-write can send a zero before the first sample.
+		// Perhaps a receiver does not know when a total has started. So remote-write can send a zero before the first sample.
 		if len(r.all) > 0 && r.all[0].Value == 0 {
 			r.all = r.all[1:]
 		}

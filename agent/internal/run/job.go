@@ -126,7 +126,7 @@ func (j *job) firstDue(now time.Time) time.Time {
 }
 
 // waitUntilDue waits until the job is due. Meanwhile it ends the job's series when they expire. It returns false if ctx has ended, or if
-// the job is never due again. It reads the clock at least every minute, because the clock may be changed or the machine may be suspended.
+// the job is never due again. It reads the clock at least every minute, because perhaps the clock is changed or the machine is suspended.
 func (j *job) waitUntilDue(ctx context.Context) bool {
 	var told time.Time
 	for !j.due.IsZero() {
@@ -191,7 +191,7 @@ func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 	return more
 }
 
-// tick runs the job once and records the result. It reports whether another window may be ready.
+// tick runs the job once and records the result. It reports whether another window is perhaps ready.
 func (j *job) tick(ctx context.Context) (more bool) {
 	at, began := j.now()
 	read := j.Cursor
@@ -474,7 +474,7 @@ func (j *job) restore(records [][]byte) {
 	j.status.restore(j.LastSuccess, j.Cursor)
 }
 
-// last returns the last batch before a restart, for sinks that may not have received it.
+// last returns the last batch before a restart, for sinks that have perhaps not received it.
 func (j *job) last() metric.Batch {
 	descs, _ := j.Declares()
 	b := metric.Batch{Job: j.Name}

@@ -156,8 +156,8 @@ func TestProcessesDoNotSpendOneToken(t *testing.T) {
 	}
 }
 
-// TestLockedLogin checks that if the time of a run ends while another process renews the token, the error names that process, and that the
-// next run succeeds.
+// TestLockedLogin checks a run whose time ends while another process renews the token. The error names that process, and the next run
+// succeeds.
 func TestLockedLogin(t *testing.T) {
 	for stateFile, want := range map[bool]string{true: "waited for another process that is logging in: in use by process ", false: "kept, which is in use by process "} {
 		synctest.Test(t, func(t *testing.T) {
@@ -183,8 +183,8 @@ func TestLockedLogin(t *testing.T) {
 	}
 }
 
-// TestRefusedTokenIsNotAnothers checks that a process whose token is refused uses the newer token that another process has stored, and
-// does not remove it.
+// TestRefusedTokenIsNotAnothers checks a process whose token is refused, after another process has stored a newer token. The first
+// process uses the newer token, and does not remove it.
 func TestRefusedTokenIsNotAnothers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTokenServer(t)

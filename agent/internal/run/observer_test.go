@@ -99,7 +99,7 @@ type observerFunc func(Ended)
 
 func (f observerFunc) Ran(e Ended) { f(e) }
 
-// TestByHand checks that a user can run a job that is not due, and can pause it, and that a reload does not end the pause.
+// TestByHand checks that a user can run a job that is not due, and can pause the job. A reload does not end the pause.
 func TestByHand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(nil)

@@ -16,8 +16,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestReload checks that unchanged jobs and sinks keep their state over a reload, that the series of removed jobs end,
-// and that a new sink gets the current batches at once.
+// TestReload checks a reload. Unchanged jobs and sinks keep their state, the series of removed jobs end, and a new sink gets the current
+// batches at once.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keep, gone, changed, next := newScripted(nil), newScripted(nil), newScripted(nil), newScripted(nil)
@@ -327,8 +327,8 @@ func TestReloadOfAnotherAddress(t *testing.T) {
 	})
 }
 
-// TestTickDuringReload checks that a batch of a tick that ran during a reload is later than the batch that the reload has
-// given to a new sink, though its tick started earlier.
+// TestTickDuringReload checks the times of two batches: the reload gives one to a new sink, and a tick that runs during the reload makes
+// the other. The batch of the tick must be later, although the tick started before the reload.
 func TestTickDuringReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(func(context.Context, int) error { time.Sleep(5 * time.Second); return nil })

@@ -185,8 +185,8 @@ func (l *life) kill(t *testing.T, dir string) string {
 	return killed
 }
 
-// TestKilled checks that an agent which is killed again and again never delivers a lower total, and that in the end all totals are equal
-// to what has happened.
+// TestKilled checks an agent which is killed again and again. It never delivers a lower total, and in the end all totals are equal to
+// what has happened.
 func TestKilled(t *testing.T) {
 	for seed := range uint64(9) {
 		synctest.Test(t, func(t *testing.T) {

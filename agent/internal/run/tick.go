@@ -30,7 +30,7 @@ func NewWorker(job Job) *Worker {
 	return w
 }
 
-// Steps are functions that a command adds to a tick. Each of them may be nil.
+// Steps are functions that a command adds to a tick. Each of them can be nil.
 type Steps struct {
 	// Collected gets the readings before the ledger gets them. It may remove rows.
 	Collected func(readings metric.Readings)

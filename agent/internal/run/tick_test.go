@@ -72,7 +72,7 @@ type overrunner struct {
 
 func (overrunner) Overtime() time.Duration { return 10 * time.Second }
 
-// TestOvertime checks that a source whose config is a sources.Overrunner may be at work after the timeout.
+// TestOvertime checks that a source whose config is a sources.Overrunner is allowed to be at work after the timeout.
 func TestOvertime(t *testing.T) {
 	for takes, want := range map[time.Duration]string{
 		9 * time.Second:  "<nil>",
@@ -90,8 +90,8 @@ func TestOvertime(t *testing.T) {
 	}
 }
 
-// TestStopWithBusySource checks that a source which does not stop does not delay the end of the agent for long, and that
-// its job is shown as failed.
+// TestStopWithBusySource checks a source which does not stop. It does not delay the end of the agent for long, and its job is shown as
+// failed.
 func TestStopWithBusySource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, a := &deaf{release: make(chan struct{})}, newAgent()

@@ -31,7 +31,8 @@ func openShared(t *testing.T, path string) *File {
 	return f
 }
 
-// TestShared checks that no record is lost or duplicated when several processes append at once and fold the journals meanwhile.
+// TestShared checks that no record is lost or duplicated when several processes append at the same time, and fold the journals in
+// between.
 func TestShared(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	const processes, records = 6, 30

@@ -138,7 +138,7 @@ func (f *File) waitForLock(ctx context.Context) error {
 // lock locks the state. It creates the directory of the state if it is missing.
 func (f *File) lock() error {
 	var err error
-	if !f.existed() { // if the directory has vanished, it is not made again: a disk may be mounted there later
+	if !f.existed() { // if the directory has vanished, it is not made again: perhaps a disk is mounted there later
 		err = f.fsys.Mkdir(".")
 	}
 	if err == nil {
@@ -487,8 +487,8 @@ func (f *File) close() {
 	f.unlock()
 }
 
-// Read reads the state of a path and changes nothing. Another process may be using the state. If the file is missing, there are no
-// sections. The result "damage" has the errors in sections that cannot be used, by name.
+// Read reads the state of a path and changes nothing. Another process can be using the state at the same time. If the file is missing,
+// there are no sections. The result "damage" has the errors in sections that cannot be used, by name.
 func Read(path string) (sections map[string]Section, damage map[string]error, err error) {
 	sections, damage, err = readAll(durable.NewDir(filepath.Dir(path)), filepath.Base(path))
 	if err != nil {

@@ -387,8 +387,8 @@ func written(t *testing.T) (*disktest.Disk, []byte) {
 	return d, d.Content("state")
 }
 
-// TestDamage flips each byte of a snapshot and cuts it at each place. It checks that the agent starts, that the damaged file is set aside
-// as it is, and that a damaged section affects only its own job.
+// TestDamage flips each byte of a snapshot and cuts it at each place. Each time, the agent must start, and the damaged file must be set
+// aside as it is. A damaged section must affect only its own job.
 func TestDamage(t *testing.T) {
 	_, whole := written(t)
 	sections := len(whole) - 3*len("the state of a")
@@ -504,8 +504,8 @@ func TestForeignFile(t *testing.T) {
 	}
 }
 
-// TestLaterVersion checks that files of a later version stay as they are, with their names, and that Open and Read return an error
-// that says what to do.
+// TestLaterVersion checks files of a later version. They stay as they are, with their names. Open and Read return an error that says what
+// to do.
 func TestLaterVersion(t *testing.T) {
 	for name, text := range map[string]string{
 		"state":           "cton state 3 and whatever follows\x00\xff",
@@ -558,7 +558,7 @@ func TestRemoved(t *testing.T) {
 	f.Close()
 }
 
-// TestUnreadable checks that files which cannot be read are left as they are, and that Open returns why.
+// TestUnreadable checks files which cannot be read. They are left as they are, and Open returns the reason.
 func TestUnreadable(t *testing.T) {
 	for _, failing := range []string{"state", "state.journal-2"} {
 		d, snapshot := written(t)

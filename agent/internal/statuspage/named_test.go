@@ -32,8 +32,8 @@ func (s *stage) ran(p *Page, at time.Time, b metric.Batch) {
 	p.History.Ran(run.Ended{Job: b.Job, Start: at, Result: run.Succeeded, Families: b.Families})
 }
 
-// TestWatched checks that past values of the series that web.watch selects are kept although no client views the page, and that these
-// series are shown as long as they exist.
+// TestWatched checks the series that web.watch selects. Their past values are kept although no client views the page, and they are shown
+// as long as they exist.
 func TestWatched(t *testing.T) {
 	s := &stage{latest: map[string]metric.Batch{}}
 	s.addJob("a")

@@ -67,8 +67,7 @@ func TestHistoryAtOnce(t *testing.T) {
 	}
 }
 
-// TestHistoryLost checks that a run whose process has ended without calling End is counted once as lost, and that a run which still runs
-// is not.
+// TestHistoryLost checks a run whose process has ended without calling End. It is counted once as lost. A run which still runs is not.
 func TestHistoryLost(t *testing.T) {
 	dir := t.TempDir()
 	played(t, dir, Result{})
@@ -158,7 +157,7 @@ func TestStampsAscend(t *testing.T) {
 	}
 }
 
-// TestHistoryWithoutDisk checks that if the directory cannot be used, the history is only lost for later processes.
+// TestHistoryWithoutDisk checks that if the directory cannot be used, the history is lost only for later processes.
 func TestHistoryWithoutDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
