@@ -19,7 +19,7 @@ func of(d *metric.Desc, values ...float64) metric.Measured {
 	return m
 }
 
-// TestSummaryWindowIsBounded checks that quantiles cover at most the last maxWindow observations, and that older ones take no
+// TestSummaryWindowIsBounded checks that quantiles cover at most the last maxWindow observations, and that older observations take no
 // memory.
 func TestSummaryWindowIsBounded(t *testing.T) {
 	d := &metric.Desc{Name: "took", Type: metric.Summary, Quantiles: []float64{0, 1}, MaxAge: time.Hour}

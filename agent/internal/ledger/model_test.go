@@ -474,7 +474,7 @@ func histogramOf(d *metric.Desc, all []observation) *metric.HistogramValue {
 			}
 		}
 	}
-	// The highest resolution with no more than the allowed number of buckets.
+	// Use the highest resolution that needs no more than the allowed number of buckets.
 	for schema := int32(firstSchema); d.Native && (h.Native == nil || len(h.Native.Positive)+len(h.Native.Negative) > maxNative); schema-- {
 		h.Native = nativeOf(schema, all)
 	}

@@ -223,8 +223,8 @@ func (t *table) describe(row *metric.Reading) string {
 // measured before. The event IDs of these readings are remembered nevertheless.
 func (t *table) skips() bool { return t.desc.FirstRun == metric.FirstSkip && t.measured.IsZero() }
 
-// find returns the index of the entry with these label values. It adds the entry if there is none. Readings mostly come in
-// the same order as in the last tick, so it first tries the entry after the one that it found last.
+// find returns the index of the entry with these label values. It adds the entry if there is none. Readings mostly come in the same order
+// as in the last tick, so find first tries the entry after the entry that it found last.
 func (t *table) find(values []string) int {
 	encoded := t.encode(values)
 	if t.guess < len(t.entries) && t.entries[t.guess].labels.Is(encoded) {

@@ -299,7 +299,7 @@ func (a *Agent) deliver(job *Job, b metric.Batch) {
 }
 
 // inOrder stores a batch as the latest batch of its job. A reload sends the latest batch of a job again, with the current time. A tick
-// that began before the reload can deliver an older batch after that: this batch gets a later time, so that samples stay in order. The
+// that began before the reload can deliver an older batch after that. Such a batch gets a later time, so that samples stay in order. The
 // caller holds mu.
 func (a *Agent) inOrder(b *metric.Batch) {
 	a.inTime(b)

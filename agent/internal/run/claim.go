@@ -22,8 +22,8 @@ const (
 	locking = "lock"  // the lock could not be taken, so the job runs without it
 )
 
-// restoreAll loads the state of jobs before they start. It leaves out jobs that another process runs, and all jobs if the state file
-// cannot be read. The jobs left out load their state later, see claim.
+// restoreAll loads the state of jobs before they start. It leaves out jobs that another process runs. If the state file cannot be read,
+// it leaves out all jobs. The jobs that were left out load their state later, see claim.
 func (a *Agent) restoreAll(jobs []*job) {
 	if a.state == nil {
 		return

@@ -149,7 +149,7 @@ func TestReloadOfASink(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		// The new sink gets the last batch from before the reload, and all batches since.
+		// The new sink gets the last batch from before the reload, and all batches since then.
 		if want := source.ticks - 5; len(next.batches) != want {
 			t.Errorf("the new sink has %d batches, want %d", len(next.batches), want)
 		}

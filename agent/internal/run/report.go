@@ -152,7 +152,7 @@ func (r *report) metricRecovered(key string, was []noted) {
 // nearLimit is the key of the warning that the job is close to its maximum of series, whichever metric it names.
 const nearLimit = " near"
 
-// note logs a problem, unless the last tick had the same problem or it was already logged for this tick.
+// note logs a problem, unless the last tick had the same problem, or the problem was already logged for this tick.
 func (r *report) note(now map[string][]noted, key string, n noted, message string, more ...any) {
 	known := func(k noted) bool { return k.same == n.same }
 	if slices.ContainsFunc(now[key], known) {

@@ -222,7 +222,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestStopped checks that nothing is counted twice or lost, including changes, when the agent is stopped in an orderly way at any moment.
+// TestStopped checks an agent which is stopped in an orderly way at any moment. Nothing is counted twice or lost: the totals, and the sum
+// of the delivered changes, are equal to what has happened.
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dice := rand.New(rand.NewPCG(1, 0))

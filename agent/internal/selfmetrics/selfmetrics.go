@@ -31,7 +31,7 @@ const (
 	reasonLabel = "reason"
 )
 
-// New returns the metrics of an agent with the given version. o distinguishes it from other agents.
+// New returns the metrics of an agent with the given version. The argument o distinguishes this agent from other agents.
 func New(version string, o Others) *Metrics {
 	m := &Metrics{version: version, at: map[string]int{}}
 	labels := o.Labels()

@@ -144,7 +144,7 @@ func TestSharedFailedSync(t *testing.T) {
 	}
 }
 
-// TestSharedSize checks that opening a state counts the bytes of its journals once.
+// TestSharedSize checks that opening a state counts the bytes of its journals only once.
 func TestSharedSize(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a := openShared(t, path)

@@ -188,7 +188,7 @@ func TestDay(t *testing.T) {
 	})
 }
 
-// converted returns what cton convert makes of config.json, in a program with these kinds.
+// converted returns what cton convert makes of config.json, in a program that has the kinds of this catalogue.
 func converted(t *testing.T, dir string, kinds config.Catalogue) string {
 	t.Helper()
 	var out, problems strings.Builder
