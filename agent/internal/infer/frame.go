@@ -10,8 +10,8 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// frame is the document itself, which counts as one item, or a list in the document. The readings of a metric come from the items of
-// one frame.
+// frame is either the document itself, which counts as one item, or a list in the document. The readings of a metric come from the items
+// of one frame.
 type frame struct {
 	noun    string   // name of one item, in the singular; "" for the document
 	keys    []string // keys of the list in the document

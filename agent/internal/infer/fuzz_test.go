@@ -17,8 +17,8 @@ import (
 // maxProposal bounds a configuration for any answer, in bytes.
 const maxProposal = 256 << 10
 
-// FuzzInfer checks that any answer gives a configuration that passes the check, or an error in one line. The result is the
-// same each time.
+// FuzzInfer checks that any answer gives either a configuration that passes the check, or an error in one line. The result is the same
+// each time.
 func FuzzInfer(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {

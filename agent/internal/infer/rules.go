@@ -84,7 +84,7 @@ func (p *plan) frame(f *frame, outer []pick, outerSeries int) {
 	}
 }
 
-// outerExpr returns the path of a column of f within the items of a list that is inside f's items.
+// outerExpr returns the path of one of f's columns, as seen from the items of a list that is inside f's items.
 func (f *frame) outerExpr(path string) string {
 	if f.outer == nil {
 		return "." + f.noun + path

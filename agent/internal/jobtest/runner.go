@@ -52,7 +52,7 @@ func (r *Runner) collected(readings metric.Readings) {
 	}
 }
 
-// Run runs all ticks and returns the failures of the test. If Update is true, updated is the archive with changed
+// Run runs all ticks and returns the failures of the test. If Update is true, the result "updated" is the archive with changed
 // expectations, or nil if nothing has changed.
 func (r *Runner) Run(ctx context.Context) (failures []string, updated []byte) {
 	r.rewrite, r.readings = map[*Section]string{}, map[*metric.Desc]bool{}

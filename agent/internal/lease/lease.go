@@ -210,7 +210,7 @@ func (t *Term) last() string {
 	return t.Follows
 }
 
-// left returns how much time is left until age has passed since the last renewal.
+// left returns how much time is left until the time "age" has passed since the last renewal.
 func (t *Term) left(age time.Duration) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -241,7 +241,7 @@ func (t *Term) why() string {
 	return t.lost
 }
 
-// sleep waits until age has passed since the last renewal, or until done is closed.
+// sleep waits until the time "age" has passed since the last renewal, or until the channel done is closed.
 func (t *Term) sleep(done <-chan struct{}, age time.Duration) {
 	for left := t.left(age); left > 0; left = t.left(age) {
 		select {

@@ -123,7 +123,8 @@ func (c *cluster) start(name string, wrong time.Duration) *process {
 	return p
 }
 
-// loses cuts the process off from the API server until it has lost the lease, but not until another process takes it.
+// loses cuts the process off from the API server. This lasts until the process has lost the lease, but not until another process takes
+// the lease.
 func (p *process) loses() {
 	p.apart.Store(true)
 	time.Sleep(9 * time.Second)
@@ -302,7 +303,7 @@ func TestDeletedWhileHeld(t *testing.T) {
 	})
 }
 
-// TestRegained checks that a process whose job is slow to stop does not end if it has the lease again.
+// TestRegained checks a process whose job is slow to stop. The process does not end if it has the lease again.
 func TestRegained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
@@ -663,8 +664,8 @@ func givenBack(t *testing.T, full bool) {
 	}
 }
 
-// TestGivenBackUsed checks that a term in which jobs have run counts, even if this process has lost the lease, has it again, and then
-// gives it back.
+// TestGivenBackUsed checks that a term counts if jobs have run in it. This is so even if the process has lost the lease, has it again,
+// and then gives it back.
 func TestGivenBackUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)
@@ -681,7 +682,7 @@ func TestGivenBackUsed(t *testing.T) {
 	})
 }
 
-// TestNotBegun checks that a term which was lost before a job ran does not count when the same process has the next term.
+// TestNotBegun checks a term which was lost before a job ran. Such a term does not count when the same process has the next term.
 func TestNotBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)

@@ -28,7 +28,7 @@ type sighting struct {
 	before, after *sighting // neighbors in the ring; nil until the sighting is committed
 
 	shown  bool // the ID was seen in the current tick
-	counts bool // the event is counted in the current tick: its ID is new, or was last seen longer than remember ago
+	counts bool // the event is counted in the current tick: its ID is new, or was last seen longer ago than the time "remember"
 }
 
 func newEvents(remember time.Duration, max int) *events {
@@ -75,7 +75,7 @@ func (e *events) rollback() {
 	e.endTick()
 }
 
-// commit remembers that the events of the current tick were seen at the time at, and forgets old events.
+// commit remembers that the events of the current tick were seen at the time "at", and forgets old events.
 func (e *events) commit(at int64, saved *saved, d *drops) {
 	for _, s := range e.shown {
 		if s.after == nil || s.at/e.slack != at/e.slack {

@@ -119,8 +119,8 @@ func (r *modelResult) lines() []string {
 	return append(lines, fmt.Sprintf("%d readings, %d resets, problems %v, drops %v", r.readings, r.resets, r.problems, r.drops))
 }
 
-// checkLabelSets checks that a series keeps its label set from tick to tick, and that all series of a tick with the same
-// labels share one.
+// checkLabelSets checks that a series keeps its label set from tick to tick, and that all series of a tick with the same labels share one
+// label set.
 func checkLabelSets(t *testing.T, before []*Result, now *Result) {
 	t.Helper()
 	last, shared := map[string]*metric.LabelSet{}, map[string]*metric.LabelSet{}

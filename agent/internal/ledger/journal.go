@@ -67,7 +67,7 @@ func (s *saved) declare(j *journal, d *metric.Desc) {
 	s.totals = total
 }
 
-// declare notes that the metric is declared again. If the new declaration requires the values of all changes, and the old one did
+// declare is called when the metric is declared again. If the new declaration requires the values of all changes, and the old one did
 // not, all entries are marked as changed.
 func (t *table) declare(j *journal) {
 	if t.saved == nil {
@@ -163,9 +163,9 @@ func (l *Ledger) Grown() bool {
 // varint, and the byte would mean the time -1.
 const recordMark = 1
 
-// Changes returns a record of what has changed since the last call. Restore reads these records. If the ledger was not
-// restored, its first record has the whole state and replaces all earlier records. If all is true, the record has the values
-// of all series.
+// Changes returns a record of what has changed since the last call. Restore reads these records. If the ledger was not restored, its
+// first record has the whole state and replaces all earlier records. If the argument "all" is true, the record has the values of all
+// series.
 func (l *Ledger) Changes(all bool) []byte {
 	w := &writer{b: make([]byte, 0, 64)}
 	w.record(l, !l.journal.based, all)
@@ -192,7 +192,7 @@ func fold(records [][]byte, sightings int64) ([]byte, error) {
 	return w.b, nil
 }
 
-// record writes a record: of the whole state if whole is true, else of what has changed.
+// record writes a record. If the argument "whole" is true, this is a record of the whole state, otherwise of what has changed.
 func (w *writer) record(l *Ledger, whole, all bool) {
 	w.b = append(w.b, recordMark)
 	w.bools(whole, all)
@@ -320,7 +320,8 @@ func (w *writer) entryRecord(t *table, e *entry, isNew, all bool) {
 	}
 }
 
-// summaryRecord writes a summary and its observations: those since the last record, or if all is true, all of them.
+// summaryRecord writes a summary and its observations. If the argument "all" is true, it writes all observations, otherwise those since
+// the last record.
 func (w *writer) summaryRecord(o *observed, all bool) {
 	n := min(o.unsaved, len(o.window))
 	if all {
@@ -338,8 +339,8 @@ func (w *writer) summaryRecord(o *observed, all bool) {
 	}
 }
 
-// eventsRecord writes event IDs. If whole is true, it writes all IDs with their times. Else it writes those seen and those
-// forgotten early since the last record.
+// eventsRecord writes event IDs. If the argument "whole" is true, it writes all IDs with their times. Otherwise it writes the IDs that
+// were seen since the last record, and the IDs that were forgotten early since then.
 func (w *writer) eventsRecord(e *events, s *saved, whole bool) {
 	if whole {
 		w.events(e)

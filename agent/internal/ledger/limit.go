@@ -105,8 +105,8 @@ type growth struct {
 	by, to int
 }
 
-// grown returns the metric that has gained most series in this tick. If several metrics have gained as many, it prefers those that
-// lose nothing if they are left out, and among these the first by name.
+// grown returns the metric that has gained the most series in this tick. If several metrics have gained equally many, it prefers those
+// that lose nothing if they are left out, and among these the first by name.
 func (l *Ledger) grown(at time.Time) (most growth) {
 	for _, t := range l.order {
 		if t.failing {

@@ -323,7 +323,8 @@ func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool)
 	})
 }
 
-// take applies readings to the series. It adds the dropped readings to drops by reason, and returns how many were dropped.
+// take applies readings to the series. It adds the numbers of dropped readings to the argument "drops", by reason, and returns how many
+// were dropped.
 func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Reading, drops map[metric.Reason]int, r *modelResult) int {
 	dropped := 0
 	seen, taken := map[*modelSeries]bool{}, map[*modelSeries]bool{}

@@ -1,6 +1,7 @@
 package ledger
 
-// later returns the later one of the own times of two readings. It returns 0 if one of them has no own time, and so has the tick's time.
+// later returns the later one of the own times of two readings. If one of them has no time of its own, and so has the tick's time, later
+// returns 0.
 func later(a, b int64) int64 {
 	if a == 0 || b == 0 {
 		return 0

@@ -234,7 +234,7 @@ func (r *reader) points(t *table, labels *metric.LabelSet) {
 	t.earlier[labels] = points
 }
 
-// summaryRecord reads a summary. It adds the observations in the record to the observations of old, unless old has them already
+// summaryRecord reads a summary. It adds the observations in the record to those of the summary "old", unless "old" has them already
 // because the record was read before.
 func (r *reader) summaryRecord(d *metric.Desc, old *observed) *observed {
 	s := &metric.SummaryValue{Count: r.uint(), Sum: r.float(), Quantiles: slices.Repeat([]float64{math.NaN()}, len(d.Quantiles))}

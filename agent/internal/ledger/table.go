@@ -44,8 +44,8 @@ type table struct {
 	earlier map[*metric.LabelSet][]metric.Point // for series with several readings in the tick: all points before the last
 }
 
-// label is a declared label. If the field value is negative, the label has the value in the field constant. Otherwise the field value is
-// the index of the label's value in a reading.
+// label is a declared label. If the field "value" is negative, the label has the value in the field "constant". Otherwise the field
+// "value" is the index of the label's value in a reading.
 type label struct {
 	name     string
 	value    int

@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// metricsOf returns the names of the metrics of all services. The result all reports whether every service has the key
+// metricsOf returns the names of the metrics of all services. The result "all" is true if every service has the key
 // prometheus_metrics_mapping.
 func metricsOf(services object) (names []string, all bool) {
 	all = true

@@ -109,8 +109,8 @@ type candidate struct {
 	mutation
 }
 
-// draw returns mutations of the targets in random order, alternating between the targets. Each line has at most one
-// mutation. The first skip mutations are left out, whether they compile or not.
+// draw returns mutations of the targets in random order, alternating between the targets. Each line has at most one mutation. The
+// argument "skip" is the number of mutations that are left out at the beginning, whether they compile or not.
 func draw(chosen []target, seed uint64, skip int) ([]candidate, error) {
 	if len(chosen) == 0 {
 		return nil, errors.New("no such target; see targets in main.go")
@@ -173,8 +173,7 @@ type tester struct {
 	passed  []string // packages whose tests pass without mutations
 }
 
-// test runs the tests of the mutated package, and then those of its users. The result by is the package whose tests have
-// failed.
+// test runs the tests of the mutated package, and then those of its users. The result "by" is the package whose tests have failed.
 func (t *tester) test(ctx context.Context, c *candidate) (got result, by string, err error) {
 	overlay, err := t.overlay(&c.mutation)
 	if err != nil {

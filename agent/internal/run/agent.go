@@ -45,7 +45,7 @@ type Agent struct {
 	shard      shard.Shard             // Plan.Shard of the current plan
 	allJobs    int                     // Plan.AllJobs of the current plan
 	latest     map[string]metric.Batch // last batch by job; a new sink gets these batches first
-	time       timekeeper              // notices jumps of the clock, so that the times in latest can be adjusted
+	time       timekeeper              // notices jumps of the clock, so that the times in the field "latest" can be adjusted
 	reloaded   time.Time
 	reloadGood bool
 	reloadBad  string
@@ -80,9 +80,9 @@ func New(o Options) *Agent {
 	return a
 }
 
-// Run runs a plan until ctx ends and all jobs and sinks have stopped. A plan received from reload replaces the current plan.
-// Jobs and sinks that are unchanged in the new plan keep running with their state. Run returns an error if a sink of the
-// first plan cannot work at all.
+// Run runs a plan until ctx ends and all jobs and sinks have stopped. A plan received from the channel reload replaces the current plan.
+// Jobs and sinks that are unchanged in the new plan keep running with their state. Run returns an error if a sink of the first plan
+// cannot work at all.
 func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// beginShared is like begin, but the agent shares its state file with other agents.
+// beginShared is like the function begin, but the agent shares its state file with other agents.
 func beginShared(t *testing.T, path, spec string, r *registry, s *last) *life {
 	t.Helper()
 	l := &life{}
@@ -133,7 +133,7 @@ func TestReloadHandsOver(t *testing.T) {
 	})
 }
 
-// faultyDir is a directory in which opening a file fails with an error while the error is set.
+// faultyDir is a directory in which an error can be set. As long as it is set, opening a file fails with this error.
 type faultyDir struct {
 	durable.FS
 	fault atomic.Pointer[error]

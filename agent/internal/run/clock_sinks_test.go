@@ -96,8 +96,8 @@ func realSinks(t *testing.T, c *clocked, net *memnet.Network) []Sink {
 	return all
 }
 
-// TestClockJumpsInEverySink checks what the receiver of each kind of sink gets when the clock jumps: the value of each run, once, in
-// order, with the time of its batch, and no total that starts after its sample.
+// TestClockJumpsInEverySink checks what the receiver of each kind of sink gets when the clock jumps. It gets the value of each run once,
+// in order, with the time of its batch. No total starts after its sample.
 func TestClockJumpsInEverySink(t *testing.T) {
 	for _, by := range steps() {
 		for _, moment := range []string{between, inTick, suspended} {

@@ -63,7 +63,8 @@ var errOverlap = errors.New("cancelled because the next run is due (overlap: can
 // errLost ends the context of a job when another process may run the job.
 var errLost = errors.New("another process may run the job")
 
-// start returns the context for the method run. The context ends when j.stop is called, or when held no longer allows the job to run.
+// start returns the context for the method run. The context ends when j.stop is called, or when the argument "held" no longer allows the
+// job to run.
 func (j *job) start(ctx context.Context, held Held) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	j.held, j.stop = held, func() { cancel(nil) }
@@ -332,8 +333,8 @@ func (j *job) commit(*ledger.Result) error {
 	}
 }
 
-// record returns a record of the job's state. If all is true, it has the whole state, otherwise the changes since the last
-// record.
+// record returns a record of the job's state. If the argument "all" is true, the record has the whole state, otherwise the changes since
+// the last record.
 func (j *job) record(all, delivered bool) []byte {
 	j.savedAt = j.keepTime().Wall
 	saved := &Saved{LastSuccess: j.LastSuccess.UTC(), Fetches: digest(j.Fetches), Delivered: delivered}
@@ -375,8 +376,8 @@ const (
 	maxShownMissed = 60
 )
 
-// afterTick skips the due times that have passed during the tick. If windows are left to read, or the overlap policy is not
-// skip, the last of these due times is kept, and the job runs late.
+// afterTick skips the due times that have passed during the tick. If windows are left to read, or the overlap policy is not "skip", the
+// last of these due times is kept, and the job runs late.
 func (j *job) afterTick(more bool) {
 	now := j.keepTime().Wall
 	late := 0

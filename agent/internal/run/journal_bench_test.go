@@ -92,7 +92,7 @@ func benchJournal(b *testing.B, desc *metric.Desc, rows func(int) []metric.Readi
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkJournalTogether measures 100 jobs that append at the same time, as often as they can: how many runs share a sync.
+// BenchmarkJournalTogether measures 100 jobs that append at the same time, as often as they can. It shows how many runs share a sync.
 func BenchmarkJournalTogether(b *testing.B) {
 	file, _, err := state.Open(b.Context(), filepath.Join(b.TempDir(), "state"), state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {

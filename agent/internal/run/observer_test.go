@@ -72,7 +72,7 @@ func TestObserver(t *testing.T) {
 	})
 }
 
-// TestWaitedForSlot checks that an observer sees how long a run has waited for others, whether it succeeds or fails.
+// TestWaitedForSlot checks that an observer sees how long a run has waited for others, whether the run succeeds or fails.
 func TestWaitedForSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := newScripted(func(context.Context, int) error { time.Sleep(25 * time.Second); return nil })

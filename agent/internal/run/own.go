@@ -54,7 +54,7 @@ type own struct {
 	compute func(State) metric.Readings
 	ledger  *ledger.Ledger
 	last    time.Time     // time of the last batch
-	time    timekeeper    // notices jumps of the clock, so that the times in last, ledger and starts can be adjusted
+	time    timekeeper    // notices jumps of the clock, so that the times in the fields last, ledger and starts can be adjusted
 	starts  starts        // start timestamps of the own counters
 	due     chan struct{} // holds a token if the metrics should be delivered soon
 	partBy  string        // PartBy of the batches

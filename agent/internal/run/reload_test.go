@@ -63,8 +63,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadKeepsTotals checks that a changed job continues counting if it measures the same metrics, and does not if it measures
-// something else.
+// TestReloadKeepsTotals checks that a changed job continues counting if it measures the same metrics. If it measures something else, it
+// begins anew.
 func TestReloadKeepsTotals(t *testing.T) {
 	for _, same := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -218,7 +218,8 @@ func (a away) Write(context.Context, metric.Batch) error {
 	return nil
 }
 
-// TestOnceSaysWhatItWaitsFor checks that a run that waits for a sink says so after some seconds, and only then.
+// TestOnceSaysWhatItWaitsFor checks a run that waits for a sink. After some seconds it says so. If it waits for a shorter time, it says
+// nothing.
 func TestOnceSaysWhatItWaitsFor(t *testing.T) {
 	for delay, want := range map[time.Duration]int{0: 0, 100 * time.Millisecond: 0, time.Hour: 1} {
 		synctest.Test(t, func(t *testing.T) {
@@ -303,8 +304,8 @@ func TestNewSinkGetsCurrentTime(t *testing.T) {
 	})
 }
 
-// TestReloadOfAnotherAddress checks that a job that fetches something else after a reload does not continue the totals of
-// what it fetched before.
+// TestReloadOfAnotherAddress checks a job that fetches something else after a reload. It does not continue the totals of what it fetched
+// before.
 func TestReloadOfAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, page, reload := newScripted(nil), &shelf{}, make(chan Plan)

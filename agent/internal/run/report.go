@@ -118,7 +118,7 @@ func (r *report) succeeded(result *ledger.Result) {
 		same := reason
 		if d.Reason == metric.Skipped {
 			name = "*" // the drop concerns all metrics, so it is logged once
-		} else { // the source and the ledger can both drop readings for one reason; their counts and texts change from tick to tick
+		} else { // the source and the ledger can both drop readings for the same reason; their counts and texts change from tick to tick
 			same += strconv.Itoa(len(now[name+" "+reason]))
 		}
 		r.note(now, name+" "+reason, noted{name, reason, same}, "readings dropped", "first", d.First, "count", d.Count, "of", d.Of)

@@ -75,7 +75,7 @@ level=ERROR msg="cannot deliver" error="connection refused"
 	})
 }
 
-// TestReportMetrics checks that what is wrong with a metric is logged when it begins and when it ends.
+// TestReportMetrics checks that each problem of a metric is logged when the problem begins and when it ends.
 func TestReportMetrics(t *testing.T) {
 	r, log := newReport()
 	bad := &ledger.Result{

@@ -25,8 +25,8 @@ type sink struct {
 	wg     sync.WaitGroup
 }
 
-// newSink returns a sink. At the end, a patient sink tries to deliver everything until drain has passed, even batches that
-// it could leave on disk. Other sinks leave these on disk.
+// newSink returns a sink. At the end, a patient sink tries to deliver everything until the time drain has passed, even batches that it
+// could leave on disk. Other sinks leave such batches on disk.
 func newSink(plan Sink, drain time.Duration, patient bool) *sink {
 	s := &sink{delivery: newDelivery(plan), drain: drain, ready: make(chan struct{}), stop: make(chan struct{})}
 	if !patient {
@@ -63,8 +63,8 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	})
 }
 
-// serve calls the sink's Run. If Run fails, serve calls fail, which ends the agent. If fail is nil, serve calls Run again
-// later.
+// serve calls the sink's Run. If Run fails, serve calls the function fail, which ends the agent. If this function is nil, serve calls Run
+// again later.
 func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCauseFunc) {
 	keepRunning(ctx, s.Log, "sink", r.Run, func(err error) (ended bool) {
 		if fail != nil {
@@ -264,7 +264,7 @@ func (d *delivery) add(b metric.Batch) {
 }
 
 // next removes the next batch to try from the waiting batches and returns it. If no batch is due, it returns how long to wait for the
-// next one, or 0 if no batch waits. If ending is set, a batch that was not tried yet is due at once.
+// next one, or 0 if no batch waits. If the argument "ending" is true, a batch that was not tried yet is due at once.
 func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -292,8 +292,8 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 	return nil, pause
 }
 
-// discard removes batches that need not be tried again: a batch whose samples are all replaced by a newer waiting batch of its job, and, at
-// the end of the process, a batch on disk, which the next process delivers. The caller holds mu.
+// discard removes batches that need not be tried again: those whose samples are all replaced by a newer waiting batch of the same job. At
+// the end of the process, discard also removes the batches on disk, which the next process delivers. The caller holds mu.
 func (d *delivery) discard() {
 	leaving := false
 	select {
@@ -322,7 +322,7 @@ func (d *delivery) discard() {
 	}
 }
 
-// run delivers batches until stop is closed and no batch is waiting. After ctx has ended, a batch that fails is dropped and
+// run delivers batches until the channel stop is closed and no batch is waiting. After ctx has ended, a batch that fails is dropped and
 // not tried again.
 func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 	for stopping := false; ; {

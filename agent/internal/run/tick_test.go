@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// deaf is a source that ignores its context and returns when release is closed.
+// deaf is a source that ignores its context and returns when the channel release is closed.
 type deaf struct {
 	running, calls atomic.Int32
 	release        chan struct{}

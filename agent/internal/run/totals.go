@@ -150,8 +150,8 @@ func (t *totals) start(families []metric.Family, now time.Time) (begun []metric.
 }
 
 // records returns a record for the state file for each job that has counters. The record also keeps counters of the job that this process
-// does not deliver, such as those of other shards. If there are more than maxTotals, some are left out, see compareUse: dropped is the
-// number of these by job.
+// does not deliver, such as those of other shards. If a job has more than maxTotals counters, some are left out (see compareUse). The
+// result "dropped" is the number of these counters by job.
 func (t *totals) records(families []metric.Family, now time.Time) (records map[string][]byte, dropped map[string]int) {
 	all, kept := map[string][]*total{}, map[string]bool{}
 	for i := range families {

@@ -191,8 +191,8 @@ func (s *reader) check(t *testing.T, seed uint64, w *schedule.Windows, shown *la
 	}
 }
 
-// TestZoneOfDays checks that the tick of a window of a day has the time zone of its midnights, and that other ticks have none: dates in
-// requests are in this zone.
+// TestZoneOfDays checks the time zone of ticks, which dates in requests are in. The tick of a window of a day has the time zone of the
+// window's midnights. Other ticks have no time zone.
 func TestZoneOfDays(t *testing.T) {
 	oslo, err := time.LoadLocation("Europe/Oslo")
 	if err != nil {
@@ -229,8 +229,8 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// TestWindowsCatchUp checks that after an outage the missed windows are read at once and in order, as many at one due time
-// as Burst returns, each as a tick of its own. A window that fails is tried again before any other.
+// TestWindowsCatchUp checks the windows that were missed in an outage. After the outage they are read at once and in order, each as a
+// tick of its own. As many are read at one due time as Burst returns. A window that fails is tried again before any other.
 func TestWindowsCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newReader()
@@ -449,7 +449,7 @@ func TestWindowsOverReload(t *testing.T) {
 	})
 }
 
-// TestWindowsOnce checks that a single run reads all windows that are due, and the next run none of them again.
+// TestWindowsOnce checks that a single run reads all windows that are due, and that the next run reads none of them again.
 func TestWindowsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, source := filepath.Join(t.TempDir(), "state"), newReader()

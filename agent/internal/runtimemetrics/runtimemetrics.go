@@ -1,5 +1,5 @@
-// Package runtimemetrics reads the metrics of Go's runtime (go_*) and of the process (process_*). They are the same that
-// other Go programs expose to Prometheus.
+// Package runtimemetrics reads the metrics of Go's runtime (go_*) and of the process (process_*). They are the same metrics that other Go
+// programs expose to Prometheus.
 package runtimemetrics
 
 import (

@@ -30,8 +30,8 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// Schedule says when a job is due. Parse returns a Schedule. It is immutable and safe for concurrent use. The zero Schedule
-// is never due.
+// Schedule says when a job is due. Parse returns a Schedule. A Schedule is immutable and safe for concurrent use. The zero Schedule is
+// never due.
 type Schedule struct {
 	every  time.Duration     // duration of "@every"; 0 for a cron expression
 	fields cron.SpecSchedule // the cron fields as bits; local time is matched as if it were UTC

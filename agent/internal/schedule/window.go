@@ -68,7 +68,7 @@ func (w *Windows) Next(read, now time.Time) (Window, bool) {
 // Closed returns the end of the last window that is closed at the time now.
 func (w *Windows) Closed(now time.Time) time.Time { return w.last(now.Add(-w.Settle)) }
 
-// Ready returns when the window that begins at read will be closed.
+// Ready returns when the window that begins at the time "read" will be closed.
 func (w *Windows) Ready(read time.Time) time.Time { return w.End(read).Add(w.Settle) }
 
 // End returns the first time after the given one at which a window ends.

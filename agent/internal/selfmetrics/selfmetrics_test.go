@@ -131,7 +131,7 @@ func TestFew(t *testing.T) {
 	}
 }
 
-// TestDropped checks that the total of drops is the sum of those by reason.
+// TestDropped checks that the total of drops is the sum of the drops by reason.
 func TestDropped(t *testing.T) {
 	page := text(t, run.State{
 		Jobs:  []run.JobState{{Name: "api", Drops: map[metric.Reason]int64{metric.Missing: 3, metric.Future: 4, metric.NotTime: 0}}},

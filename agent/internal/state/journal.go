@@ -63,9 +63,8 @@ const (
 	lastPause  = 10 * time.Second
 )
 
-// Append appends a record to the records of a name. It is written soon, with one sync for all records appended in the
-// meantime. If the disk fails, the record waits, and writing is tried again until it succeeds. The caller must not change
-// data afterwards.
+// Append appends a record to the records of a name. The record is written soon, with one sync for all records appended in the meantime.
+// If the disk fails, the record waits, and writing is tried again until it succeeds. The caller must not change data afterwards.
 func (f *File) Append(name string, data []byte) *Write {
 	return f.append(&Write{entry: entry{name, time.Now(), data}}, false)
 }

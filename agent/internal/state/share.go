@@ -132,7 +132,7 @@ func (f *File) Latest(name string) ([][]byte, error) {
 	return f.reread(name)
 }
 
-// LatestOf is like Latest for all names that begin with a prefix. It returns the newest record of each.
+// LatestOf is like Latest for all names that begin with a prefix. It returns the newest record of each name.
 func (f *File) LatestOf(prefix string) (map[string]Record, error) {
 	f.Flush()
 	sections, err := f.readAll()

@@ -486,7 +486,7 @@ func TestDamagedJournal(t *testing.T) {
 	}
 }
 
-// TestForeignFile checks what the problem is with a file that is not a state file.
+// TestForeignFile checks the problem that is reported for a file that is not a state file.
 func TestForeignFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "it is not a state file of cton",
@@ -697,7 +697,7 @@ func TestReadBesideOldJournal(t *testing.T) {
 	}
 }
 
-// TestLock checks that two agents do not open one state, and that the second waits for the first to end.
+// TestLock checks that two agents do not have the same state open at the same time: the second agent waits for the first to end.
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "state")
 	synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,7 @@ type change struct {
 	Reload bool              `json:"reload,omitempty"`
 }
 
-// events streams the changes of a page. The query parameter page is the path of that page.
+// events streams the changes of a page. The query parameter "page" is the path of that page.
 func (l *listener) events(w http.ResponseWriter, r *http.Request) {
 	shown, err := url.Parse(r.URL.Query().Get("page"))
 	if err != nil {

@@ -241,8 +241,8 @@ func boolCompare(a, b bool) int {
 	return 1
 }
 
-// firsts returns the first n series of the slice all in sorted order. It reuses the memory of that slice. If n is small, it is faster than
-// sorting the whole slice.
+// firsts returns the first n series of the slice "all" in sorted order. It reuses the memory of that slice. If n is small, it is faster
+// than sorting the whole slice.
 func firsts(all []found, n int, compare func(a, b found) int) []found {
 	best := all[:0]
 	full := false // best was cut to n, so a series after best[n-1] cannot be among the first n

@@ -91,7 +91,8 @@ func (p *process) terminate() {
 
 func (p *process) kill() { p.send(unix.SIGKILL) }
 
-// endGroup waits until all processes of the command's own process group have ended. When kill fires, it kills them.
+// endGroup waits until all processes of the command's own process group have ended. When a value arrives on the channel kill, endGroup
+// kills them.
 func (p *process) endGroup(kill <-chan time.Time) {
 	if !p.ownGroup {
 		return

@@ -21,7 +21,7 @@ type month struct {
 	ticks      []time.Time // the ticks in which the API answers
 }
 
-// newMonth returns a month of the given number of days. The first tick is at begin. The API also has a total of earlier
+// newMonth returns a month of the given number of days. The first tick is at the time "begin". The API also has a total of earlier
 // incidents, none of which is from the last day before begin.
 func newMonth(begin time.Time, days int) *month {
 	m := &month{begin: begin, end: begin.AddDate(0, 0, days)}
