@@ -304,8 +304,8 @@ func TestNewSinkGetsCurrentTime(t *testing.T) {
 	})
 }
 
-// TestReloadOfAnotherAddress checks a job that fetches something else after a reload. It does not continue the totals of what it fetched
-// before.
+// TestReloadOfAnotherAddress checks that a job that fetches something else after a reload does not continue the totals of
+// what it fetched before.
 func TestReloadOfAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, page, reload := newScripted(nil), &shelf{}, make(chan Plan)
