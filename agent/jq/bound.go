@@ -15,7 +15,7 @@ import (
 //go:embed builtin.jq
 var builtin string
 
-// hidden is a prefix for the names of internal functions. No expression can call them, since the prefix contains a space.
+// hidden is a prefix for the names of internal functions. No expression can call them, because the prefix contains a space.
 const hidden = "_ "
 
 // The names of the checks. A check is a function that is put before or after an operation, and returns its input unchanged.
@@ -71,7 +71,7 @@ type binder struct {
 
 func key(name string, arguments int) string { return name + "/" + strconv.Itoa(arguments) }
 
-// scoped calls f and removes the names that f has added to own.
+// scoped calls f and removes the names that f has added to the field "own".
 func (b *binder) scoped(f func()) {
 	mark := len(b.own)
 	f()
@@ -327,8 +327,8 @@ func (b *binder) format(t *gojq.Term) {
 	}
 }
 
-// concatenation rewrites a string that contains expressions as a sum of strings. The function with the name in function is applied to the
-// values of the expressions.
+// concatenation rewrites a string that contains expressions as a sum of strings. The argument "function" is the name of a function that
+// is applied to the values of the expressions.
 func (b *binder) concatenation(t *gojq.Term, s *gojq.String, function string) {
 	if s.Queries == nil {
 		return
@@ -370,7 +370,7 @@ func (b *binder) function(t *gojq.Term) {
 	}
 }
 
-// checkPattern sets err if a call of a function such as test has a constant as its regular expression, which is not valid.
+// checkPattern sets err if a call of a function such as test has as its regular expression a constant that is not valid.
 func (b *binder) checkPattern(f *gojq.Func) {
 	switch key(f.Name, len(f.Args)) {
 	case "test/1", "test/2", "match/1", "match/2", "capture/1", "capture/2", "scan/1", "scan/2", "split/2", "splits/1", "splits/2",

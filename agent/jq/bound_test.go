@@ -17,8 +17,8 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// plain returns what gojq itself gives for an expression: its values as JSON, or the error of compiling or running. done is false if there
-// is nothing to compare, because the text cannot be parsed, the context has ended, or there are too many values.
+// plain returns what gojq itself gives for an expression: its values as JSON, or the error of compiling or running. The result "done" is
+// false if there is nothing to compare, because the text cannot be parsed, the context has ended, or there are too many values.
 func plain(ctx context.Context, text string, in any) (results []string, done bool) {
 	query, err := gojq.Parse(text)
 	if err != nil {
@@ -41,8 +41,9 @@ func plain(ctx context.Context, text string, in any) (results []string, done boo
 	return results, false
 }
 
-// bounded returns what this package gives for an expression. over is the error if the run has exceeded its limits, or if the expression has
-// a constant that is not a regular expression, which gojq notices only when it gets there.
+// bounded returns what this package gives for an expression. The result "over" is the error if the run has exceeded its limits. It is
+// also the error if the expression has a constant that should be a regular expression but is none: gojq notices this only when the run
+// gets there.
 func bounded(ctx context.Context, text string, in any) (results []string, over error) {
 	_, code, err := Compile(text)
 	if bad, ok := errors.AsType[*syntax.Error](err); ok {
@@ -160,7 +161,7 @@ func FuzzExpressions(f *testing.F) {
 	})
 }
 
-// checkFirstUse checks that an expression which Compile accepts has no error that is found at its first use only.
+// checkFirstUse checks that an expression which Compile accepts has no error that is found only at its first use.
 func checkFirstUse(t *testing.T, text string) {
 	if _, code, err := Compile(text); err == nil {
 		if _, err := code.take(); err != nil {
@@ -169,8 +170,8 @@ func checkFirstUse(t *testing.T, text string) {
 	}
 }
 
-// TestCompiles checks that no expression which is not compiled when it is read has an error, and that some expressions that many
-// configurations have are not compiled.
+// TestCompiles checks expressions that are not compiled when they are read: none of them has an error. It also checks that this includes
+// some expressions that many configurations have.
 func TestCompiles(t *testing.T) {
 	for _, text := range expressions() {
 		checkFirstUse(t, text)

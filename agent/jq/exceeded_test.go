@@ -145,7 +145,7 @@ func TestLongTextsTakeTimeInProportion(t *testing.T) {
 	}
 }
 
-// TestCodeCanRunSeveralTimesAtOnce checks that an expression can be run while another run of it yields a value.
+// TestCodeCanRunSeveralTimesAtOnce checks that an expression can be run while another run of the same expression yields a value.
 func TestCodeCanRunSeveralTimesAtOnce(t *testing.T) {
 	_, code, err := Compile(`.[] | . * 2`)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 type replacement struct {
 	name      string
 	arguments int
-	text      string // the function in jq, with the arguments $a, $b and $c; used by original
+	text      string // the function in jq, with the arguments $a, $b and $c; used by the method "original"
 	call      func(m *meter, in any, arguments []any) any
 }
 
@@ -115,7 +115,7 @@ func (m *meter) original(name string, in any, arguments ...any) any {
 	return v
 }
 
-// checkItems counts the memory for iterating over a value, since gojq copies the items.
+// checkItems counts the memory for iterating over a value, because gojq copies the items.
 func (m *meter) checkItems(v any) error {
 	switch x := v.(type) {
 	case []any:
@@ -143,8 +143,8 @@ func (m *meter) checkText(v any) error {
 	return m.allocate(size)
 }
 
-// checkDigits does not accept a text that is a number with many digits, since the time to read it is proportional to the square of
-// the number of digits.
+// checkDigits does not accept a text that is a number with many digits, because the time to read it is proportional to the square of the
+// number of digits.
 func (m *meter) checkDigits(v any) error {
 	if text, ok := v.(string); ok && len(text) > maxDigits && strings.Trim(text, "+-.0123456789eE") == "" {
 		return m.fail(exceeded("reads a number of %d digits, more than %d", len(text), maxDigits))
@@ -178,7 +178,7 @@ func (m *meter) checkWhole(v any) error {
 // deepEvery is the number of steps between two checks of the depth. In one step, a value becomes deeper by at most one level.
 const deepEvery = 500_000
 
-// checkDeep measures a value every deepEvery steps, since gojq's recursion is as deep as the value.
+// checkDeep measures a value every deepEvery steps, because gojq's recursion is as deep as the value.
 func (m *meter) checkDeep(v any) error {
 	if m.steps < m.deepAt {
 		return nil

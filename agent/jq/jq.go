@@ -53,9 +53,9 @@ func withNow(q *gojq.Query) *gojq.Query {
 // Epoch returns a time as jq's function now does: in seconds since 1970.
 func Epoch(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
 
-// compile parses an expression, and compiles what prepare makes of the query. The compiled expression is not kept: it takes about 60 KB,
-// and most expressions of a configuration are evaluated without gojq. Its first run compiles it again. A query that certainly compiles is
-// not even compiled to find its errors.
+// compile parses an expression, and compiles what the function prepare makes of the query. The compiled expression is not kept: it takes
+// about 60 KB, and most expressions of a configuration are evaluated without gojq. Its first run compiles it again. A query that
+// certainly compiles is not even compiled to find its errors.
 func compile(text string, prepare func(*gojq.Query) *gojq.Query, variables ...string) (*gojq.Query, *Code, error) {
 	query, err := parse(text)
 	if err != nil {
@@ -84,8 +84,8 @@ func compile(text string, prepare func(*gojq.Query) *gojq.Query, variables ...st
 	return query, code, nil
 }
 
-// compiles reports whether a query certainly compiles: it consists of paths, constants and operators. It may also return false for other
-// queries that compile.
+// compiles reports whether a query certainly compiles: it consists of paths, constants and operators. For some other queries that
+// compile, it returns false nevertheless.
 func compiles(q *gojq.Query) bool {
 	switch {
 	case q == nil || q.Meta != nil || len(q.Imports) > 0 || len(q.FuncDefs) > 0 || len(q.Patterns) > 0:

@@ -39,7 +39,7 @@ func needlessKeys(tool string) []string {
 // maxUnread is the maximum number of notes about settings that were not read.
 const maxUnread = 200
 
-// unread adds a note for each setting of a file that the conversion has not read, so that nothing is lost silently.
+// unread adds a note for each setting that is in a file but that the conversion has not read. So no setting is lost silently.
 func (o *output) unread(tool string, root *node) {
 	u := &unreadKeys{out: o, noted: map[place]bool{}, needless: needlessKeys(tool)}
 	for _, notes := range o.allNotes() {
@@ -62,7 +62,7 @@ type place struct {
 
 type unreadKeys struct {
 	out      *output
-	noted    map[place]bool // keys that have a note; what is below them needs none
+	noted    map[place]bool // keys that have a note; the keys below them need no note
 	needless []string
 	fine     []string // needless keys that the file has
 	more     int      // number of notes beyond maxUnread

@@ -22,13 +22,13 @@ const (
 	maxLimit     = 1000
 )
 
-// Handler returns the API. The first incident is opened at start, which is truncated to whole seconds. now returns the
-// current time.
+// Handler returns the API. The first incident is opened at the time "start", which is truncated to whole seconds. The function now
+// returns the current time.
 func Handler(start time.Time, now func() time.Time) http.Handler {
 	return handler(start, now, func(*page, query) {})
 }
 
-// handler returns the API. adjust can change each answer before it is sent.
+// handler returns the API. The function adjust can change each answer before it is sent.
 func handler(start time.Time, now func() time.Time, adjust func(*page, query)) http.Handler {
 	h := &history{start: start.Truncate(time.Second)}
 	mux := http.NewServeMux()
@@ -62,7 +62,7 @@ type page struct {
 // query has the parameters of a request. A time that is not given is zero.
 type query struct {
 	offset, limit int
-	after, before time.Time // only incidents opened later than after and earlier than before
+	after, before time.Time // only incidents opened later than the time "after" and earlier than the time "before"
 }
 
 func parse(values url.Values) (query, error) {

@@ -37,7 +37,7 @@ type transition struct {
 // history is the sequence of all incidents, numbered from 1. Everything about an incident depends only on its number.
 type history struct{ start time.Time }
 
-// fate is everything that will be known about an incident. Times are whole seconds, since jq's fromdate can only read these.
+// fate is everything that will be known about an incident. Times are whole seconds, because jq's fromdate reads only whole seconds.
 type fate struct {
 	started, acknowledged, resolved time.Time
 	team, stack, service            string
@@ -66,7 +66,7 @@ func (h *history) opened(at time.Time) int {
 	if at.Before(h.start) {
 		return 0
 	}
-	n := int(at.Sub(h.start)/pace) + 1 // without the variation; at most the last of these is not opened yet
+	n := int(at.Sub(h.start)/pace) + 1 // number without the variation of the times; at most the newest of these incidents is not opened yet
 	if h.fate(n).started.After(at) {
 		n--
 	}
@@ -90,7 +90,8 @@ func (h *history) incident(n int, at time.Time) incident {
 	return i
 }
 
-// reach adds a transition if it has happened by now, and returns its time. Otherwise it returns nil.
+// reach adds a transition to the incident and returns the time of the transition. If that time is later than now, reach adds nothing and
+// returns nil.
 func (i *incident) reach(name string, at, now time.Time) *time.Time {
 	if at.After(now) {
 		return nil

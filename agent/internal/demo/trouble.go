@@ -17,8 +17,8 @@ const (
 	retryAfter = "5" // seconds
 )
 
-// Troubled returns the API with troubles that begin at the time begin. In every cycle of five minutes, the API is slow for a
-// while, later fails for a while, and later its total starts from zero again.
+// Troubled returns the API with troubles, whose first cycle begins at the time "begin". In every cycle of five minutes, the API is slow
+// for a while. Later in the cycle it fails for a while, and after that its total starts from zero again.
 func Troubled(start, begin time.Time, now func() time.Time) http.Handler {
 	h := &history{start: start.Truncate(time.Second)}
 	api := handler(start, now, func(p *page, q query) {

@@ -100,8 +100,8 @@ func rulesOf(t *testing.T, tests *alertTests) map[string]rulefmt.Rule {
 	return rules
 }
 
-// firing returns the labels of the alerts that a rule fires at a time. An alert fires if the expression of the rule is true for
-// its labels, and has been for the time in the rule's "for".
+// firing returns the labels of the alerts that a rule fires at a time. An alert fires if the expression of the rule is true for the
+// alert's labels, and has been true for as long as the rule's "for" demands.
 func firing(t *testing.T, storage storage.Queryable, r rulefmt.Rule, at time.Time) []string {
 	t.Helper()
 	if r.Alert == "" {

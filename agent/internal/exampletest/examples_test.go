@@ -132,8 +132,8 @@ func history(t *testing.T, root string) []incident {
 	return answer.Incidents
 }
 
-// expected returns the series that a history should give, without quantiles, and the number of open incidents by team.
-// before is that number in the previous tick, nil in the first tick.
+// expected returns the series that a history should give, without quantiles, and the number of open incidents by team. The argument
+// "before" has these numbers of the previous tick. It is nil in the first tick.
 func expected(all []incident, before map[string]int) (series map[string]float64, open map[string]int) {
 	series = map[string]float64{"incidents_total": float64(len(all))}
 	open = map[string]int{}

@@ -40,7 +40,7 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// touch sets the modification time of files to a fixed time. Some examples measure it, and a checkout of the repository does not
+// touch sets the modification time of files to a fixed time. Some examples measure this time, and a checkout of the repository does not
 // keep it.
 func touch(t *testing.T, files []string) {
 	t.Helper()

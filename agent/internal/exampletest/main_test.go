@@ -10,7 +10,7 @@ import (
 
 // TestMain runs the tests in the folder of the examples, where users run them too.
 func TestMain(m *testing.M) {
-	programs, err := filepath.Abs("testdata/bin") // stand-ins for programs that this host may not have
+	programs, err := filepath.Abs("testdata/bin") // stand-ins for programs that this host perhaps lacks
 	if err == nil {
 		err = os.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH"))
 	}

@@ -44,7 +44,7 @@ type column struct {
 	top     bool // it is a field of the document, not of an item
 	unnamed bool // the column has no name, only a position
 
-	cells, then []cell // values by row: cells is of the last answer, then of the answer before it
+	cells, then []cell // values by row: "cells" has those of the final answer, "then" has those of the answer before it
 	role        role
 	why         string // why the column is not a label, or why it is a counter
 	expr        string // jq expression of the number
@@ -144,7 +144,8 @@ func (f *frame) load(roots []document.Value) {
 	f.spans()
 }
 
-// moving gives all columns with coordinates the role measure if the values of one of them differ between the two answers: the things move.
+// moving gives the role "measure" to all columns with coordinates if the values of one of these columns differ between the two answers:
+// the things move.
 func (f *frame) moving() {
 	if !slices.ContainsFunc(f.columns, func(c *column) bool { return c.role == place && c.hasMoved() }) {
 		return

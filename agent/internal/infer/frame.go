@@ -10,16 +10,16 @@ import (
 	"github.com/collectington/collectington/agent/pattern"
 )
 
-// frame is the document itself, which counts as one item, or a list in the document. The readings of a metric come from the items of
-// one frame.
+// frame is either the document itself, which counts as one item, or a list in the document. The readings of a metric come from the items
+// of one frame.
 type frame struct {
 	noun    string   // name of one item, in the singular; "" for the document
 	keys    []string // keys of the list in the document
 	items   string   // jq expression of the items; "" for the document
 	list    string   // jq expression of the whole list, to compute its length; "" if there is none
-	self    string   // jq path from a result of the expression items to the list's item; "" = the result is the item
+	self    string   // jq path from a result of the expression in "items" to the list's item; "" = the result is the item
 	outer   *frame   // frame whose items contain this list; nil for the document and for lists directly in it
-	at      string   // jq path from a result of the expression items to the outer frame's item
+	at      string   // jq path from a result of the expression in "items" to the outer frame's item
 	depth   int
 	columns []*column
 	subs    []*frame
@@ -270,7 +270,7 @@ func (g *frame) compose(f *frame, path string, n *node) {
 // key returns the path of the key within an item, for an object whose keys are names.
 func (g *frame) key() string { return strings.TrimSuffix(g.self, ".value") + ".key" }
 
-// walk sets the function each, which finds the items in a document.
+// walk sets the field "each" to a function that finds the items in a document.
 func (g *frame) walk(f *frame, keys []string, list *node) {
 	names := list.names
 	meant := func(string) bool { return true }
@@ -333,8 +333,8 @@ func (d *finder) nounOf(g, f *frame) string {
 	return d.job
 }
 
-// wrapped returns the object in an item that only wraps the fields, such as node in {"cursor": …, "node": {…}}. It returns
-// nil if there is none.
+// wrapped returns the object that wraps the fields of an item, such as node in {"cursor": …, "node": {…}}. It returns nil if there is no
+// such object.
 func wrapped(n *node) *node {
 	var inner *node
 	for _, m := range n.members {

@@ -17,8 +17,8 @@ import (
 // maxProposal bounds a configuration for any answer, in bytes.
 const maxProposal = 256 << 10
 
-// FuzzInfer checks that any answer gives a configuration that passes the check, or an error in one line. The result is the
-// same each time.
+// FuzzInfer checks that any answer gives either a configuration that passes the check, or an error in one line. The result is the same
+// each time.
 func FuzzInfer(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -72,7 +72,8 @@ func FuzzInfer(f *testing.F) {
 	})
 }
 
-// FuzzCurl checks that any command line of curl is read or refused, and that no secret of it is in the request.
+// FuzzCurl checks that any command line of curl is either read or refused. It also checks that the request has none of the secrets of the
+// command line.
 func FuzzCurl(f *testing.F) {
 	for _, line := range []string{
 		`curl 'https://a.example/x?api_key=topsecretvalue' -H 'Accept: */*' -H 'Cookie: a=topsecretvalue' --compressed`,

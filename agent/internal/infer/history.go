@@ -8,8 +8,8 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// over reports whether the list has values over time. If regular is true, the times must be at regular distances. Otherwise
-// it is enough that they only increase or only decrease.
+// over returns true if the list has values over time. If regular is true, the times must be at regular distances. Otherwise it is enough
+// that they only increase or only decrease.
 func (l *listing) over(regular bool) bool {
 	if len(l.frame.subs) == 0 && !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == measure || c.role == flag }) || l.frame.outer != nil && l.frame.outer.n != 1 {
 		return false
@@ -49,7 +49,7 @@ func (l *listing) groupsOf(when *column) []*column {
 	return nil
 }
 
-// rising reports whether times only increase, or only decrease.
+// rising returns true if times only increase, or only decrease.
 func rising(times []time.Time) bool {
 	up, down := true, true
 	for i := 1; i < len(times); i++ {
@@ -59,7 +59,7 @@ func rising(times []time.Time) bool {
 	return up || down
 }
 
-// even reports whether there are at least three times at roughly equal distances.
+// even returns true if there are at least three times at roughly equal distances.
 func even(times []time.Time) bool {
 	if len(times) < 3 || !rising(times) {
 		return false
@@ -157,7 +157,7 @@ func (l *listing) inNewest() bool {
 	return true
 }
 
-// reload reads the values of the columns, and of the lists within the items, again.
+// reload reads the values of the columns again, and also those of the lists within the items.
 func (f *frame) reload(roots []document.Value) {
 	for _, c := range f.columns {
 		*c = column{keys: c.keys, around: c.around, path: c.path, cell: c.cell, isKey: c.isKey, top: c.top, unnamed: c.unnamed}

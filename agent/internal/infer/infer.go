@@ -1,12 +1,11 @@
 // Package infer makes a first configuration from an answer of an API. It examines the answer and proposes metrics that work
 // without changes. Where it has guessed, it adds a comment.
 //
-// One or two answers, some seconds apart, are first combined into a tree. It says for each position in the document which
-// kinds of values there are, how many, and how many different ones. Lists, objects whose keys are names, and parallel lists
-// become frames. The items of a frame have columns. Each column has a role: a number to measure, a time, a state, a label, a
-// name, an id. The roles decide what a list is: lasting things (one series for each), events (each is counted and observed
-// once), values over time (the newest is used), or items without a name (their number and sums). The same answers always
-// give the same configuration.
+// One or two answers, some seconds apart, are first combined into a tree. The tree says for each position in the document which kinds of
+// values there are, how many, and how many different ones. Lists, objects whose keys are names, and parallel lists become frames. The
+// items of a frame have columns. Each column has a role: a number to measure, a time, a state, a label, a name, an id. The roles decide
+// what a list is: lasting things (one series for each), events (each is counted and observed once), values over time (the newest is
+// used), or items without a name (their number and sums). The same answers always give the same configuration.
 package infer
 
 import (
@@ -45,7 +44,7 @@ type Draft struct {
 	answers int
 }
 
-// New proposes a configuration for the last answer. The earlier answers must have the same schema; they show which values
+// New proposes a configuration for the final one of the answers. The answers before it must have the same schema: they show which values
 // change.
 func New(r Request, now time.Time, answers ...document.Value) *Draft {
 	d := &Draft{Job: jobName(r), request: r, answers: len(answers)}
@@ -77,7 +76,7 @@ func (d *Draft) Metrics() []string {
 	return names
 }
 
-// Drop removes a metric that cannot be measured. why is the reason.
+// Drop removes a metric that cannot be measured. The argument "why" has the reason.
 func (d *Draft) Drop(name, why string) {
 	for i, m := range d.plan.metrics {
 		if m.name == name {

@@ -9,8 +9,8 @@ import (
 
 var version = pattern.OnUse(`^v?[0-9.]+[a-z0-9]*$`)
 
-// jobName returns a name for the job. It is the last specific part of the URL's path, or a part of the host's name if the
-// path has none.
+// jobName returns a name for the job. It is the last specific part of the URL's path, or a part of the host's name if the path has no
+// specific part.
 func jobName(r Request) string {
 	if r.URL == nil {
 		base := path.Base(strings.ReplaceAll(r.File, `\`, "/"))

@@ -26,8 +26,8 @@ type quota struct {
 // maxEvery is the longest interval that is proposed because of a rate limit.
 const maxEvery = 24 * time.Hour
 
-// LimitsOf computes limits from the rate limits and the cache lifetime in the headers of an answer. requests is the number of
-// requests that one run makes. The runs use at most half of each rate limit, since the job may not be its only user.
+// LimitsOf computes limits from the rate limits and the cache lifetime in the headers of an answer. The argument "requests" is the number
+// of requests that one run makes. The runs use at most half of each rate limit, because the job may not be its only user.
 func LimitsOf(header http.Header, requests int, now time.Time) Limits {
 	l := Limits{Every: time.Minute, Why: "the answer names no rate limit"}
 	for _, q := range quotas(header, now) {
@@ -53,8 +53,8 @@ func LimitsOf(header http.Header, requests int, now time.Time) Limits {
 	return l
 }
 
-// used returns the largest number of requests in one window of the quota, if a run with this number of requests starts at
-// each interval every.
+// used returns the largest number of requests that fall into one window of the quota. One run starts in each interval "every", and makes
+// the given number of requests.
 func (q quota) used(every time.Duration, requests int) float64 {
 	return math.Ceil(float64(q.window)/float64(every)) * float64(max(requests, 1))
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/collectington/collectington/agent/internal/infer"
 )
 
-// TestScheduleKeepsTheRateLimit checks that a job on the proposed schedule makes no more requests than the headers of an answer allow, in
-// any window.
+// TestScheduleKeepsTheRateLimit checks a job on the proposed schedule. In no time window does it make more requests than the headers of
+// an answer allow.
 func TestScheduleKeepsTheRateLimit(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for _, test := range []struct {

@@ -20,7 +20,7 @@ type listing struct {
 	identity []*column // columns that identify the items
 	context  []*column // columns that are further labels of each item
 	when     *column   // for history: the times of the values
-	groups   []*column // for history: labels; each of their values is a series
+	groups   []*column // for history: labels; each of their different values has a series of its own
 	from, to *column   // for events: when an event begins and ends
 	id       *column   // for events: the column that identifies an event
 	used     map[*column]bool
@@ -73,7 +73,7 @@ func (c *column) hasAmounts() bool {
 	})
 }
 
-// machine reports whether most names look like ids made by a program.
+// machine returns true if most names look like ids made by a program.
 func machine(names []string) bool {
 	made := 0
 	for _, name := range names {
@@ -90,7 +90,7 @@ func machine(names []string) bool {
 	return 2*made > len(names)
 }
 
-// own reports whether a column describes the item itself, and not a thing within the item.
+// own returns true if a column describes the item itself, and not a thing within the item.
 func (c *column) own() bool {
 	for _, key := range c.keys[:max(len(c.keys)-1, 0)] {
 		if !isGeneric(key) && !has([]string{strings.ToLower(key)}, "info", "device", "spec", "details", "general", "metric", "tags", "labels", "dimensions", "period", "timeperiod", "timeinterval") {
@@ -165,8 +165,8 @@ func (l *listing) outerKey(i int) string {
 	return ""
 }
 
-// combined finds two labels that together identify the items. It also returns true if the labels of the outer items are
-// enough.
+// combined finds two labels that together identify the items. It returns true if there are two such labels, or if the labels of the outer
+// items are enough.
 func (l *listing) combined() bool {
 	var all []*column
 	for _, c := range l.columns {
@@ -205,9 +205,8 @@ func (l *listing) ordinal() bool {
 // maxPlaces is the maximum number of items that get their position in the list as a label.
 const maxPlaces = 8
 
-// positional uses the positions of the items to identify them. The list must be short, and its items must have only numbers
-// and states, such as the meters of a switch. The items then get a member named position. positional returns false if it
-// cannot be used.
+// positional uses the positions of the items to identify them. The list must be short, and its items must have only numbers and states,
+// such as the meters of a switch. The items then get a member named position. positional returns false if the positions cannot be used.
 func (l *listing) positional() bool {
 	if l.frame.outer != nil || l.n > maxPlaces || l.elem == nil || !l.elem.is(document.Object) || l.id != nil || l.hasBirth() || !strings.HasSuffix(strings.TrimSuffix(l.items, "?"), "[]") || l.elem.byKey["position"] != nil || l.self != "" {
 		return false
@@ -238,7 +237,8 @@ func (l *listing) positional() bool {
 	return true
 }
 
-// within replaces the expression of the outer items in the expressions of all lists within them.
+// within replaces the expression of the outer items in the expressions of all lists inside these items: "before" is the old expression,
+// "after" the new one.
 func (f *frame) within(before, after string) {
 	for _, sub := range f.subs {
 		if rest, ok := strings.CutPrefix(sub.items, before); ok {
@@ -300,7 +300,7 @@ func (l *listing) lasting() (from, to *column) {
 	return from, to
 }
 
-// adjoin reports whether each item begins when another item ends, like the hours of a day. Such items are not events.
+// adjoin returns true if each item begins when another item ends, like the hours of a day. Such items are not events.
 func (l *listing) adjoin(from, to *column) bool {
 	starts := map[int64]bool{}
 	for _, t := range from.times {
@@ -315,7 +315,7 @@ func (l *listing) adjoin(from, to *column) bool {
 	return l.n > 1 && 2*touching >= l.n-1
 }
 
-// scopes returns labels that group the things. Such a label has few values, and they do not change.
+// scopes returns labels that group the things. Such a label has few values, and its values do not change.
 func (l *listing) scopes() []*column {
 	var all []*column
 	for _, c := range l.columns {

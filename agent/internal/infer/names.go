@@ -109,7 +109,7 @@ func isCounterName(w []string) bool {
 	return moves && what && !has(w, "rate", "per", "bps", "speed", "utilization", "free", "size") || total && isEventName(w) && !has(w, "available")
 }
 
-// beforeUnit returns the words without the "in" of a unit, as in size_in_bytes: it does not mean that bytes come in.
+// beforeUnit returns the words without the "in" of a unit, as in size_in_bytes. That "in" does not mean that bytes come in.
 func beforeUnit(w []string) []string {
 	if n := len(w); n > 2 && w[n-2] == "in" && unitOfName(w).name != "" {
 		return append(slices.Clone(w[:n-2]), w[n-1])
@@ -137,7 +137,7 @@ func isGaugeName(w []string) bool {
 		"queued", "waiting", "running", "idle", "percentage", "pct", "load", "price", "balance", "today", "daily", "hourly", "weekly", "monthly", "last", "p50", "p90", "p95", "p99", "memory", "capacity", "usage", "speed", "1h", "24h", "5m", "1m", "unread", "unacknowledged", "backlog", "lag", "depth")
 }
 
-// isAdditive reports whether it makes sense to add this number over several items.
+// isAdditive reports whether it makes sense to add up this number over several items.
 func isAdditive(w []string) bool {
 	if has(w, "avg", "average", "mean", "median", "min", "max", "percent", "percentage", "pct", "ratio", "rate", "price", "p50", "p90", "p95", "p99") {
 		return false

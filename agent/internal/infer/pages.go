@@ -181,7 +181,8 @@ func (w *ways) cursors() {
 		return
 	}
 	for _, known := range [][]string{
-		// first the field, then the parameters that it may be sent in; the most common parameter comes first
+		// In each list, the name of the field comes first. Then come the parameters in which its value can be sent, the most common one
+		// first.
 		{"next_cursor", "cursor", "starting_after", "after"},
 		{"nextcursor", "cursor"},
 		{"next_page_token", "pageToken", "page_token"},
@@ -244,7 +245,7 @@ func (w *ways) cursorHeaders() {
 	}
 }
 
-// around reports whether all keys but the last are usual names of objects that contain a cursor or the address of the next page.
+// around returns true if all keys except the final one are usual names of objects that contain a cursor or the address of the next page.
 func around(keys []string) bool {
 	for _, key := range keys[:len(keys)-1] {
 		if !has(words(key), "meta", "metadata", "pagination", "paging", "page", "cursor", "cursors", "response", "links", "info", "data") {
@@ -265,7 +266,7 @@ func (w *ways) lastID() string {
 	return ""
 }
 
-// parameter returns the first name in known that the URL already has as a parameter, or usual if there is none.
+// parameter returns the first of the known names that the URL already has as a parameter. If there is none, it returns the name "usual".
 func (w *ways) parameter(usual string, known ...string) string {
 	for _, name := range known {
 		if w.address.Query().Has(name) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The metrics that are proposed for a list: counts of its items, how long they have lasted, and their values.
+// The metrics that are proposed for a list: counts of its items, how long the items have lasted, and their values.
 
 // counting returns the labels by which items are counted, the most useful label first. Each has few values, and no two have
 // the same meaning.
@@ -149,7 +149,8 @@ func (l *listing) things() {
 	}
 }
 
-// wordsOf proposes a metric for the states in a column: its texts, if it otherwise has numbers.
+// wordsOf proposes a metric for the states of a column whose values are mostly numbers. The states are the texts among these numbers,
+// such as on and off.
 func (l *listing) wordsOf(c *column, name string, labels []pick) {
 	state := *c
 	state.order, state.absent = slices.DeleteFunc(slices.Clone(c.words), isNone), 0
@@ -158,8 +159,8 @@ func (l *listing) wordsOf(c *column, name string, labels []pick) {
 	}
 }
 
-// overview returns the labels by which items are counted. It leaves out labels with which each group would be a single item, since there
-// is a series for each item already.
+// overview returns the labels by which items are counted. It leaves out labels with which each group would be a single item, because
+// there is a series for each item already.
 func (l *listing) overview() []*column {
 	columns := l.counting()
 	for len(columns) > 1 && l.combinations(columns) == l.n {
@@ -263,7 +264,7 @@ func (l *listing) observed(c *column, name string) {
 	}
 }
 
-// sequence reports whether the numbers count the items, such as the heights of blocks.
+// sequence reports whether the numbers of a column are consecutive, such as the heights of blocks. Such numbers only number the items.
 func (l *listing) sequence(c *column) bool {
 	if c.absent > 0 || l.n < 5 || l.frame.outer != nil || c.expr != c.path || allTexts(c) || isAdditive(c.last()) {
 		return false

@@ -84,7 +84,7 @@ func (p *plan) frame(f *frame, outer []pick, outerSeries int) {
 	}
 }
 
-// outerExpr returns the path of a column of f within the items of a list that is inside f's items.
+// outerExpr returns the path of one of f's columns, as seen from the items of a list that is inside f's items.
 func (f *frame) outerExpr(path string) string {
 	if f.outer == nil {
 		return "." + f.noun + path
@@ -326,8 +326,8 @@ func (c *column) newest() time.Time {
 	return latest
 }
 
-// stateOf proposes a metric of a state. If all states in the answer are known, its value is 1 for a good state and 0
-// otherwise. If not, its value is 1, and the state is a label.
+// stateOf proposes a metric of a state. If all states in the answer are known, its value is 1 for a good state and 0 otherwise. If some
+// state is not known, its value is always 1, and the state is a label.
 func (p *plan) stateOf(c *column, items, name string, labels []pick, series int) {
 	m := &drafted{kind: "gauge", items: items, labels: labels, score: 72, series: series}
 	if c.absent > 0 {

@@ -30,7 +30,7 @@ type node struct {
 	distinct map[string]int
 	more     bool // there are more distinct values or members than are kept
 	order    []string
-	family   string // regular expression of keys, if the node stands for only the members with such keys, and the keys are names; else ""
+	family   string // regular expression of keys: the node stands only for the members with such keys, which are names; "" = none
 	names    bool   // this is an object whose keys are names; elem is the node of its values
 }
 
@@ -87,7 +87,7 @@ func (s *schema) addItems(n *node, v document.Value, depth int) {
 	n.most = max(n.most, count)
 }
 
-// member returns the node of an object's member, or nil if there are too many.
+// member returns the node of an object's member, or nil if there are too many members.
 func (s *schema) member(n *node, key string) *node {
 	if m := n.byKey[key]; m != nil {
 		return m
@@ -137,13 +137,13 @@ func (n *node) kind() (document.Kind, bool) {
 	return found, true
 }
 
-// is reports whether all values that are not null are of this kind.
+// is returns true if all values that are not null are of this kind.
 func (n *node) is(kind document.Kind) bool {
 	k, one := n.kind()
 	return one && k == kind
 }
 
-// findNames finds objects whose keys are names instead of fields, and merges the nodes of their values into elem.
+// findNames finds objects whose keys are names instead of fields, and merges the nodes of their values into the field "elem".
 func (n *node) findNames() {
 	if n.elem != nil {
 		n.elem.findNames()
@@ -262,8 +262,8 @@ func keysAreNames(n *node) bool {
 	return false
 }
 
-// alike reports whether objects have mostly the same members: at least two thirds of all member names occur in more than
-// half of the objects.
+// alike returns true if objects have mostly the same members: at least two thirds of all member names occur in more than half of the
+// objects.
 func alike(objects []*node) bool {
 	all := map[string]int{}
 	for _, o := range objects {

@@ -92,7 +92,7 @@ func testShape(t *testing.T, file string) {
 	}
 }
 
-// valuesOf returns the series that try shows, without help, and without the values of ages.
+// valuesOf returns the series that "cton try" shows, without help, and without the values of ages.
 func valuesOf(shown string) string {
 	_, text, _ := strings.Cut(shown, "== metrics\n")
 	var b strings.Builder

@@ -28,7 +28,7 @@ const (
 	unixNanos  timeForm = ". / 1000000000"
 )
 
-// of returns a jq expression that converts the time at path to Unix seconds.
+// of returns a jq expression that converts the time at the given path to Unix seconds.
 func (f timeForm) of(path string) string {
 	switch f {
 	case unix:

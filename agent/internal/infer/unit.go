@@ -11,7 +11,7 @@ import (
 type unit struct {
 	name   string   // the unit as it is written at the end of a metric name
 	factor string   // conversion in jq, such as " / 1000"; "" = none
-	drop   []string // words that are removed from the metric's name, since the unit replaces them
+	drop   []string // words that are removed from the metric's name, because the unit replaces them
 }
 
 // unitOfName returns the unit that the last words of a key name.
@@ -101,8 +101,8 @@ func knownUnits() map[string]unit {
 	}
 }
 
-// Results of baseUnit: timeUnit for every unit of time, binaryPrefix for every binary prefix without a unit, as in 128Mi, and
-// smallBytes for every unit of bytes in small letters, as in 72.1kb.
+// Results of baseUnit. It returns timeUnit for every unit of time. It returns binaryPrefix for every binary prefix without a unit, as in
+// 128Mi. It returns smallBytes for every unit of bytes in small letters, as in 72.1kb.
 const (
 	timeUnit     = "s"
 	binaryPrefix = "Ki"
@@ -121,7 +121,7 @@ func isUnit(text, letters string) bool {
 
 var prefixed = pattern.OnUse(`^(?:[kKMGTPE]i?|m|u|µ)?(B|Hz|W|Wh|V|VA|A|bps|B/s|l|L|g)$`)
 
-// baseUnit returns the unit of a text without its prefix, so that "980 KiB" and "1.2 MiB" have the same one.
+// baseUnit returns the unit of a text without its prefix, so that "980 KiB" and "1.2 MiB" have the same base unit.
 func baseUnit(text string) string {
 	text = strings.TrimSpace(text)
 	if found := prefixed().FindStringSubmatch(text); found != nil {

@@ -59,7 +59,7 @@ func quote(text string) string {
 	return b.String()
 }
 
-// units replaces units that have capitals inside a word by lower case, so that words does not split them.
+// units is a replacer that writes units such as kWh in lower case, so that the function "words" does not split them at their capitals.
 var units = strings.NewReplacer("kWh", "kwh", "MWh", "mwh", "kW", "kw", "dBm", "dbm", "mAh", "mah", "kB", "kb", "GraphQL", "Graphql", "IPv4", "ipv4", "IPv6", "ipv6")
 
 // words returns the words of a key in lower case. For memoryUsedMB, memory-used_mb and "Memory used (MB)" these are memory,
@@ -103,7 +103,7 @@ func isPluralS(runes []rune, i int) bool {
 	return runes[i] == 's' && (i+1 == len(runes) || !unicode.IsLower(runes[i+1]))
 }
 
-// has reports whether at least one of the words is in the list.
+// has returns true if at least one of the words is in the list.
 func has(words []string, list ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(list, w) })
 }
@@ -116,7 +116,7 @@ func lastWord(key string) string {
 	return ""
 }
 
-// singular returns the singular of an English word. It only looks at the end of the word.
+// singular returns the singular of an English word. It looks only at the end of the word.
 func singular(word string) string {
 	if one, ok := irregular(word); ok {
 		return one

@@ -120,7 +120,7 @@ func (t *Test) locate(archive *txtar.Archive) {
 		if n := bytes.IndexByte(t.text[at:], '\n'); n >= 0 {
 			s.from = at + n + 1
 		}
-		s.to = min(s.from+len(f.Data), len(t.text)) // txtar adds a line break at the end of the last text, which the archive may not have
+		s.to = min(s.from+len(f.Data), len(t.text)) // txtar adds a line break to the last text if the archive has none there
 		at = s.to
 		t.sections = append(t.sections, s)
 	}

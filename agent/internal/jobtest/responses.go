@@ -37,7 +37,7 @@ type response struct {
 	used    bool
 }
 
-// add adds a section. what is the name of the section without the number of the tick.
+// add adds a section. The argument "what" has the name of the section without the number of the tick.
 func (r *Responses) add(s *Section, tick int, what string) error {
 	method, address, _ := strings.Cut(what, " ")
 	u, err := url.Parse(strings.TrimSpace(address))

@@ -52,7 +52,7 @@ func (r *Runner) collected(readings metric.Readings) {
 	}
 }
 
-// Run runs all ticks and returns the failures of the test. If Update is true, updated is the archive with changed
+// Run runs all ticks and returns the failures of the test. If Update is true, the result "updated" is the archive with changed
 // expectations, or nil if nothing has changed.
 func (r *Runner) Run(ctx context.Context) (failures []string, updated []byte) {
 	r.rewrite, r.readings = map[*Section]string{}, map[*metric.Desc]bool{}
@@ -107,8 +107,8 @@ func (r *Runner) next(at time.Time) time.Time {
 	return r.Job.Schedule.Next(at)
 }
 
-// tick does what the agent does when the job is due. It runs the job once, or for a job with windows once for each window
-// that can be read. It returns the problems. If the run fails, the last values remain as long as they are valid.
+// tick does what the agent does when the job is due. It runs the job once. A job with windows runs once for each window that can be read.
+// The result is the problems of these runs. If a run fails, the last values remain as long as they are valid.
 func (r *Runner) tick(ctx context.Context, at time.Time) (problems []string) {
 	for n := range r.Job.Burst(at, r.next(at)) {
 		tick, _, due := r.Job.NextWindow(r.Job.Cursor, at.Add(time.Duration(n)*time.Millisecond))

@@ -4,8 +4,8 @@
 // they try to take it. The API server compares the resource version at each write, so only one of them gets it.
 //
 // No process compares its clock with the clock of another process. The holder counts from the moment at which it has sent the last
-// renewal that succeeded. The others count from the moment at which they have first received it, which is later. So the jobs of the
-// holder have stopped before another process can take the lease, even if all clocks are wrong:
+// renewal that succeeded. The others count from the moment at which they have first received this renewal, which is later. So the jobs of
+// the holder have stopped before another process can take the lease, even if all clocks are wrong:
 //
 //	0 s            7 s                 9.5 s                11 s
 //	renewed ─────▶ lost: jobs stop ──▶ the process ends, ──▶ another process
@@ -34,7 +34,7 @@ const (
 	stopAfter = 7 * time.Second
 	endAfter  = 9500 * time.Millisecond
 
-	stopAtLeast = time.Second // the least time that jobs get to stop, also after a suspension
+	stopAtLeast = time.Second // the least time that jobs get to stop, even after a suspension
 )
 
 // Times of requests to the API server.
@@ -51,9 +51,10 @@ type Options struct {
 	Log    *slog.Logger
 	Clock  *clock.Clock
 
-	// Working is called when the lease is lost. It returns a function that reports whether a job that ran then is still at work.
+	// Working is called when the lease is lost. It returns a function that reports whether a job that was running at that moment is still
+	// at work.
 	Working func() (still func() bool)
-	// Abort ends the process at once. It is called if a job is still at work when another process may soon take the lease.
+	// Abort ends the process at once. It is called if a job is still at work shortly before another process can take the lease.
 	Abort func()
 }
 
@@ -73,7 +74,7 @@ type Lease struct {
 	vacant   vacancy          // the last deletion of the lease
 	seen     *record          // the lease as last received; nil = it must be read before it is written
 	last     record           // the lease as last received, without its version
-	changed  time.Duration    // when the value of last was received for the first time, as elapsed time
+	changed  time.Duration    // when the value in the field "last" was received for the first time, as elapsed time
 	failure  clock.Continuing // the error of the last request
 	standing string           // the holder that was logged; "" = none
 }
@@ -114,7 +115,7 @@ func (l *Lease) setActive(t *Term) {
 	l.active, l.status.Active = t, true
 }
 
-// setLost sets that a term was lost, unless a later one has begun.
+// setLost notes that a term was lost, unless a later term has begun.
 func (l *Lease) setLost(t *Term) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,9 +149,9 @@ func (l *Lease) Terms() <-chan *Term { return l.terms }
 
 // Term is a time in which this process holds the lease.
 type Term struct {
-	// Number identifies the term among the terms of all processes. Follows is the Number of the previous term, "" if there is none; see Begin
-	// for terms that do not count. If this process loses the lease and takes it again before any other process, Number stays the same. If
-	// jobs have run before the loss, Follows is then equal to Number.
+	// Number identifies the term among the terms of all processes. Follows is the Number of the previous term, or "" if there is none.
+	// Begin says which terms do not count. If this process loses the lease and takes it again before any other process does, its new term
+	// has the same Number. The Follows of the new term is then equal to its Number, if jobs have run before the loss.
 	Number, Follows string
 
 	clock *clock.Clock
@@ -160,14 +161,14 @@ type Term struct {
 	mu      sync.Mutex
 	renewed time.Duration // when the last renewal that succeeded was sent, as elapsed time
 	lost    string        // why the term has ended; "" = it was not renewed in time
-	begun   int           // how many times jobs may have begun to run in this term, see Begin
+	begun   int           // how many times jobs have perhaps begun to run in this term, see Begin
 }
 
 // Context returns a context that ends when the jobs must stop at once.
 func (t *Term) Context() context.Context { return t.ctx }
 
-// Valid reports whether a run may begin. It reads the clock, since the process or the machine may have been suspended: the timer that
-// ends Context may not have fired yet. Once it has returned false, it never returns true again.
+// Valid reports whether a run may begin. It reads the clock, because the process or the machine may have been suspended: then perhaps the
+// timer that ends Context has not fired yet. Once it has returned false, it never returns true again.
 func (t *Term) Valid() bool {
 	if t.ctx.Err() == nil && t.left(stopAfter) <= 0 {
 		t.end()
@@ -176,8 +177,8 @@ func (t *Term) Valid() bool {
 }
 
 // Begin notes that jobs run in this term from now on, so that the next term follows this one. It returns false if the term has ended. A
-// term without Begin does not count if this process also has the next term, or has given the lease back: the next term then follows the
-// term before it.
+// term without a call of Begin does not count if this process also has the next term, or if this process has given the lease back. In
+// both cases, the next term follows the term before the one that does not count.
 func (t *Term) Begin() bool {
 	if !t.Valid() {
 		return false
@@ -191,14 +192,15 @@ func (t *Term) Begin() bool {
 	return true
 }
 
-// TakeBack takes back one call of Begin that has returned true: nothing has happened in the term that another process could find.
+// TakeBack takes back one call of Begin that has returned true. It is for a term in which nothing has happened that another process could
+// find.
 func (t *Term) TakeBack() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.begun--
 }
 
-// last returns the last term in which jobs have run, as far as this term knows.
+// last returns the number of the newest term in which jobs have run, as far as this term knows.
 func (t *Term) last() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -208,7 +210,7 @@ func (t *Term) last() string {
 	return t.Follows
 }
 
-// left returns how much time is left until age has passed since the last renewal.
+// left returns how much time is left until the time "age" has passed since the last renewal.
 func (t *Term) left(age time.Duration) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -239,7 +241,7 @@ func (t *Term) why() string {
 	return t.lost
 }
 
-// sleep waits until age has passed since the last renewal, or until done is closed.
+// sleep waits until the time "age" has passed since the last renewal, or until the channel done is closed.
 func (t *Term) sleep(done <-chan struct{}, age time.Duration) {
 	for left := t.left(age); left > 0; left = t.left(age) {
 		select {
@@ -261,7 +263,7 @@ func (l *Lease) Run(ctx context.Context) {
 		if t := l.term; t != before {
 			guards.Go(func() { l.guard(ctx, t) })
 			select {
-			case <-l.terms: // a term that was not received yet, and has ended meanwhile
+			case <-l.terms: // a term that was not received yet, and has ended in the meantime
 			default:
 			}
 			l.terms <- t
@@ -313,8 +315,9 @@ func (l *Lease) step(ctx context.Context) (pause time.Duration) {
 	return min(wait, pauseOK)
 }
 
-// stayAway gives the lease back, if this process holds it, and reads it otherwise. It returns the pause until the next step. While a source
-// that was abandoned is still at work, the lease is not given back, so that another process takes it only when it has expired.
+// stayAway gives the lease back if this process holds it. Otherwise it reads the lease. It returns the pause until the next step. If a
+// source that was abandoned is still at work, the lease is not given back. Then another process takes the lease only after it has
+// expired.
 func (l *Lease) stayAway(ctx context.Context) (pause time.Duration) {
 	l.lose("its jobs cannot run in this process")
 	err := l.within(ctx, l.read)
@@ -385,12 +388,13 @@ func (l *Lease) received(r *record) {
 
 // vacancy is what is known of a lease that was deleted.
 type vacancy struct {
-	term string // the term in which this process held it until then; "" = another process may have held it
+	term string // the term in which this process held the lease until it was deleted; "" = perhaps another process held it
 	uid  string // the lease that was created in its place
 }
 
-// untilFree returns how long this process must wait before it may take the lease; 0 = it may take it now, or it holds it. It must also wait
-// if no process has held this lease yet: the lease may replace a deleted one, whose holder does not know of the deletion yet.
+// untilFree returns how long this process must wait before it can take the lease. 0 means that it can take the lease now, or that it
+// holds the lease. The process must also wait if no process has held this lease yet: perhaps the lease replaces a deleted one, whose
+// holder does not know of the deletion yet.
 func (l *Lease) untilFree() time.Duration {
 	r := l.seen
 	if r.holder == l.identity || r.holder == "" && r.transitions > 0 {
@@ -399,7 +403,7 @@ func (l *Lease) untilFree() time.Duration {
 	return max(0, l.changed+max(r.duration, Duration)-l.Clock.Read().Elapsed) // even if the lease has a shorter duration
 }
 
-// take writes the lease: it renews it, or takes it and begins a term.
+// take writes the lease. It either renews the lease, or takes the lease and begins a term.
 func (l *Lease) take(ctx context.Context) error {
 	before, now := *l.seen, l.Clock.Read()
 	next := spec{holder: l.identity, transitions: before.transitions, renewed: now.Wall}
@@ -449,7 +453,7 @@ func (l *Lease) lose(why string) {
 	}
 }
 
-// guard ends a term when it was not renewed in time. It ends the process if a job is then still at work for too long.
+// guard ends a term when it was not renewed in time. If a job then still works for too long, guard ends the process.
 func (l *Lease) guard(ctx context.Context, t *Term) {
 	t.sleep(t.ctx.Done(), stopAfter)
 	t.end()
@@ -461,7 +465,7 @@ func (l *Lease) guard(ctx context.Context, t *Term) {
 	if !l.isAway() {
 		l.Log.Error("the lease is lost: the jobs stop here at once, and run again when this process holds the lease", "lease", l.Server.Name, "why", t.why())
 	}
-	time.Sleep(stopAtLeast) // after a suspension, endAfter may be over already
+	time.Sleep(stopAtLeast) // after a suspension, the time endAfter can be over already
 	t.sleep(nil, endAfter)
 	if still() && !l.regained(t) {
 		l.Log.Error("the lease is lost and a job has not stopped in time: the process ends, since another process may run the job now", "lease", l.Server.Name)
@@ -479,8 +483,8 @@ func (l *Lease) stand() {
 	l.Log.Info("standby: another process holds the lease and runs the jobs", "lease", l.Server.Name, "holder", host)
 }
 
-// failed notes that a request has failed. It logs the error, unless the last request has failed with the same error. It returns the
-// pause until the next request.
+// failed makes a note of a request that has failed. It logs the error, unless the last request has failed with the same error. It returns
+// the pause until the next request.
 func (l *Lease) failed(err error) (pause time.Duration) {
 	held := l.holds()
 	if pause = pauseOK; held {
@@ -533,8 +537,8 @@ func (l *Lease) release() {
 	}
 }
 
-// vacate writes that no process holds the lease. If no jobs have run in the current term, it is not counted: the process which takes the
-// lease then continues from the previous term.
+// vacate writes that no process holds the lease. If no jobs have run in the current term, this term does not count: the process that
+// takes the lease next continues from the previous term.
 func (l *Lease) vacate(ctx context.Context) error {
 	before := *l.seen
 	next := spec{transitions: before.transitions, renewed: l.Clock.Now()}

@@ -32,7 +32,7 @@ type cluster struct {
 	active []string // processes whose jobs run, by name
 	twice  bool     // two were active at one time
 	last   *process // the process that has run the jobs last
-	stale  string   // a process has continued from a state that was not the last one
+	stale  string   // a process has continued from a state that was not the newest one
 	log    strings.Builder
 }
 
@@ -48,11 +48,11 @@ type process struct {
 	c     *cluster
 	clock *clocktest.Fake
 	apart atomic.Bool  // the process does not reach the API server
-	slow  atomic.Int64 // how long a request takes to the API server and its response back, each at most
+	slow  atomic.Int64 // the longest time that a request takes to the API server, and that its response takes back
 	back  atomic.Int64 // how long a response takes in addition
 	lag   atomic.Int64 // how long a job continues after it should stop
 	blind atomic.Bool  // the process cannot read its state
-	full  atomic.Bool  // the process that cannot read its state has tried to write to it
+	full  atomic.Bool  // a blind process tries to write to its state before it gives the lease back
 	stop  func()       // stops the process in an orderly way, and waits for it
 	kill  func()       // ends the process at once
 
@@ -123,7 +123,8 @@ func (c *cluster) start(name string, wrong time.Duration) *process {
 	return p
 }
 
-// loses cuts the process off from the API server until it has lost the lease, but not until another process takes it.
+// loses cuts the process off from the API server. This lasts until the process has lost the lease, but not until another process takes
+// the lease.
 func (p *process) loses() {
 	p.apart.Store(true)
 	time.Sleep(9 * time.Second)
@@ -163,7 +164,7 @@ func (p *process) work(running, killed context.Context, t *Term, working *atomic
 	}
 }
 
-// set notes that a process has become active, or is not active any more.
+// set makes a note that a process has become active, or is not active any more.
 func (c *cluster) set(name string, active bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,7 +175,8 @@ func (c *cluster) set(name string, active bool) {
 	c.twice = c.twice || len(c.active) > 1
 }
 
-// begin checks that a process whose state is of an earlier term continues from it only if no other process has run the jobs since.
+// begin checks the process that begins a term. It can continue from its state of an earlier term only if no other process has run the
+// jobs since that term.
 func (c *cluster) begin(p *process, t *Term) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -235,7 +237,7 @@ func (r *road) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Context().Err() != nil {
 		return nil, req.Context().Err()
 	}
-	// A request that has arrived has its effect, also if the process does not wait for the response.
+	// A request that has arrived has its effect, even if the process does not wait for the response.
 	resp, err := r.next.RoundTrip(req.WithContext(context.WithoutCancel(req.Context())))
 	if err != nil {
 		return nil, err
@@ -285,8 +287,8 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// TestDeletedWhileHeld checks that a holder whose lease is deleted continues from its earlier term, since no other process has run the
-// jobs since.
+// TestDeletedWhileHeld checks that a holder whose lease is deleted continues from its earlier term, because no other process has run the
+// jobs in the meantime.
 func TestDeletedWhileHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
@@ -301,7 +303,7 @@ func TestDeletedWhileHeld(t *testing.T) {
 	})
 }
 
-// TestRegained checks that a process whose job is slow to stop does not end if it has the lease again.
+// TestRegained checks a process whose job is slow to stop. The process does not end if it has the lease again.
 func TestRegained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
@@ -320,8 +322,8 @@ func TestRegained(t *testing.T) {
 	})
 }
 
-// TestHandOver checks how long a hand-over takes, for each way in which the holder can go away, and that the previous holder has stopped
-// by then. The clocks of the processes differ by hours.
+// TestHandOver checks how long a hand-over takes, for each way in which the holder can go away. It also checks that the previous holder
+// has stopped before the next one begins. The clocks of the processes differ by hours.
 func TestHandOver(t *testing.T) {
 	for name, c := range map[string]struct {
 		slow     time.Duration
@@ -362,8 +364,8 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// TestServerDown checks that while no process reaches the API server, the holder stops in time and no other begins, and that the same
-// process goes on afterwards: its state is still the last one.
+// TestServerDown checks a time in which no process reaches the API server. The holder stops in time, and no other process begins.
+// Afterwards the same process goes on, because its state is still the newest one.
 func TestServerDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)
@@ -546,7 +548,8 @@ func TestSuspended(t *testing.T) {
 	})
 }
 
-// TestNeverTwo checks over random histories that no two processes are active at one time, and that one is when everything works again.
+// TestNeverTwo checks over random histories that no two processes are active at one time, and that one process is active when everything
+// works again.
 func TestNeverTwo(t *testing.T) {
 	for i := range 60 {
 		seed := rand.Uint64()
@@ -622,8 +625,8 @@ func history(t *testing.T, seed uint64) {
 	c.end()
 }
 
-// TestGivenBack checks that a process which cannot run the jobs gives the lease back. The process that takes it follows the previous term,
-// since no job has run in between. The first process competes again when it can run the jobs.
+// TestGivenBack checks that a process which cannot run the jobs gives the lease back. The process that takes it follows the previous
+// term, because no job has run in between. The first process competes again when it can run the jobs.
 func TestGivenBack(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) { givenBack(t, full) })
@@ -661,8 +664,8 @@ func givenBack(t *testing.T, full bool) {
 	}
 }
 
-// TestGivenBackUsed checks that a term in which jobs have run counts, even if this process has lost the lease, has it again, and then
-// gives it back.
+// TestGivenBackUsed checks that a term counts if jobs have run in it. This is so even if the process has lost the lease, has it again,
+// and then gives it back.
 func TestGivenBackUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)
@@ -679,7 +682,7 @@ func TestGivenBackUsed(t *testing.T) {
 	})
 }
 
-// TestNotBegun checks that a term which was lost before a job ran does not count when the same process has the next term.
+// TestNotBegun checks a term which was lost before a job ran. Such a term does not count when the same process has the next term.
 func TestNotBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a, b := newPair(t)

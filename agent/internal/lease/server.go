@@ -41,7 +41,7 @@ var (
 )
 
 // InCluster returns the server of a lease in the namespace of this pod. The directory account has the token, the certificate of the API
-// server's authority and the namespace. The token is read again for each request, since Kubernetes renews it.
+// server's authority and the namespace. The token is read again for each request, because Kubernetes renews it.
 func InCluster(name, account string, host *httpclient.Host) (*Server, error) {
 	if !regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`).MatchString(name) {
 		return nil, fmt.Errorf("%q cannot be the name of a lease: want lower-case letters, digits, - and . (as in metadata.name of Kubernetes)", name)
@@ -56,8 +56,8 @@ func InCluster(name, account string, host *httpclient.Host) (*Server, error) {
 	}
 	client, err := host.Client(&httpclient.Settings{
 		Authorization: &httpclient.Authorization{Credentials: setting.Secret("file:" + filepath.Join(account, "token"))},
-		// A connection of HTTP/1 is closed when a request on it times out. One of HTTP/2 would be used for longer than a lease lasts, also if
-		// the API server no longer answers on it.
+		// A connection of HTTP/1 is closed when a request on it times out. A connection of HTTP/2 would be used for longer than a lease
+		// lasts, even if the API server no longer answers on it.
 		TLS: &httpclient.TLS{CAFile: filepath.Join(account, "ca.crt"), HTTP1Only: true},
 	})
 	if err != nil {
@@ -80,8 +80,8 @@ type spec struct {
 // microTime is the format of times of a lease.
 const microTime = "2006-01-02T15:04:05.000000Z07:00"
 
-// body returns a merge patch (RFC 7386), which leaves everything else of the lease as it is. The API server refuses it if the version is
-// not the current one.
+// body returns a merge patch (RFC 7386), which leaves everything else of the lease as it is. The API server refuses the patch if the
+// version is not the current one.
 func (s spec) body(version string) []byte {
 	fields := map[string]any{
 		"holderIdentity": nil, "leaseDurationSeconds": int(Duration.Seconds()), "leaseTransitions": s.transitions, "renewTime": s.renewed.UTC().Format(microTime),

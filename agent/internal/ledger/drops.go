@@ -2,14 +2,14 @@ package ledger
 
 import "github.com/collectington/collectington/agent/metric"
 
-// drops counts the readings of one metric that were left out of a tick, by reason.
+// drops has the numbers of readings of one metric that were left out of a tick, by reason.
 type drops struct {
 	all []metric.Drop
 }
 
 func (d *drops) reset() { d.all = d.all[:0] }
 
-// add counts n readings that were left out for a reason. It calls describe only for the first reading left out for that
+// add adds n to the number of readings that were left out for a reason. It calls describe only for the first reading left out for that
 // reason.
 func (d *drops) add(reason metric.Reason, n int, describe func() string) {
 	for i := range d.all {
@@ -30,7 +30,7 @@ func (d *drops) count() int {
 	return n
 }
 
-// appendTo appends the drops to list and clears d. of is the number of all readings of the metric.
+// appendTo appends the drops to list and clears d. The argument "of" is the number of all readings of the metric.
 func (d *drops) appendTo(list []Drop, name string, of int) []Drop {
 	for _, drop := range d.all {
 		list = append(list, Drop{name, of, drop})

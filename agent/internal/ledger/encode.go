@@ -6,7 +6,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// encode returns the encoded labels of a reading. They are valid until the next call of encode for any table of the ledger, since the
+// encode returns the encoded labels of a reading. They are valid until the next call of encode for any table of the ledger, because the
 // tables share a buffer.
 func (t *table) encode(values []string) []byte {
 	encoded := t.sets.encoded[:0]
@@ -36,7 +36,7 @@ func (t *table) encode(values []string) []byte {
 }
 
 // appendMore appends the packed labels whose names sort before the name in the argument before, or all of them if before is empty. It
-// returns the packed labels that remain. A packed label with exactly that name is left out, since the metric declares it.
+// returns the packed labels that remain. A packed label with exactly that name is left out, because the metric declares it.
 func appendMore(encoded []byte, packed, before string) ([]byte, string) {
 	for packed != "" {
 		l, rest := metric.CutPacked(packed)

@@ -8,8 +8,9 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// events remembers which event IDs a metric has counted. An ID is forgotten when it has not been seen for the time remember.
-// If there are more than max IDs, those not seen for the longest time are forgotten earlier than that.
+// events remembers which event IDs a metric has counted. An ID is forgotten when it has not been seen for the time in the field
+// "remember". If there are more IDs than the field "max" allows, those that have not been seen for the longest time are forgotten even
+// earlier.
 type events struct {
 	remember int64 // how long to remember an ID after it was last seen, milliseconds
 	slack    int64 // maximum time by which the last sighting in the journal can be too old, milliseconds
@@ -27,7 +28,7 @@ type sighting struct {
 	before, after *sighting // neighbors in the ring; nil until the sighting is committed
 
 	shown  bool // the ID was seen in the current tick
-	counts bool // the event is counted in the current tick: its ID is new, or was last seen longer than remember ago
+	counts bool // the event is counted in the current tick: its ID is new, or was last seen longer ago than the time "remember"
 }
 
 func newEvents(remember time.Duration, max int) *events {
@@ -41,7 +42,7 @@ func (e *events) stage(id string, at int64) bool {
 	s := e.known[id]
 	switch {
 	case s == nil:
-		// The ID is copied, since the caller's string is valid during the tick only. The copy is also the map's key.
+		// The ID is copied, because the caller's string is valid during the tick only. The copy is also the map's key.
 		s = &sighting{id: strings.Clone(id), counts: true}
 		e.known[s.id] = s
 	case s.shown:
@@ -74,7 +75,7 @@ func (e *events) rollback() {
 	e.endTick()
 }
 
-// commit remembers that the events of the current tick were seen at the time at, and forgets old events.
+// commit remembers that the events of the current tick were seen at the time "at", and forgets old events.
 func (e *events) commit(at int64, saved *saved, d *drops) {
 	for _, s := range e.shown {
 		if s.after == nil || s.at/e.slack != at/e.slack {

@@ -119,8 +119,8 @@ func (r *modelResult) lines() []string {
 	return append(lines, fmt.Sprintf("%d readings, %d resets, problems %v, drops %v", r.readings, r.resets, r.problems, r.drops))
 }
 
-// checkLabelSets checks that a series keeps its label set from tick to tick, and that all series of a tick with the same
-// labels share one.
+// checkLabelSets checks that a series keeps its label set from tick to tick, and that all series of a tick with the same labels share one
+// label set.
 func checkLabelSets(t *testing.T, before []*Result, now *Result) {
 	t.Helper()
 	last, shared := map[string]*metric.LabelSet{}, map[string]*metric.LabelSet{}
@@ -148,7 +148,7 @@ func checkLabelSets(t *testing.T, before []*Result, now *Result) {
 // script is the rest of a history's bytes.
 type script struct{ code []byte }
 
-// pick returns a number below n, 0 after the end of the history.
+// pick returns a number below n. After the end of the history, it returns 0.
 func (s *script) pick(n int) int {
 	if len(s.code) == 0 {
 		return 0

@@ -11,10 +11,10 @@ import (
 // journal is what a ledger needs to write records: first one record of the whole state, then records of what each tick has
 // changed. A record has the new values of what has changed, not the differences, so reading a record twice does no harm.
 //
-// Records have the values that only the ledger knows: running totals that the ledger adds up itself, deltas, observations,
-// event IDs, and times of readings that have their own times. Of values that the source gives again in its next answer,
-// records have the labels only, so that a series which is missing from that answer can be ended. Of a total that the source
-// keeps, records have the value at its start and at each reset, so that no reset is counted twice.
+// Records have the values that only the ledger knows: running totals that the ledger adds up itself, deltas, observations, event IDs, and
+// times of readings that have their own times. For values that the source gives again in its next answer, records have only the labels: a
+// series that is missing from that answer can then be ended. For a total that the source keeps, records have the value at its start and
+// at each reset, so that no reset is counted twice.
 type journal struct {
 	values  bool     // keep the values of all series: the source does not give them again
 	based   bool     // a record with the whole state has been written
@@ -26,14 +26,14 @@ type journal struct {
 	sightings int64
 }
 
-// saved is what the journal has of one table. The methods of a nil saved do nothing.
+// saved says what the journal has of one table. The methods of a nil *saved do nothing.
 type saved struct {
 	number    uint32   // number of the table in the journal; 0 = not in the journal yet
 	values    bool     // the journal has the value of each series after each change; see declare
 	totals    bool     // the metric is a counter whose totals the source keeps: the journal has their values at the start and at resets
 	ids       []uint32 // numbers of the table's entries, in the entries' order; 0 = not in the journal yet
 	last      uint32   // highest number given to an entry
-	before    uint32   // value of the field named last before the newest record was restored
+	before    uint32   // value of the field "last" before the newest record was restored
 	removed   []uint32 // numbers of the entries that were removed since the last record
 	seen      []string // IDs of events that were seen again since the last record; only if the journal stores when an event was last seen
 	forgotten []string // event IDs forgotten early since the last record, because there were too many
@@ -67,7 +67,7 @@ func (s *saved) declare(j *journal, d *metric.Desc) {
 	s.totals = total
 }
 
-// declare notes that the metric is declared again. If the new declaration requires the values of all changes, and the old one did
+// declare is called when the metric is declared again. If the new declaration requires the values of all changes, and the old one did
 // not, all entries are marked as changed.
 func (t *table) declare(j *journal) {
 	if t.saved == nil {
@@ -82,7 +82,7 @@ func (t *table) declare(j *journal) {
 	}
 }
 
-// differs reports whether the new state of an entry must be written to the journal.
+// differs returns true if the new state of an entry must be written to the journal.
 func (s *saved) differs(before, e *entry) bool {
 	if s.values || e.time != 0 || before.time != 0 {
 		return e.observed != nil || e.known != before.known || e.hidden != before.hidden || e.gone != before.gone ||
@@ -127,7 +127,7 @@ func (s *saved) forget(id string) {
 	}
 }
 
-// written notes that all changes have been written to a record.
+// written makes a note that all changes are now in a record.
 func (s *saved) written() {
 	s.removed = s.removed[:0]
 	clear(s.seen)
@@ -163,9 +163,9 @@ func (l *Ledger) Grown() bool {
 // varint, and the byte would mean the time -1.
 const recordMark = 1
 
-// Changes returns a record of what has changed since the last call. Restore reads these records. If the ledger was not
-// restored, its first record has the whole state and replaces all earlier records. If all is true, the record has the values
-// of all series.
+// Changes returns a record of what has changed since the last call. Restore reads these records. If the ledger was not restored, its
+// first record has the whole state and replaces all earlier records. If the argument "all" is true, the record has the values of all
+// series.
 func (l *Ledger) Changes(all bool) []byte {
 	w := &writer{b: make([]byte, 0, 64)}
 	w.record(l, !l.journal.based, all)
@@ -192,7 +192,7 @@ func fold(records [][]byte, sightings int64) ([]byte, error) {
 	return w.b, nil
 }
 
-// record writes a record: of the whole state if whole is true, else of what has changed.
+// record writes a record. If the argument "whole" is true, this is a record of the whole state, otherwise of what has changed.
 func (w *writer) record(l *Ledger, whole, all bool) {
 	w.b = append(w.b, recordMark)
 	w.bools(whole, all)
@@ -320,7 +320,8 @@ func (w *writer) entryRecord(t *table, e *entry, isNew, all bool) {
 	}
 }
 
-// summaryRecord writes a summary and its observations: those since the last record, or if all is true, all of them.
+// summaryRecord writes a summary and its observations. If the argument "all" is true, it writes all observations, otherwise those since
+// the last record.
 func (w *writer) summaryRecord(o *observed, all bool) {
 	n := min(o.unsaved, len(o.window))
 	if all {
@@ -338,8 +339,8 @@ func (w *writer) summaryRecord(o *observed, all bool) {
 	}
 }
 
-// eventsRecord writes event IDs. If whole is true, it writes all IDs with their times. Else it writes those seen and those
-// forgotten early since the last record.
+// eventsRecord writes event IDs. If the argument "whole" is true, it writes all IDs with their times. Otherwise it writes the IDs that
+// were seen since the last record, and the IDs that were forgotten early since then.
 func (w *writer) eventsRecord(e *events, s *saved, whole bool) {
 	if whole {
 		w.events(e)
@@ -365,10 +366,10 @@ func (w *writer) number(f float64) {
 	w.float(f)
 }
 
-// Last returns the series that the last tick before Restore has shown, for a receiver that has perhaps not received them.
-// families has the series with values in the records. known has the series that were already shown before that tick, and the
-// series for which the records have only the labels. If the last batch was delivered, known has all series and families is nil.
-// descs are the current declarations of the metrics.
+// Last returns the series of the newest tick that was restored, for a receiver that has perhaps not received them. The result families
+// has the series whose values are in the records. The result "known" has the series that were already shown before that tick, and the
+// series for which the records have only the labels. If the batch of that tick was delivered, known has all series and families is nil.
+// The argument descs has the current declarations of the metrics.
 func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {
 	c := &commit{tick: l.tick, at: l.last, result: &Result{}}
 	for _, t := range l.held() {

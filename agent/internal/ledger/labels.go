@@ -7,10 +7,9 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// labelSets makes one label set for all series of a job that have the same labels, even if the series belong to different
-// metrics. It finds the sets by an index. Only new series need the index: it is made for the first new series, and dropped
-// after some ticks without new series. If only one metric has series, no index is made, since the labels of these series all
-// differ.
+// labelSets makes one label set for all series of a job that have the same labels, even if the series belong to different metrics. It
+// finds the sets by an index. Only new series need the index: it is made for the first new series, and dropped after some ticks without
+// new series. If only one metric has series, no index is made, because the labels of these series all differ.
 //
 // The index can contain label sets of series that are gone, for at most a quarter of the series.
 type labelSets struct {
@@ -66,8 +65,8 @@ func (s *labelSets) index() {
 	}
 }
 
-// find returns the slot of the set that has this hash and is equal. If there is none, it returns the free slot for such a
-// set.
+// find returns the slot of the set that has this hash and for which the function equal returns true. If there is none, it returns the
+// free slot for such a set.
 func (s *labelSets) find(hash uint32, equal func(*metric.LabelSet) bool) int {
 	mask := len(s.slots) - 1
 	at := int(hash) & mask
@@ -99,7 +98,7 @@ func (s *labelSets) grow(n int) { s.slots, s.hashes = make([]*metric.LabelSet, n
 // drop notes that a table has removed this many series.
 func (s *labelSets) drop(series int) { s.dropped += series }
 
-// endTick drops the index if it is not needed, or if many of its label sets are of series that are gone. tables are all
+// endTick drops the index if it is not needed, or if many of its label sets are of series that are gone. The argument "tables" has all
 // tables that have series.
 func (s *labelSets) endTick(tables []*table) {
 	clear(s.tables)

@@ -24,8 +24,8 @@ func hostRows(d *metric.Desc, from, to int) metric.Measured {
 	return m
 }
 
-// TestMetricsShareLabelSets checks that series of all metrics of a job with the same labels have the same label set, whether
-// they are old or new, declared alike or not, restored or inherited.
+// TestMetricsShareLabelSets checks that series with the same labels have the same label set, even if they belong to different metrics of
+// a job. The series are old or new, declared alike or not, restored or inherited.
 func TestMetricsShareLabelSets(t *testing.T) {
 	used, free := hostGauge("used"), hostGauge("free")
 	swapped := &metric.Desc{Name: "swapped", Type: metric.Gauge, LabelNames: []string{"disk", "none", "host"}}

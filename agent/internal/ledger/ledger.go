@@ -41,8 +41,8 @@ type Ledger struct {
 	seen      int64    // the time at which events of the current tick count as seen, Unix milliseconds
 }
 
-// Until returns until when the last values of a metric remain valid if the metric cannot be measured. measured is the time
-// of its last measurement.
+// An Until returns the time up to which the last values of a metric remain valid if the metric cannot be measured. The argument
+// "measured" is the time of its last measurement.
 type Until func(measured time.Time) time.Time
 
 // For returns an Until that adds d to the time of the last measurement.
@@ -63,7 +63,7 @@ type Result struct {
 	Problems  []Problem       // metrics that could not be measured
 	Drops     []Drop          // readings that were left out
 	Warnings  []Warning       // what the configuration probably does not intend
-	Restarted []string        // metrics that lost their earlier state, since their declaration has changed
+	Restarted []string        // metrics that lost their earlier state, because their declaration has changed
 }
 
 // Problem is the reason why a metric could not be measured in a tick.
@@ -123,8 +123,8 @@ const (
 	done
 )
 
-// settle ends an Apply that has failed or panicked. In the step matching, the changes are rolled back. A panic in the step
-// committing leaves totals that are partly changed and cannot be used, so the ledger is made empty.
+// settle ends an Apply that has failed or panicked. In the step "matching", the changes are rolled back. A panic in the step "committing"
+// leaves totals that are partly changed and cannot be used, so the ledger is made empty.
 func (l *Ledger) settle(s step) {
 	switch s {
 	case matching:
@@ -208,8 +208,8 @@ func (r *Result) pass(m *metric.Measured) {
 	}
 }
 
-// commit returns the commit of the current tick. Running totals that begin in this tick count as zero at the last tick, or
-// at the time given to Resume. That start is at most maxSince ago, since a receiver may reject an older sample.
+// commit returns the commit of the current tick. Running totals that begin in this tick count as zero at the last tick, or at the time
+// given to Resume. That start is at most maxSince ago, because a receiver may reject an older sample.
 func (l *Ledger) commit(at time.Time, r *Result) *commit {
 	c := &commit{tick: l.tick, at: at.UnixMilli(), seen: l.seen, result: r}
 	c.since = c.at - 1
@@ -244,8 +244,8 @@ func (l *Ledger) show(at time.Time, c *commit) {
 	l.last = c.at
 }
 
-// remove removes the tables for which old returns true: they belong to metrics that are no longer measured, or that are new in a tick that
-// is refused.
+// remove removes the tables for which the function old returns true. They belong to metrics that are no longer measured, or to metrics
+// that are new in a tick that is refused.
 func (l *Ledger) remove(old func(*table) bool) {
 	l.order = slices.DeleteFunc(l.order, func(t *table) bool {
 		gone := old(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// of returns a measurement with a reading without labels for each value.
+// of returns a measurement that has one reading for each value. The readings have no labels.
 func of(d *metric.Desc, values ...float64) metric.Measured {
 	m := metric.Measured{Desc: d}
 	for _, v := range values {
@@ -19,7 +19,7 @@ func of(d *metric.Desc, values ...float64) metric.Measured {
 	return m
 }
 
-// TestSummaryWindowIsBounded checks that quantiles cover at most the last maxWindow observations, and that older ones take no
+// TestSummaryWindowIsBounded checks that quantiles cover at most the last maxWindow observations, and that older observations take no
 // memory.
 func TestSummaryWindowIsBounded(t *testing.T) {
 	d := &metric.Desc{Name: "took", Type: metric.Summary, Quantiles: []float64{0, 1}, MaxAge: time.Hour}
@@ -47,7 +47,7 @@ func TestSummaryWindowIsBounded(t *testing.T) {
 	}
 }
 
-// TestRefusedMetricFreesItsMemory checks that the new series of a metric that has too many take no memory after the tick was refused.
+// TestRefusedMetricFreesItsMemory checks a metric that has too many series. Its new series take no memory after the tick was refused.
 func TestRefusedMetricFreesItsMemory(t *testing.T) {
 	d := &metric.Desc{Name: "hits", Type: metric.Counter, From: metric.Events, LabelNames: []string{"x"}, Once: true, Remember: time.Hour, MaxEvents: 1 << 20}
 	l := New(For(time.Minute), 10)
@@ -65,8 +65,8 @@ func TestRefusedMetricFreesItsMemory(t *testing.T) {
 	}
 }
 
-// TestCloseToMaxSeries checks that a job has a warning when it reaches 80 percent of max_series, until it has fewer than 75 percent. The
-// text is always the same. A tick with too many series that the source itself has made is refused.
+// TestCloseToMaxSeries checks that a job gets a warning when it reaches 80 percent of max_series, and keeps the warning until it has
+// fewer than 75 percent. The text is always the same. A tick with too many series that the source itself has made is refused.
 func TestCloseToMaxSeries(t *testing.T) {
 	few, many := hostGauge("few"), hostGauge("many")
 	l := New(For(time.Hour), 100)
@@ -172,8 +172,8 @@ func TestApplyAllocatesNothingPerReading(t *testing.T) {
 	}
 }
 
-// TestLastTimesAreBounded checks that at most maxGone last times of series that are gone are remembered. Old readings of the other series
-// that are gone are used again.
+// TestLastTimesAreBounded checks series that are gone. The last times of at most maxGone of them are remembered. Old readings of the
+// others are used again.
 func TestLastTimesAreBounded(t *testing.T) {
 	const more = 10
 	d := &metric.Desc{Name: "temp", Type: metric.Gauge, LabelNames: []string{"x"}}

@@ -13,8 +13,8 @@ type Excess struct {
 	Same string // the error without the numbers of series, which change from run to run
 }
 
-// excess returns the error of a tick that is refused. The text named says which metric is the cause, and the text counts says how many
-// series this metric has.
+// excess returns the error of a tick that is refused. The argument "named" says which metric is the cause. The argument "counts" says how
+// many series this metric has.
 func (l *Ledger) excess(series int, named, counts string) *Excess {
 	return &Excess{
 		fmt.Errorf("%d series are more than max_series (%d)%s%s: use labels with fewer values, or raise max_series", series, l.maxSeries, named, counts),
@@ -22,7 +22,8 @@ func (l *Ledger) excess(series int, named, counts string) *Excess {
 	}
 }
 
-// leftOut returns the error of a metric that is left out. series is the number of series that the job would have with the metric.
+// leftOut returns the error of a metric that is left out. The argument "series" is the number of series that the job would have with the
+// metric.
 func (l *Ledger) leftOut(series int, g growth) *Excess {
 	return &Excess{
 		fmt.Errorf("left out: it grew most in this run (+%d, to %d series); the job would have %d series, max_series is %d: use labels with fewer values, or raise max_series", g.by, g.to, series, l.maxSeries),
@@ -57,7 +58,7 @@ func (l *Ledger) limit(at time.Time, readings metric.Readings, r *Result) error 
 	}
 }
 
-// measures reports whether one of the metrics of the tick is measured.
+// measures reports whether at least one of the metrics of the tick is measured.
 func (l *Ledger) measures(readings metric.Readings) bool {
 	for i := range readings {
 		m := &readings[i]
@@ -68,7 +69,7 @@ func (l *Ledger) measures(readings metric.Readings) bool {
 	return false
 }
 
-// expired reports whether a metric that is failing shows no series at this time.
+// expired returns true if a metric that is failing shows no series at this time.
 func (l *Ledger) expired(t *table, at time.Time) bool {
 	return t.measured.IsZero() || !at.Before(l.validUntil(t.measured))
 }
@@ -104,8 +105,8 @@ type growth struct {
 	by, to int
 }
 
-// grown returns the metric that has gained most series in this tick. If several metrics have gained as many, it prefers those that
-// lose nothing if they are left out, and among these the first by name.
+// grown returns the metric that has gained the most series in this tick. If several metrics have gained equally many, it prefers those
+// that lose nothing if they are left out, and among these the first by name.
 func (l *Ledger) grown(at time.Time) (most growth) {
 	for _, t := range l.order {
 		if t.failing {
@@ -119,7 +120,7 @@ func (l *Ledger) grown(at time.Time) (most growth) {
 	return most
 }
 
-// before reports whether metric a is left out before metric b, if both have gained equally many series.
+// before returns true if metric a is left out before metric b, if both have gained equally many series.
 func before(a, b *table) bool {
 	if a.loses() != b.loses() {
 		return b.loses()
@@ -146,7 +147,8 @@ func (l *Ledger) mostOf(at time.Time) string {
 	return ", most of them of " + of.desc.Name
 }
 
-// A job is warned of when its series reach nearFrom percent of max_series, until they are fewer than nearUntil percent.
+// A job gets a warning when its series reach nearFrom percent of max_series. The warning stays until they are fewer than nearUntil
+// percent.
 const (
 	nearFrom  = 80
 	nearUntil = 75

@@ -74,7 +74,7 @@ func (m *model) copy() *model {
 	return &c
 }
 
-// apply returns the state after a tick and its result, which is nil if the tick is refused.
+// apply returns the state after a tick, and the result of the tick. The result is nil if the tick is refused.
 func (m *model) apply(at time.Time, readings metric.Readings) (*model, *modelResult) {
 	next := m.copy()
 	r := &modelResult{families: map[string]metric.Family{}, drops: map[string]int{}}
@@ -159,7 +159,7 @@ func (m *model) grown(next *model, measured, failed map[*metric.Desc]bool) (of *
 	return of
 }
 
-// loses reports whether readings are lost if the metric is left out.
+// loses returns true if readings are lost when the metric is left out.
 func (m *model) loses(d *metric.Desc) bool { return d.Accumulates() || d.Delta || m.metrics[d].timed }
 
 var errTooMany = errors.New("too many series")
@@ -306,7 +306,7 @@ func combined(d *metric.Desc, now int64, rows []metric.Reading) ([]metric.Readin
 	return out, true
 }
 
-// points reports whether several readings of one series with different times are kept as points of the series.
+// points returns true if several readings of one series with different times are kept as points of the series.
 func points(d *metric.Desc) bool {
 	return d.Type == metric.Gauge && !d.Delta && d.From == metric.Total || d.Type == metric.Counter && d.From == metric.Total
 }
@@ -315,7 +315,7 @@ func addsOn(d *metric.Desc) bool {
 	return d.Type == metric.Counter && d.From == metric.Total && d.OnDecrease == metric.DecreaseAdd
 }
 
-// end removes the series without a reading. Last times of the past day are kept.
+// end removes the series without a reading. If the last time of such a series is from the past day, it is kept.
 func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool) {
 	x.series = slices.DeleteFunc(x.series, func(s *modelSeries) bool {
 		s.gone = !seen[s]
@@ -323,7 +323,8 @@ func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool)
 	})
 }
 
-// take applies readings to the series. It adds the dropped readings to drops by reason, and returns how many were dropped.
+// take applies readings to the series. It adds the numbers of dropped readings to the argument "drops", by reason, and returns how many
+// were dropped.
 func (m *model) take(d *metric.Desc, x *modelMetric, now int64, rows []metric.Reading, drops map[metric.Reason]int, r *modelResult) int {
 	dropped := 0
 	seen, taken := map[*modelSeries]bool{}, map[*modelSeries]bool{}
@@ -474,7 +475,7 @@ func histogramOf(d *metric.Desc, all []observation) *metric.HistogramValue {
 			}
 		}
 	}
-	// The highest resolution with no more than the allowed number of buckets.
+	// Use the highest resolution that needs no more than the allowed number of buckets.
 	for schema := int32(firstSchema); d.Native && (h.Native == nil || len(h.Native.Positive)+len(h.Native.Negative) > maxNative); schema-- {
 		h.Native = nativeOf(schema, all)
 	}

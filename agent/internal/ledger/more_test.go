@@ -11,7 +11,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestMoreLabels checks that a series has the labels whose names come with the readings, also after a restart. A declared label takes
+// TestMoreLabels checks that a series has the labels whose names come with the readings, even after a restart. A declared label takes
 // precedence. A total that has ended is gone.
 func TestMoreLabels(t *testing.T) {
 	for seed := range uint64(100) {

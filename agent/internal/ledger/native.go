@@ -16,7 +16,7 @@ const (
 	zeroThreshold = 2.938735877055719e-39 // 2^-128
 )
 
-// native counts observations in exponential buckets. Bucket i contains the values in (2^((i-1)/2^schema), 2^(i/2^schema)].
+// native is a count of observations in exponential buckets. Bucket i contains the values in (2^((i-1)/2^schema), 2^(i/2^schema)].
 type native struct {
 	schema   int32
 	zero     uint64

@@ -29,7 +29,7 @@ type observation struct {
 	value float64
 }
 
-// observe adds observations to the series. If values is empty, it only makes sure that the series has a value.
+// observe adds observations to the series. If there are no values, it only makes sure that the series has a value.
 func (e *entry) observe(d *metric.Desc, c *commit, values ...float64) {
 	o := e.observed
 	if o == nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestRestarts checks that a ledger which is restored from its records now and then, after an orderly end or a kill, gives the same
-// results as one that is not, over random histories.
+// TestRestarts checks over random histories that restarts do not change the results of a ledger. Now and then, after an orderly end or a
+// kill, a ledger is restored from its records. Its results must be the same as those of a ledger that is never restored.
 func TestRestarts(t *testing.T) {
 	for seed := range uint64(150) {
 		code := make([]byte, 2000)
@@ -118,7 +118,8 @@ func valuesOf(r *Result, measured map[string]bool) []string {
 }
 
 // TestEventsAreNotForgottenEarly checks how long a restored ledger remembers an event that the source shows in each answer, although the
-// records have few sightings of it: at least as long as a ledger that was not restarted, and at most an eighth longer.
+// records have few sightings of the event. The time must be at least as long as in a ledger that was not restarted, and at most an eighth
+// longer.
 func TestEventsAreNotForgottenEarly(t *testing.T) {
 	d := &metric.Desc{Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: 80 * time.Minute, MaxEvents: 100}
 	for gone := range 60 { // the minute of the last answer that shows the event
@@ -226,7 +227,8 @@ func (f *life) restart(t *testing.T) {
 	}
 }
 
-// whole returns the readings with all metrics among them, as sources return them: a metric that has no readings has no series any more.
+// whole returns the readings and adds each metric that is not among them, without readings. Sources return such a metric too: it has no
+// series any more.
 func whole(descs []*metric.Desc, readings metric.Readings) metric.Readings {
 	all := slices.Clone(readings)
 	for _, d := range descs {
@@ -251,8 +253,8 @@ func lines(r *Result) []string {
 	return text
 }
 
-// TestRestoreOlder checks that a ledger can be restored from any earlier record, if the API still shows the events since then: they are
-// counted once more, from the older totals, so that the totals come out as if nothing had happened.
+// TestRestoreOlder checks that a ledger can be restored from any earlier record, if the API still shows the events since then. These
+// events are counted once more and added to the older totals, so that the totals come out as if nothing had happened.
 func TestRestoreOlder(t *testing.T) {
 	for seed := range uint64(50) {
 		dice := rand.New(rand.NewPCG(seed, 3))
@@ -285,8 +287,8 @@ func TestRestoreOlder(t *testing.T) {
 	}
 }
 
-// TestStateKey checks that state is not inherited if any field of the declaration differs, except fields that do not affect the state, and
-// that the key can be read back.
+// TestStateKey checks that state is not inherited if a field of the declaration differs, unless this field does not affect the state. It
+// also checks that the key can be read back.
 func TestStateKey(t *testing.T) {
 	d := metric.Desc{Name: "m_total"}
 	fields := reflect.TypeFor[metric.Desc]()
@@ -404,8 +406,8 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// TestResumedTotalsBeginThen checks that the start timestamp of a new running total after a restart is the time of Resume, or
-// the last tick without Resume.
+// TestResumedTotalsBeginThen checks that the start timestamp of a new running total after a restart is the time given to Resume. Without
+// a call of Resume, it is the time of the last tick.
 func TestResumedTotalsBeginThen(t *testing.T) {
 	d := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Increment, LabelNames: []string{"team"}}
 	tick := func(l *Ledger, at time.Time, teams ...string) map[string]int64 {

@@ -16,8 +16,9 @@ import (
 // of changes since then, in their order. A metric whose declaration is the same as in the records continues from there. If
 // Restore returns an error, nothing has changed.
 //
-// In the journal, the time when an event was last seen can be too early by up to an eighth of the setting remember. A restored
-// event counts as seen at the latest possible time. So it may be remembered for up to an eighth longer, but is not forgotten early.
+// In the journal, the time when an event was last seen can be too early by up to an eighth of the setting remember. A restored event
+// counts as seen at the latest possible time. So the event is perhaps remembered for up to an eighth longer, but it is never forgotten
+// early.
 func (l *Ledger) Restore(records ...[]byte) error { return l.restore(records, false) }
 
 func (l *Ledger) restore(records [][]byte, fold bool) error {
@@ -173,7 +174,7 @@ func (re *restoring) addTable(r *reader, number uint32) error {
 	return nil
 }
 
-// entryRecord reads one series. labels is a buffer for its label values.
+// entryRecord reads one series. The argument "labels" is a buffer for the label values of the series.
 func (r *reader) entryRecord(t *table, id uint32, labels []string) {
 	var isNew, hasValue, hidden, gone, hasTime, hasStart, hasUpstream, hasPoints bool
 	r.bools(&isNew, &hasValue, &hidden, &gone, &hasTime, &hasStart, &hasUpstream, &hasPoints)
@@ -233,7 +234,7 @@ func (r *reader) points(t *table, labels *metric.LabelSet) {
 	t.earlier[labels] = points
 }
 
-// summaryRecord reads a summary. It adds the observations in the record to the observations of old, unless old has them already
+// summaryRecord reads a summary. It adds the observations in the record to those of the summary "old", unless "old" has them already
 // because the record was read before.
 func (r *reader) summaryRecord(d *metric.Desc, old *observed) *observed {
 	s := &metric.SummaryValue{Count: r.uint(), Sum: r.float(), Quantiles: slices.Repeat([]float64{math.NaN()}, len(d.Quantiles))}
@@ -307,8 +308,8 @@ func (re *restoring) end(fold bool) {
 	}
 }
 
-// hide hides the series whose restored values may be older than the values delivered. They remain hidden until the source
-// gives their value again.
+// hide hides the series whose restored values are perhaps older than the values delivered. They remain hidden until the source gives
+// their value again.
 func (t *table) hide() {
 	for i := range t.entries {
 		e := &t.entries[i]

@@ -2,9 +2,9 @@ package ledger
 
 import "time"
 
-// Shift adjusts the times in the ledger after the clock has jumped. Values that cannot be measured then expire, and event
-// IDs are forgotten, after the time that has really passed. eventsToo is false if events count as seen at the end of a
-// window: that time comes from the API, not from the clock.
+// Shift adjusts the times in the ledger after the clock has jumped. Values that cannot be measured then expire, and event IDs are
+// forgotten, after the time that has really passed. The argument eventsToo must be false if events count as seen at the end of a window:
+// that time comes from the API, not from the clock.
 func (l *Ledger) Shift(by time.Duration, eventsToo bool) {
 	ms := by.Milliseconds()
 	if l.last != 0 {

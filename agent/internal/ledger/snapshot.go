@@ -74,8 +74,8 @@ func (re *restoring) version1(snapshot []byte) (tables []*table, last int64, err
 	return tables, last, r.err
 }
 
-// table reads one metric. The metric's declaration was checked when it was configured, but the bytes of the snapshot may be
-// damaged. So table checks again what the methods of a table rely on.
+// table reads one metric. The metric's declaration was checked when it was configured, but the bytes of the snapshot are perhaps damaged.
+// So table checks again what the methods of a table rely on.
 func (r *reader) table(sets *labelSets, j *journal) (*table, error) {
 	text := r.text()
 	if r.err != nil {
@@ -108,7 +108,7 @@ func (r *reader) table(sets *labelSets, j *journal) (*table, error) {
 	return t, nil
 }
 
-// entry reads one series. values is a buffer for its label values.
+// entry reads one series. The argument "values" is a buffer for the label values of the series.
 func (r *reader) entry(t *table, values []string) {
 	e := entry{known: true}
 	r.bools(&e.hidden, &e.gone)
@@ -179,8 +179,8 @@ func (r *reader) summary(d *metric.Desc) *observed {
 	return o
 }
 
-// idBlock is the number of restored event IDs that share one string. A smaller number makes more allocations. A larger
-// number keeps more memory in use, since the string is freed only when all of its IDs are forgotten.
+// idBlock is the number of restored event IDs that share one string. A smaller number makes more allocations. A larger number keeps more
+// memory in use, because the string is freed only when all of its IDs are forgotten.
 const idBlock = 256
 
 func (r *reader) events(e *events) {
@@ -245,7 +245,7 @@ func (r *reader) fail(err error) {
 	r.s = ""
 }
 
-// take returns the next n bytes. It fails if n is 0 or less, which callers pass after an incomplete varint.
+// take returns the next n bytes. It fails if n is 0 or less: callers pass such a number after an incomplete varint.
 func (r *reader) take(n int) (taken string) {
 	if n <= 0 || n > len(r.s) {
 		r.fail(errShort)

@@ -44,8 +44,8 @@ type table struct {
 	earlier map[*metric.LabelSet][]metric.Point // for series with several readings in the tick: all points before the last
 }
 
-// label is a declared label. If the field value is negative, the label has the value in the field constant. Otherwise the field value is
-// the index of the label's value in a reading.
+// label is a declared label. If the field "value" is negative, the label has the value in the field "constant". Otherwise the field
+// "value" is the index of the label's value in a reading.
 type label struct {
 	name     string
 	value    int
@@ -59,7 +59,7 @@ type entry struct {
 	seen     uint32 // the last tick with a reading of this series
 	pending  int32  // index of that reading in table.pending
 	known    bool   // the series has a value; for a delta: upstream is set, so the next reading can be compared with it
-	hidden   bool   // the series is not shown yet: a delta after its first reading, or a restored series whose value may be old
+	hidden   bool   // the series is not shown yet: a delta after its first reading, or a restored series whose value is perhaps old
 	gone     bool   // the series is not shown; only its last time is remembered
 	changed  bool   // the new state must be written to the journal
 	value    float64
@@ -86,9 +86,9 @@ type commit struct {
 	result *Result
 }
 
-// A series that is gone is remembered for ever with on_decrease: add, since its total must go on. Of other series that are gone, the last
-// time is remembered for rememberTimes, so that old readings which the API still shows are not used again. At most maxGone are
-// remembered per metric.
+// With on_decrease: add, a series that is gone is remembered for ever, because its total must go on. Of any other series that is gone,
+// the last time is remembered for the duration rememberTimes. So old readings which the API still shows are not used again. A metric
+// remembers at most maxGone series that are gone.
 const (
 	rememberTimes = 24 * time.Hour
 	maxGone       = 100_000
@@ -133,7 +133,7 @@ func (t *table) begin() {
 	t.drops.reset()
 }
 
-// rollback undoes match. It frees the memory of new entries, since a refused tick can have a very large number of them.
+// rollback undoes match. It frees the memory of new entries, because a refused tick can have a very large number of them.
 func (t *table) rollback() {
 	if t.events != nil {
 		t.events.rollback()
@@ -147,8 +147,8 @@ func (t *table) rollback() {
 	t.begin()
 }
 
-// match finds the entry of each reading, or adds one, and adds the readings to pending. After an error the caller must roll
-// back.
+// match finds the entry of each reading, or adds an entry if there is none. It adds the readings to pending. After an error the caller
+// must roll back.
 func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error {
 	t.reserve(rows)
 	for i := range rows {
@@ -219,12 +219,12 @@ func (t *table) describe(row *metric.Reading) string {
 	return text
 }
 
-// skips reports whether the readings of this tick are not added to the total, because the metric has first_run: skip and was
-// never measured before. The event IDs of these readings are remembered nevertheless.
+// skips returns true if the readings of this tick are not added to the total, because the metric has first_run: skip and was never
+// measured before. The event IDs of these readings are remembered nevertheless.
 func (t *table) skips() bool { return t.desc.FirstRun == metric.FirstSkip && t.measured.IsZero() }
 
-// find returns the index of the entry with these label values. It adds the entry if there is none. Readings mostly come in
-// the same order as in the last tick, so it first tries the entry after the one that it found last.
+// find returns the index of the entry with these label values. It adds the entry if there is none. Readings mostly come in the same order
+// as in the last tick, so find first tries the entry after the entry that it found last.
 func (t *table) find(values []string) int {
 	encoded := t.encode(values)
 	if t.guess < len(t.entries) && t.entries[t.guess].labels.Is(encoded) {
@@ -250,7 +250,7 @@ func (t *table) find(values []string) int {
 	return t.guess - 1
 }
 
-// slot returns the slot where the search for a hash begins, next the slot after one.
+// slot returns the slot where the search for a hash begins. next returns the slot after the given slot.
 func (t *table) slot(hash uint32) int { return int(hash) & (len(t.slots) - 1) }
 func (t *table) next(slot int) int    { return (slot + 1) & (len(t.slots) - 1) }
 
@@ -274,7 +274,8 @@ func (t *table) index(n int) {
 	}
 }
 
-// add adds a reading of the entry at to pending, or combines it with an earlier reading of this tick.
+// add adds a reading to pending, or combines it with an earlier reading of this tick. The argument "at" is the index of the reading's
+// entry.
 func (t *table) add(at int, tick uint32, row *metric.Reading) error {
 	e := &t.entries[at]
 	next := pending{entry: int32(at), count: 1, value: row.Value, time: row.Time}
@@ -294,7 +295,7 @@ func (t *table) addZero(tick uint32) {
 	t.pending = append(t.pending, pending{entry: int32(at)})
 }
 
-// combine combines the reading next into p, as the setting on_duplicate says.
+// combine combines the reading "next" with p, in the way that the setting on_duplicate says.
 func (t *table) combine(p, next *pending) error {
 	p.count += next.count
 	switch how := t.desc.OnDuplicate; {
@@ -315,7 +316,7 @@ func (t *table) combine(p, next *pending) error {
 	return nil
 }
 
-// adds reports whether each reading is one observation or event. Two readings of a series are then not duplicates: both are counted.
+// adds returns true if each reading is one observation or event. Two readings of a series are then not duplicates: both are counted.
 func (t *table) adds() bool {
 	d := t.desc
 	return d.Observes() && !d.Delta || d.Type == metric.Counter && d.From == metric.Events
@@ -325,8 +326,8 @@ func (t *table) adds() bool {
 // totals of the ledger and for deltas, which change only once per tick.
 func (t *table) hasPoints() bool { return !t.desc.Accumulates() && !t.desc.Delta }
 
-// inOrder sorts pending by series and time and combines readings of a series with the same time. It does nothing if no
-// reading has a time of its own. A reading without one has the tick's time.
+// inOrder sorts pending by series and time, and combines two readings if they have the same series and the same time. It does nothing if
+// no reading has a time of its own. A reading without a time of its own has the tick's time.
 func (t *table) inOrder(at int64) error {
 	if !t.timed {
 		return nil
@@ -349,7 +350,7 @@ func (t *table) inOrder(at int64) error {
 	return nil
 }
 
-// refuse drops the pending readings that their series cannot use, because of its state or its earlier readings. In pending,
+// refuse drops the pending readings that their series cannot use, because of the state or the earlier readings of the series. In pending,
 // the readings of a series are consecutive and sorted by time.
 func (t *table) refuse(tick uint32) {
 	if t.adds() {
@@ -387,11 +388,11 @@ func (t *table) refuse(tick uint32) {
 	}
 	t.pending = taken
 	for _, p := range taken {
-		t.entries[p.entry].seen = tick // an earlier reading that was refused may have set it to 0
+		t.entries[p.entry].seen = tick // perhaps an earlier reading that was refused has set it to 0
 	}
 }
 
-// repeats reports whether a reading that has its own time is not newer than the last reading of its series.
+// repeats returns true if a reading that has its own time is not newer than the last reading of its series.
 func (t *table) repeats(e *entry, p *pending) bool {
 	return t.hasPoints() && e.known && e.time != 0 && p.time != 0 && p.time <= e.time
 }
@@ -510,13 +511,13 @@ func (t *table) removeGone(c *commit) {
 	}
 }
 
-// remains reports whether a series is kept after the tick: it had a reading in this tick, or the ledger itself adds up its values and
-// its labels have not ended.
+// remains returns true if a series is kept after the tick: it had a reading in this tick, or the ledger itself adds up its values and its
+// labels have not ended.
 func (t *table) remains(e *entry, tick uint32) bool {
 	return e.seen == tick || e.known && t.desc.Accumulates() && (t.ended == nil || !t.ended(e.labels))
 }
 
-// remembers reports whether to remember a series that is gone: its last time, or with on_decrease: add its total.
+// remembers returns true if a series that is gone must be remembered: its last time, or with on_decrease: add its total.
 func (t *table) remembers(e *entry, at int64) bool {
 	return t.addsOn() && e.known || t.hasPoints() && e.known && e.time != 0 && at-e.time <= rememberTimes.Milliseconds()
 }
@@ -543,8 +544,8 @@ func (t *table) lasting() int {
 	return n
 }
 
-// loses reports whether readings of this tick are lost if the metric is left out: those that the ledger adds up or compares, and those
-// with times of their own, which the API may not show again.
+// loses returns true if readings of this tick are lost when the metric is left out: those that the ledger adds up or compares, and those
+// with times of their own, which the API perhaps does not show again.
 func (t *table) loses() bool { return t.desc.Accumulates() || t.desc.Delta || t.timed }
 
 // family returns the series that the metric shows.
@@ -569,8 +570,7 @@ func (t *table) series(e *entry, c *commit) metric.Series {
 	return s
 }
 
-// idle reports whether the table can be removed: the tick has no readings of the metric, and the table has no state to
-// remember.
+// idle returns true if the table can be removed: the tick has no readings of the metric, and the table has no state to remember.
 func (t *table) idle(tick uint32) bool {
 	return t.visited != tick && t.desc.FirstRun == metric.FirstCount && len(t.entries) == 0 && (t.events == nil || len(t.events.known) == 0)
 }

@@ -4,7 +4,7 @@ import "github.com/collectington/collectington/agent/metric"
 
 // Running totals that the upstream keeps, and their decreases.
 
-// decreases reports whether an upstream total is less than its previous value.
+// decreases returns true if an upstream total is less than its previous value.
 func (t *table) decreases(known bool, before, value float64) bool {
 	return known && t.desc.Type == metric.Counter && t.desc.From == metric.Total && value < before
 }

@@ -32,7 +32,7 @@ const (
 	keySecrets  = "secret_file_path"
 )
 
-// Is reports whether a file is a configuration of the Python framework: its top level has the key services, or another key that only
+// Is reports whether a file is a configuration of the Python framework: its top level has the key "services", or another key that only
 // the Python framework has, and it has no key of cton.
 func Is(file *config.File) bool {
 	has := func(names ...string) bool {

@@ -287,7 +287,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// FuzzTranslate checks that any old file gives problems at lines that it has, or a plan that stays the same after conversion.
+// FuzzTranslate checks what any old file gives: either problems at lines of the file, or a plan that stays the same after conversion.
 func FuzzTranslate(f *testing.F) {
 	f.Add(seed)
 	for _, text := range stories(f) {

@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/config"
 )
 
-// metricsOf returns the names of the metrics of all services. The result all reports whether every service has the key
+// metricsOf returns the names of the metrics of all services. The result "all" is true if every service has the key
 // prometheus_metrics_mapping.
 func metricsOf(services object) (names []string, all bool) {
 	all = true
@@ -66,8 +66,8 @@ func (r *reader) metrics(service object) *yaml.Node {
 	return all.node
 }
 
-// standIn returns metrics with a single metric, used if no metric could be read. So only that problem is reported, and not also that
-// the job has no metrics.
+// standIn returns the metrics of a job as a mapping with a single metric. It is used if no metric could be read. So only that problem is
+// reported, and not also that the job has no metrics.
 func standIn(at *yaml.Node) *yaml.Node {
 	all := mapping(at)
 	add(all, text(at, "x"), declaration(text(at, "x"), "gauge", nil))
@@ -118,7 +118,7 @@ func (r *reader) labels(from ...object) map[string]*yaml.Node {
 	return labels
 }
 
-// checkLabels reports labels of metrics that no service has, which the Python framework ignores.
+// checkLabels reports the labels of each metric that no service has. The Python framework ignores such labels.
 func (r *reader) checkLabels(o object) {
 	m, _ := o.get(keyLabels)
 	if m.value == nil {

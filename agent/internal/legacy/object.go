@@ -73,7 +73,7 @@ func (r *reader) object(m member, path string) object {
 	return o
 }
 
-// members returns the keys and values of a mapping, and nothing for another node or none.
+// members returns the keys and values of a mapping. It returns nothing if n is another kind of node, or nil.
 func members(n *yaml.Node) []member {
 	var all []member
 	for i := 0; n != nil && n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
@@ -82,7 +82,8 @@ func members(n *yaml.Node) []member {
 	return all
 }
 
-// text reads a string. If it is missing or empty, at is nil. If the value is not a string, text reports that and returns "".
+// text reads a string. If the string is missing or empty, the result "at" is nil. If the value is not a string, text reports this problem
+// and returns "".
 func (r *reader) text(o object, name string) (value string, at *yaml.Node) {
 	m, ok := o.get(name)
 	if ok && (m.value.Kind != yaml.ScalarNode || m.value.ShortTag() != "!!str") {
@@ -118,7 +119,7 @@ func findAlias(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// The functions text, mapping and list return nodes of the translation with the line and column of the node at, which belongs to the
+// The functions text, mapping and list return nodes of the translation with the line and column of the node "at", which belongs to the
 // old file. Problems with the new nodes are reported at that place.
 
 func text(at *yaml.Node, value string) *yaml.Node {

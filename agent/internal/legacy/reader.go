@@ -169,7 +169,7 @@ func (r *reader) service(s member, o object) *yaml.Node {
 	return job
 }
 
-// keep adds a setting that makes the job use an answer for 60 seconds, as the Python framework did. The setting is only needed if the
+// keep adds a setting that makes the job use an answer for 60 seconds, as the Python framework did. The setting is needed only if the
 // interval is shorter than that.
 func (r *reader) keep(m *yaml.Node, setting string) {
 	if r.seconds >= 60 {
@@ -180,7 +180,7 @@ func (r *reader) keep(m *yaml.Node, setting string) {
 	add(m, text(r.interval, setting), value)
 }
 
-// withHint adds a comment to a key that says where headers go, with one of the secrets as an example.
+// withHint adds a comment to a key. The comment says where headers go, with one of the secrets as an example.
 func withHint(key, secrets *yaml.Node) *yaml.Node {
 	example := `"env:API_KEY"`
 	if secrets != nil {
@@ -220,7 +220,8 @@ func (r *reader) source(s member, o object) (kind string, settings *yaml.Node) {
 	return "script", settings
 }
 
-// secrets returns references to the secrets in the secret file of a service, by name, or nil if the service has no such file.
+// secrets returns references to the secrets in the secret file of a service, keyed by name. It returns nil if the service has no such
+// file.
 func (r *reader) secrets(o object) *yaml.Node {
 	path, at := r.text(o, keySecrets)
 	if path == "" {
@@ -311,7 +312,7 @@ func near(name string, known, absent []string) string {
 	return ""
 }
 
-// within reports whether the edit distance of a and b is at most n, ignoring the case of a.
+// within returns true if the edit distance of a and b is at most n, ignoring the case of a.
 func within(a, b string, n int) bool {
 	return max(len(a)-len(b), len(b)-len(a)) <= n && config.Distance(strings.ToLower(a), b) <= n
 }
@@ -324,7 +325,7 @@ func singular(name string) string {
 // pages has the ports of the file. Each port becomes a sink.
 type pages struct {
 	ports []*yaml.Node   // without duplicates
-	of    map[string]int // index in ports of each service's port, by the name of the service
+	of    map[string]int // index of each service's port in the field ports, by the name of the service
 }
 
 // port records the port of a service: the port in the service, or else the port at the top level of the file.

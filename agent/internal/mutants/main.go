@@ -2,8 +2,8 @@
 // of <=, or a removed statement. For each mutation it runs the tests of the mutated package, and then those of the packages
 // that use it. If no test fails, the mutation has survived: either it makes no difference, or a test is missing.
 //
-// The source tree is not changed, since mutations are passed to go test by -overlay. The same seed and the same source give
-// the same mutations. Run it in the root of the repository: go run ./agent/internal/mutants, or make mutants.
+// The source tree is not changed, because mutations are passed to go test by -overlay. The same seed and the same source give the same
+// mutations. Run it in the root of the repository: go run ./agent/internal/mutants, or make mutants.
 package main
 
 import (
@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// target is a part of the program that is mutated. files are glob patterns. users are packages whose tests are run if the
-// tests of the mutated package pass.
+// target is a part of the program that is mutated. The field "files" has glob patterns. The field "users" has packages whose tests are
+// run if the tests of the mutated package pass.
 type target struct {
 	name  string
 	files []string
@@ -109,8 +109,8 @@ type candidate struct {
 	mutation
 }
 
-// draw returns mutations of the targets in random order, alternating between the targets. Each line has at most one
-// mutation. The first skip mutations are left out, whether they compile or not.
+// draw returns mutations of the targets in random order, alternating between the targets. Each line has at most one mutation. The
+// argument "skip" is the number of mutations that are left out at the beginning, whether they compile or not.
 func draw(chosen []target, seed uint64, skip int) ([]candidate, error) {
 	if len(chosen) == 0 {
 		return nil, errors.New("no such target; see targets in main.go")
@@ -173,8 +173,7 @@ type tester struct {
 	passed  []string // packages whose tests pass without mutations
 }
 
-// test runs the tests of the mutated package, and then those of its users. The result by is the package whose tests have
-// failed.
+// test runs the tests of the mutated package, and then those of its users. The result "by" is the package whose tests have failed.
 func (t *tester) test(ctx context.Context, c *candidate) (got result, by string, err error) {
 	overlay, err := t.overlay(&c.mutation)
 	if err != nil {
@@ -221,7 +220,7 @@ func (t *tester) overlay(m *mutation) (string, error) {
 	return overlay, errors.Join(os.WriteFile(mutated, m.apply(source), 0o644), os.WriteFile(overlay, text, 0o644))
 }
 
-// bounded runs a test in a shell that bounds its memory to 8 GiB: a mutated loop may not end.
+// bounded runs a test in a shell that bounds its memory to 8 GiB: a mutated loop perhaps never ends.
 const bounded = `sh -c 'ulimit -v 8388608; exec "$0" "$@"'`
 
 // goTest runs the tests of a package and returns their output. They stop at the first failure.

@@ -20,9 +20,9 @@ type Manager struct {
 	log      *slog.Logger
 }
 
-// Connect connects to the service manager that the environment names. It removes the manager's variables from the
-// environment, so that commands started by this process do not report to the manager themselves. It returns nil if the
-// environment names no manager, or if connecting fails. Errors are logged, since the process can run without the manager.
+// Connect connects to the service manager that the environment names. It removes the manager's variables from the environment, so that
+// commands started by this process do not report to the manager themselves. It returns nil if the environment names no manager, or if
+// connecting fails. Errors are logged, because the process can run without the manager.
 func Connect(log *slog.Logger) *Manager {
 	socket, period, pid := take("NOTIFY_SOCKET"), take("WATCHDOG_USEC"), take("WATCHDOG_PID")
 	if socket == "" {
@@ -61,7 +61,7 @@ func (m *Manager) Close() {
 	}
 }
 
-// Ready reports that the start or a reload has ended. status is one line of text for users.
+// Ready reports that the start or a reload has ended. The argument "status" is one line of text for users.
 func (m *Manager) Ready(status string) { m.send("READY=1", "STATUS="+status) }
 
 // Reloading reports that a reload has begun. Ready must follow.
@@ -70,9 +70,8 @@ func (m *Manager) Reloading() { m.send("RELOADING=1", "STATUS=reloading the conf
 // Stopping reports that the process is stopping.
 func (m *Manager) Stopping() { m.send("STOPPING=1", "STATUS=stopping: delivering what is left") }
 
-// Beat reports three times in each period of the watchdog that the process is alive, until ctx ends. Before each report it
-// calls the function alive. As long as that function does not return, nothing is reported, so the manager restarts the
-// service.
+// Beat reports that the process is alive: three times in each period of the watchdog, until ctx ends. Before each report it calls the
+// function alive. As long as that function does not return, nothing is reported, so the manager restarts the service.
 func (m *Manager) Beat(ctx context.Context, alive func()) {
 	if m == nil || m.watchdog == 0 {
 		return
@@ -90,10 +89,10 @@ func (m *Manager) Beat(ctx context.Context, alive func()) {
 	}
 }
 
-// sendTimeout is the time limit for a report. The manager may not be reading.
+// sendTimeout is the time limit for a report. Perhaps the manager does not read.
 const sendTimeout = time.Second
 
-// send sends the lines of a report. Line breaks within a line are replaced, since each would start another line.
+// send sends the lines of a report. Line breaks within a line are replaced, because each would start another line.
 func (m *Manager) send(lines ...string) {
 	if m == nil {
 		return

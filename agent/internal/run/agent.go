@@ -28,7 +28,7 @@ type Agent struct {
 	lease  func() lease.Status // nil if there is no lease
 	single bool                // Once was called
 
-	// atMost is how long a tick waits for its state to be on disk, 0 = as long as it takes. gaveUp is set if one has waited in vain.
+	// atMost is how long a tick waits for its state to be on disk, 0 = as long as it takes. gaveUp is set if a tick has waited in vain.
 	atMost time.Duration
 	gaveUp atomic.Bool
 
@@ -45,7 +45,7 @@ type Agent struct {
 	shard      shard.Shard             // Plan.Shard of the current plan
 	allJobs    int                     // Plan.AllJobs of the current plan
 	latest     map[string]metric.Batch // last batch by job; a new sink gets these batches first
-	time       timekeeper              // notices jumps of the clock, so that the times in latest can be adjusted
+	time       timekeeper              // notices jumps of the clock, so that the times in the field "latest" can be adjusted
 	reloaded   time.Time
 	reloadGood bool
 	reloadBad  string
@@ -80,9 +80,9 @@ func New(o Options) *Agent {
 	return a
 }
 
-// Run runs a plan until ctx ends and all jobs and sinks have stopped. A plan received from reload replaces the current plan.
-// Jobs and sinks that are unchanged in the new plan keep running with their state. Run returns an error if a sink of the
-// first plan cannot work at all.
+// Run runs a plan until ctx ends and all jobs and sinks have stopped. A plan received from the channel reload replaces the current plan.
+// Jobs and sinks that are unchanged in the new plan keep running with their state. Run returns an error if a sink of the first plan
+// cannot work at all.
 func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -146,8 +146,8 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	if cap(a.slots) != plan.Concurrency {
 		a.slots = make(chan struct{}, plan.Concurrency)
 	}
-	// From here on, new sinks queue batches, so that nothing is lost while old sinks drain. New sinks start only after that,
-	// since an old sink may still use an address or a directory that a new sink needs.
+	// From here on, new sinks queue batches, so that nothing is lost while old sinks drain. New sinks start only after that, because
+	// perhaps an old sink still uses an address or a directory that a new sink needs.
 	for name, b := range a.latest {
 		if name == Self {
 			continue // all sinks get new own metrics soon
@@ -198,8 +198,8 @@ func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
 }
 
-// compare returns a job or sink for each entry of a plan: the running one if same returns true for it, or else a new one from the function
-// build. added has the new ones, and removed has the running ones that are not in the plan.
+// compare returns a job or sink for each entry of a plan. This is the running one for which the function same returns true, or else a new
+// one from the function build. The result "added" has the new ones. The result "removed" has the running ones that are not in the plan.
 func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build func(P) *R) (all, added, removed []*R) {
 	removed = slices.Clone(running)
 	for i := range plan {
@@ -215,7 +215,7 @@ func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build fun
 	return all, added, removed
 }
 
-// goes reports whether a sink gets the batches of the job with this name. It returns false if jobs has no such job.
+// goes returns true if a sink gets the batches of the job with this name. It returns false if jobs has no such job.
 func goes(jobs []*job, name, sink string) bool {
 	return slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == name && j.GoesTo(sink) })
 }
@@ -236,7 +236,7 @@ func (a *Agent) endRemoved(jobs, removed []*job) {
 	}
 }
 
-// stopJobs stops jobs, all at the same time, and waits for their current ticks.
+// stopJobs stops jobs, all at the same time, and waits until their current ticks have ended.
 func stopJobs(jobs []*job) {
 	for _, j := range jobs {
 		j.stop()
@@ -246,8 +246,8 @@ func stopJobs(jobs []*job) {
 	}
 }
 
-// Working returns a function that reports whether any of the jobs that run now, or that a reload has removed, is still at work. A source
-// that was abandoned is at work until it returns.
+// Working returns a function that reports whether a job is still at work. It considers the jobs that run at the call of Working, and the
+// jobs that a reload has removed. A source that was abandoned is at work until it returns.
 func (a *Agent) Working() (still func() bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -255,7 +255,7 @@ func (a *Agent) Working() (still func() bool) {
 	return func() bool { return slices.ContainsFunc(jobs, (*job).works) }
 }
 
-// longestEnd returns the longest time that the current ticks of jobs may still take after stopJobs was called.
+// longestEnd returns the longest time that the current ticks of jobs can still take after stopJobs was called.
 func longestEnd(jobs []*job) time.Duration {
 	overtime := time.Duration(0)
 	for _, j := range jobs {
@@ -299,7 +299,7 @@ func (a *Agent) deliver(job *Job, b metric.Batch) {
 }
 
 // inOrder stores a batch as the latest batch of its job. A reload sends the latest batch of a job again, with the current time. A tick
-// that began before the reload can deliver an older batch after that: this batch gets a later time, so that samples stay in order. The
+// that began before the reload can deliver an older batch after that. Such a batch gets a later time, so that samples stay in order. The
 // caller holds mu.
 func (a *Agent) inOrder(b *metric.Batch) {
 	a.inTime(b)
@@ -374,7 +374,7 @@ func (a *Agent) repeatLast(jobs []*job) {
 	a.state.Loaded()
 }
 
-// awaitRepeated waits until the sinks of a job have the batches queued by repeatLast on disk, or until the job ends.
+// awaitRepeated waits until the batches that repeatLast has queued for the sinks of a job are on disk, or until the job ends.
 func (a *Agent) awaitRepeated(j *job) {
 	a.mu.Lock()
 	all := slices.Clone(a.sinks)

@@ -9,9 +9,9 @@ import (
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
-// Several processes can share a state file: agents of several shards, or an agent and a command such as once. Then a job runs only
-// while its process has the job's lock, and starts with the state that the last process has written. So two agents never run a job
-// at the same time, also when it moves to another shard, and nothing is counted twice.
+// Several processes can share a state file: agents of several shards, or an agent and a command such as once. Then a job runs only while
+// its process has the job's lock, and starts with the state that the previous process has written. So two agents never run a job at the
+// same time, even if the job moves to another shard, and nothing is counted twice.
 
 // claimPause is the pause between two attempts to get the lock of a job while another process has the lock.
 const claimPause = time.Second
@@ -22,8 +22,8 @@ const (
 	locking = "lock"  // the lock could not be taken, so the job runs without it
 )
 
-// restoreAll loads the state of jobs before they start. It leaves out jobs that another process runs, and all jobs if the state file
-// cannot be read. The jobs left out load their state later, see claim.
+// restoreAll loads the state of jobs before they start. It leaves out jobs that another process runs. If the state file cannot be read,
+// it leaves out all jobs. The jobs that were left out load their state later, see claim.
 func (a *Agent) restoreAll(jobs []*job) {
 	if a.state == nil {
 		return
@@ -91,8 +91,8 @@ func (j *job) lock(ctx context.Context) error {
 	return nil
 }
 
-// giveUp unlocks the job, if it is locked. A lock that was taken over from a removed job goes back to that job if its batches may still be
-// undelivered.
+// giveUp unlocks the job, if it is locked. A lock that was taken over from a removed job goes back to the removed job, if batches of the
+// removed job are perhaps still undelivered.
 func (j *job) giveUp() {
 	if j.unlock == nil {
 		return
@@ -108,8 +108,8 @@ func (j *job) giveUp() {
 }
 
 // giveUpAll unlocks jobs that have stopped, but only when all their records are on disk. Otherwise another process could run a job from
-// an older state, and the late record of this process would replace the newer record of the other process. While the disk fails, the
-// jobs stay locked, at the latest until the state file is closed.
+// an older state, and the late record of this process would replace the newer record of the other process. As long as the disk fails, the
+// jobs stay locked, but no longer than until the state file is closed.
 func (a *Agent) giveUpAll(jobs []*job) {
 	if a.state == nil || !a.state.Shared {
 		return

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// beginShared is like begin, but the agent shares its state file with other agents.
+// beginShared is like the function begin, but the agent shares its state file with other agents.
 func beginShared(t *testing.T, path, spec string, r *registry, s *last) *life {
 	t.Helper()
 	l := &life{}
@@ -37,8 +37,8 @@ func beginShared(t *testing.T, path, spec string, r *registry, s *last) *life {
 }
 
 // TestHandedOver checks that an agent takes over a job which another agent still runs, again and again, as in a rollout. The new agent
-// waits and logs this. When the old one has stopped, the new one continues from its state: no total decreases, and all totals are equal to
-// what has happened.
+// waits and logs this. When the old one has stopped, the new one continues from the state of the old one: no total decreases, and all
+// totals are equal to what has happened.
 func TestHandedOver(t *testing.T) {
 	for seed := range uint64(5) {
 		synctest.Test(t, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestHandedOver(t *testing.T) {
 	}
 }
 
-// TestReloadHandsOver checks that a reload unlocks the jobs that it removes, and locks those that it adds or changes.
+// TestReloadHandsOver checks that a reload unlocks the jobs it removes, and locks the jobs it adds or changes.
 func TestReloadHandsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "state")
@@ -133,7 +133,7 @@ func TestReloadHandsOver(t *testing.T) {
 	})
 }
 
-// faultyDir is a directory in which opening a file fails with an error while the error is set.
+// faultyDir is a directory in which an error can be set. As long as it is set, opening a file fails with this error.
 type faultyDir struct {
 	durable.FS
 	fault atomic.Pointer[error]
@@ -191,8 +191,8 @@ func isFree(t *testing.T, file *state.File, job string) bool {
 	return true
 }
 
-// TestGivenUpWhenWritten checks that a job which a reload removes stays locked while its last record cannot be written, that this is
-// logged once, and that the job is unlocked when the record is on disk. A process that then locks the job sees the record.
+// TestGivenUpWhenWritten checks a job which a reload removes while the last record of the job cannot be written. The job stays locked,
+// and this is logged once. When the record is on disk, the job is unlocked. A process that then locks the job sees the record.
 func TestGivenUpWhenWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, log := filepath.Join(t.TempDir(), "state"), &lockedBuffer{}
@@ -236,8 +236,8 @@ func TestGivenUpWhenWritten(t *testing.T) {
 	})
 }
 
-// TestGivenUpAtTheEnd checks that jobs whose last records cannot be written at the end of the process are unlocked when the state file is
-// closed, since nothing is written after that.
+// TestGivenUpAtTheEnd checks jobs whose last records cannot be written at the end of the process. They are unlocked when the state file
+// is closed, because nothing is written after that.
 func TestGivenUpAtTheEnd(t *testing.T) {
 	for _, single := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -272,7 +272,7 @@ func TestGivenUpAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestGivenUpWhenDelivered checks that a job which a reload removes stays locked while a sink has one of its batches in memory, but not
+// TestGivenUpWhenDelivered checks that a job which a reload removes stays locked while a sink has a batch of this job in memory, but not
 // longer than Drain. Otherwise another process would deliver newer samples first, and the receiver would refuse the older ones.
 func TestGivenUpWhenDelivered(t *testing.T) {
 	for down, want := range map[time.Duration]time.Duration{5 * time.Second: 5 * time.Second, time.Hour: Drain} {
@@ -309,8 +309,8 @@ func TestGivenUpWhenDelivered(t *testing.T) {
 	}
 }
 
-// TestWaitsForUnreadableState checks that a job which a reload adds does not start from zero while the state file cannot be read: it waits,
-// says so once, and goes on from its state afterwards.
+// TestWaitsForUnreadableState checks a job which a reload adds while the state file cannot be read. The job does not start from zero: it
+// waits, says so once, and goes on from its state when the file can be read again.
 func TestWaitsForUnreadableState(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -354,8 +354,8 @@ func TestWaitsForUnreadableState(t *testing.T) {
 	}
 }
 
-// TestOnceReadsAgain checks that a job which has waited for another process continues from the state that this process has written, and
-// that the job does not run if that state cannot be read.
+// TestOnceReadsAgain checks a job which has waited for another process. The job continues from the state that the other process has
+// written. If that state cannot be read, the job does not run.
 func TestOnceReadsAgain(t *testing.T) {
 	for _, fault := range []error{nil, syscall.EIO} {
 		synctest.Test(t, func(t *testing.T) {
@@ -461,8 +461,8 @@ func (r *returning) total(t *testing.T, atLeast int) {
 	}
 }
 
-// TestReturns checks that a job which is removed and added again runs at once, also while its last batch is not delivered, and that no
-// other process can run it meanwhile.
+// TestReturns checks a job which is removed and added again. The job runs at once, even if its last batch is not delivered yet, and no
+// other process can run it in the meantime.
 func TestReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReturning(t)
@@ -496,8 +496,8 @@ func TestReturns(t *testing.T) {
 	})
 }
 
-// TestReturnsUnwritten checks that a job which is removed and added again while the disk is full waits until its records are written, and
-// logs this.
+// TestReturnsUnwritten checks a job which is removed and added again while the disk is full. The job waits until its records are written,
+// and logs this.
 func TestReturnsUnwritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReturning(t)
@@ -522,8 +522,8 @@ func TestReturnsUnwritten(t *testing.T) {
 	})
 }
 
-// TestReturnsUnreadable checks that a job which is removed and added again while the state file cannot be read is given up in the end, so
-// that another process can run it.
+// TestReturnsUnreadable checks a job which is removed and added again while the state file cannot be read. The job is given up in the
+// end, so that another process can run it.
 func TestReturnsUnreadable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReturning(t)

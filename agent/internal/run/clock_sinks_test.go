@@ -96,8 +96,8 @@ func realSinks(t *testing.T, c *clocked, net *memnet.Network) []Sink {
 	return all
 }
 
-// TestClockJumpsInEverySink checks what the receiver of each kind of sink gets when the clock jumps: the value of each run, once, in
-// order, with the time of its batch, and no total that starts after its sample.
+// TestClockJumpsInEverySink checks what the receiver of each kind of sink gets when the clock jumps. It gets the value of each run once,
+// in order, with the time of its batch. No total starts after its sample.
 func TestClockJumpsInEverySink(t *testing.T) {
 	for _, by := range steps() {
 		for _, moment := range []string{between, inTick, suspended} {
@@ -133,7 +133,7 @@ func jumpIntoSinks(t *testing.T, by time.Duration, moment, spec string) {
 	}
 	want := c.sink.batches
 	for name, r := range receivers {
-		// A receiver may not know when a total has started. So remote-write can send a zero before the first sample.
+		// Perhaps a receiver does not know when a total has started. So remote-write can send a zero before the first sample.
 		if len(r.all) > 0 && r.all[0].Value == 0 {
 			r.all = r.all[1:]
 		}

@@ -104,8 +104,8 @@ func (c *clocked) calls() int {
 	return c.source.ticks
 }
 
-// TestClockJumps checks what is delivered when the clock jumps: ticks go on, their batches have the new time, in order, no total
-// starts after its sample, and the jump is logged once.
+// TestClockJumps checks what is delivered when the clock jumps. Ticks go on. Their batches have the new time, and are in order. No total
+// starts after its sample. The jump is logged once.
 func TestClockJumps(t *testing.T) {
 	for _, by := range steps() {
 		for _, moment := range []string{between, inTick, suspended} {
@@ -173,7 +173,7 @@ func jumpWhileRunning(t *testing.T, by time.Duration, moment, spec string) {
 // job runs once.
 func TestClockJumpsOverCron(t *testing.T) {
 	for _, c := range []struct {
-		before time.Duration // when the clock jumps, the time until the job is due
+		before time.Duration // the time until the job is due, at the moment when the clock jumps
 		by     time.Duration
 		want   time.Duration // from the jump to the run
 	}{
@@ -241,8 +241,8 @@ func TestValidForIsElapsed(t *testing.T) {
 	}
 }
 
-// TestStateIsElapsed checks that an event is counted once while the API shows it, and that the values of one metric that cannot
-// be measured end after valid_for, whatever the clock is set to.
+// TestStateIsElapsed checks two rules that hold whatever the clock is set to. An event is counted once as long as the API shows it. The
+// values of a metric that cannot be measured end after valid_for.
 func TestStateIsElapsed(t *testing.T) {
 	seen := &metric.Desc{Name: "seen_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Minute, MaxEvents: 10}
 	lost := &metric.Desc{Name: "lost", Type: metric.Gauge}
@@ -345,8 +345,8 @@ func TestOwnMetricsGoOn(t *testing.T) {
 	}
 }
 
-// TestRestoredCursorAhead checks that it is logged once if the cursor of an earlier process lies ahead of the clock. If it lies further
-// ahead than max_catch_up, the last closed window is read.
+// TestRestoredCursorAhead checks a cursor of an earlier process that lies ahead of the clock. This is logged once. If the cursor lies
+// further ahead than max_catch_up, the newest closed window is read.
 func TestRestoredCursorAhead(t *testing.T) {
 	for _, c := range []struct {
 		ahead time.Duration

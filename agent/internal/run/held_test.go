@@ -22,8 +22,8 @@ func planWith(t *testing.T, out *shelf, source *scripted) Plan {
 	return Plan{Concurrency: 2, Jobs: []Job{planJob(t, "a", "@every 10s", source)}, Sinks: []Sink{planSink("out", out)}}
 }
 
-// TestHeld checks that jobs stop at once when another process may run them: the current run ends without the grace period that it has at a
-// shutdown, its result is not delivered, and no further run begins.
+// TestHeld checks that jobs stop at once when another process may run them. The current run ends without the grace period that it has at
+// a shutdown. Its result is not delivered, and no further run begins.
 func TestHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := time.Duration(-1)

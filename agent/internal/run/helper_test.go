@@ -177,7 +177,7 @@ func newAgent() *Agent {
 	})
 }
 
-// start runs a plan until stop is called, which returns the agent's error once everything has stopped.
+// start runs a plan until the function stop is called. That function returns the agent's error once everything has stopped.
 func start(t *testing.T, a *Agent, plan Plan, reload chan Plan) (stop func() error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

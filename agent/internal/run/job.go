@@ -30,10 +30,10 @@ type job struct {
 
 	unlock   func()    // releases the job's lock; nil = the job is not locked; the agent's mu guards it in jobs that were removed
 	from     *job      // the removed job that had the lock before, until the state is loaded; nil = none
-	loaded   bool      // the state file was read for the job, which then may run
+	loaded   bool      // the state file was read for the job, so the job may run
 	restored *Saved    // the state of an earlier process, until its last batch was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
-	withheld bool      // the batch of the last tick was not delivered, since its state was not on disk in time
+	withheld bool      // the batch of the last tick was not delivered, because its state was not on disk in time
 	savedAt  time.Time // when a record of the state was last given to the state file
 
 	held    Held            // nil = the job may run until it is stopped
@@ -63,7 +63,8 @@ var errOverlap = errors.New("cancelled because the next run is due (overlap: can
 // errLost ends the context of a job when another process may run the job.
 var errLost = errors.New("another process may run the job")
 
-// start returns the context for the method run. The context ends when j.stop is called, or when held no longer allows the job to run.
+// start returns the context for the method run. The context ends when j.stop is called, or when the argument "held" no longer allows the
+// job to run.
 func (j *job) start(ctx context.Context, held Held) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	j.held, j.stop = held, func() { cancel(nil) }
@@ -77,7 +78,7 @@ func (j *job) start(ctx context.Context, held Held) context.Context {
 // may reports whether a run may begin.
 func (j *job) may() bool { return j.held == nil || j.held.Valid() }
 
-// works reports whether the job, or a source that it has abandoned, is at work.
+// works returns true if the job, or a source that it has abandoned, is at work.
 func (j *job) works() bool {
 	select {
 	case <-j.done:
@@ -96,7 +97,7 @@ func (j *job) works() bool {
 }
 
 // run runs the job whenever it is due, until ctx ends. After that, the current tick has jobGrace to finish. If the source has a method
-// Run, it runs at the same time, and the job is run once more after Run has ended.
+// Run, this method runs at the same time, and the job is run once more after Run has ended.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
 	if !j.claim(ctx) {
@@ -125,9 +126,8 @@ func (j *job) firstDue(now time.Time) time.Time {
 	return j.Schedule.Next(now)
 }
 
-// waitUntilDue waits until the job is due. Meanwhile it ends the job's series when they expire. It returns false if ctx has
-// ended, or if the job is never due again. It reads the clock at least every minute, since the clock may be changed or the
-// machine may be suspended.
+// waitUntilDue waits until the job is due. Meanwhile it ends the job's series when they expire. It returns false if ctx has ended, or if
+// the job is never due again. It reads the clock at least every minute, because perhaps the clock is changed or the machine is suspended.
 func (j *job) waitUntilDue(ctx context.Context) bool {
 	var told time.Time
 	for !j.due.IsZero() {
@@ -159,8 +159,8 @@ func (j *job) waitUntilDue(ctx context.Context) bool {
 	return false
 }
 
-// burst does the work that is due at a time. This is one tick, or for a job with windows one tick for each window that can be read: at
-// most as many as Burst returns, and only until the job is due again. burst reports whether more windows may be ready.
+// burst does the work that is due at a time. This is one tick. A job with windows has one tick for each window that can be read, but at
+// most as many as Burst returns, and only until the job is due again. burst reports whether more windows are perhaps ready.
 func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 	for range j.Burst(due, j.due) {
 		asked := time.Now()
@@ -192,7 +192,7 @@ func (j *job) burst(ctx context.Context, due time.Time) (more bool) {
 	return more
 }
 
-// tick runs the job once and records the result. It reports whether another window may be ready.
+// tick runs the job once and records the result. It reports whether another window is perhaps ready.
 func (j *job) tick(ctx context.Context) (more bool) {
 	at, began := j.now()
 	read := j.Cursor
@@ -242,11 +242,11 @@ func (j *job) tick(ctx context.Context) (more bool) {
 	return j.Windows != nil
 }
 
-// cursor names the problem that a cursor lies ahead of the clock, for report.
+// cursor is the name under which a job reports the problem that its cursor lies ahead of the clock.
 const cursor = "cursor"
 
-// idle notes that there is no window to read. If the reason is that the cursor lies ahead of the clock, this is an error:
-// the clock was ahead when the cursor was set, or it is behind now.
+// idle is called if there is no window to read, and makes a note of that. If the reason is that the cursor lies ahead of the clock, this
+// is an error: the clock was ahead when the cursor was set, or it is behind now.
 func (j *job) idle(ahead bool) {
 	if !ahead {
 		j.report.recovered(cursor)
@@ -333,8 +333,8 @@ func (j *job) commit(*ledger.Result) error {
 	}
 }
 
-// record returns a record of the job's state. If all is true, it has the whole state, otherwise the changes since the last
-// record.
+// record returns a record of the job's state. If the argument "all" is true, the record has the whole state, otherwise the changes since
+// the last record.
 func (j *job) record(all, delivered bool) []byte {
 	j.savedAt = j.keepTime().Wall
 	saved := &Saved{LastSuccess: j.LastSuccess.UTC(), Fetches: digest(j.Fetches), Delivered: delivered}
@@ -376,8 +376,8 @@ const (
 	maxShownMissed = 60
 )
 
-// afterTick skips the due times that have passed during the tick. If windows are left to read, or the overlap policy is not
-// skip, the last of these due times is kept, and the job runs late.
+// afterTick skips the due times that have passed during the tick. If windows are left to read, or the overlap policy is not "skip", the
+// last of these due times is kept, and the job runs late.
 func (j *job) afterTick(more bool) {
 	now := j.keepTime().Wall
 	late := 0
@@ -428,7 +428,7 @@ func (j *job) inherit(removed []*job) bool {
 }
 
 // load loads the job's state from the state file. If the saved state cannot be used, the job starts without state. load returns an error
-// if the file cannot be read: the job must not run then, since its totals would step back.
+// if the file cannot be read: the job must not run then, because its totals would step back.
 func (j *job) load() error {
 	records, err := j.agent.state.Records(j.Name)
 	if err != nil {
@@ -477,7 +477,7 @@ func (j *job) restore(records [][]byte) {
 	j.status.restore(j.LastSuccess, j.Cursor)
 }
 
-// last returns the last batch before a restart, for sinks that may not have received it.
+// last returns the last batch before a restart, for sinks that have perhaps not received it.
 func (j *job) last() metric.Batch {
 	descs, _ := j.Declares()
 	b := metric.Batch{Job: j.Name}

@@ -33,7 +33,7 @@ func equal(t *testing.T, what string, got, want []int) {
 	}
 }
 
-// TestOverlap checks the three policies against a tick that takes 25 s where one is due every 10 s.
+// TestOverlap checks the three policies with a tick that takes 25 s, although a tick is due every 10 s.
 func TestOverlap(t *testing.T) {
 	for _, c := range []struct {
 		policy    schedule.Overlap
@@ -138,8 +138,8 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	})
 }
 
-// TestStop checks that a tick under way may finish within its grace, that what it measured is still delivered, and that a
-// tick that does not end is ended.
+// TestStop checks that a tick under way may finish within its grace, and that what the tick has measured is still delivered. A tick that
+// does not end by itself is ended.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quick := newScripted(func(context.Context, int) error { time.Sleep(3 * time.Second); return nil })

@@ -13,8 +13,9 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// BenchmarkJournal measures what it costs to have a run's state on disk before it is delivered: the ledger's part of it (record),
-// and all of it with the sync (durable). It reports the bytes that go to disk for a run, and a day of one run each 15 s.
+// BenchmarkJournal measures what it costs to have the state of a run on disk before the run is delivered. The part "record" is the work
+// of the ledger. The part "durable" is everything, including the sync. The benchmark reports the bytes that go to disk for one run, and
+// for a day with one run each 15 s.
 func BenchmarkJournal(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -91,7 +92,7 @@ func benchJournal(b *testing.B, desc *metric.Desc, rows func(int) []metric.Readi
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkJournalTogether measures 100 jobs that append at the same time, as often as they can: how many runs share a sync.
+// BenchmarkJournalTogether measures 100 jobs that append at the same time, as often as they can. It shows how many runs share a sync.
 func BenchmarkJournalTogether(b *testing.B) {
 	file, _, err := state.Open(b.Context(), filepath.Join(b.TempDir(), "state"), state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -24,8 +24,8 @@ import (
 )
 
 // tokenServer issues access tokens that are valid for a minute, and accepts each refresh token only once. If a refresh token is sent
-// again, all tokens become invalid, as on real servers (RFC 9700 section 4.14.2). A response takes a second. Its API at /data accepts only
-// the last access token, or any token if the field any is set.
+// again, all tokens become invalid, as on real servers (RFC 9700 section 4.14.2). A response takes a second. Its API at /data accepts
+// only the last access token, or any token if the field "any" is set.
 type tokenServer struct {
 	*memnet.Network
 	dir string
@@ -125,8 +125,8 @@ func (s *tokenServer) get(ctx context.Context, client *httpclient.Client) error 
 	return err
 }
 
-// TestProcessesDoNotSpendOneToken checks that processes that share a state file, or a token file, never send one refresh token twice,
-// also after others have renewed it. With a state file they share the access token too.
+// TestProcessesDoNotSpendOneToken checks that processes that share a state file, or a token file, never send one refresh token twice, not
+// even after other processes have renewed the token. With a state file the processes share the access token too.
 func TestProcessesDoNotSpendOneToken(t *testing.T) {
 	for _, stateFile := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -156,8 +156,8 @@ func TestProcessesDoNotSpendOneToken(t *testing.T) {
 	}
 }
 
-// TestLockedLogin checks that if the time of a run ends while another process renews the token, the error names that process, and that the
-// next run succeeds.
+// TestLockedLogin checks a run whose time ends while another process renews the token. The error names that process, and the next run
+// succeeds.
 func TestLockedLogin(t *testing.T) {
 	for stateFile, want := range map[bool]string{true: "waited for another process that is logging in: in use by process ", false: "kept, which is in use by process "} {
 		synctest.Test(t, func(t *testing.T) {
@@ -183,8 +183,8 @@ func TestLockedLogin(t *testing.T) {
 	}
 }
 
-// TestRefusedTokenIsNotAnothers checks that a process whose token is refused uses the newer token that another process has stored, and
-// does not remove it.
+// TestRefusedTokenIsNotAnothers checks a process whose token is refused, after another process has stored a newer token. The first
+// process uses the newer token, and does not remove it.
 func TestRefusedTokenIsNotAnothers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTokenServer(t)
@@ -205,8 +205,8 @@ func TestRefusedTokenIsNotAnothers(t *testing.T) {
 	})
 }
 
-// TestTokensOfUnusedServers checks that the tokens of servers which no process has used for 90 days are removed from the state file, that
-// those in use stay however old they are, and that the token of a login with one server stays too.
+// TestTokensOfUnusedServers checks the tokens in the state file. The tokens of servers that no process has used for 90 days are removed.
+// Those in use stay, however old they are. The token of a login with one server stays too.
 func TestTokensOfUnusedServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "state")
@@ -265,8 +265,8 @@ func TestTokensOfUnusedServers(t *testing.T) {
 	})
 }
 
-// TestTokensOfServers checks that each server of a login has a record of its own in the state file, that a new process reads them, and that
-// the record of a server that was forgotten is gone when the file is folded.
+// TestTokensOfServers checks that each server of a login has a record of its own in the state file, and that a new process reads these
+// records. When the file is folded, the record of a server that was forgotten is gone.
 func TestTokensOfServers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	open := func() (*state.File, *LoginMemory) {

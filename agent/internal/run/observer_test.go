@@ -72,7 +72,7 @@ func TestObserver(t *testing.T) {
 	})
 }
 
-// TestWaitedForSlot checks that an observer sees how long a run has waited for others, whether it succeeds or fails.
+// TestWaitedForSlot checks that an observer sees how long a run has waited for others, whether the run succeeds or fails.
 func TestWaitedForSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := newScripted(func(context.Context, int) error { time.Sleep(25 * time.Second); return nil })
@@ -99,7 +99,7 @@ type observerFunc func(Ended)
 
 func (f observerFunc) Ran(e Ended) { f(e) }
 
-// TestByHand checks that a user can run a job that is not due, and can pause it, and that a reload does not end the pause.
+// TestByHand checks that a user can run a job that is not due, and can pause the job. A reload does not end the pause.
 func TestByHand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(nil)
@@ -156,7 +156,7 @@ func (s *lateOpener) Ready() error {
 	return nil
 }
 
-// TestReady checks that an agent is ready when its plan is loaded and its sinks are open, and that no job holds it up.
+// TestReady checks that an agent is ready when its plan is loaded and its sinks are open, and that it need not wait for a job.
 func TestReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &lateOpener{open: time.Now().Add(10 * time.Second)}

@@ -29,8 +29,8 @@ type once struct {
 	held map[*job]bool // the jobs that this process has locked
 }
 
-// Once runs every job once, or for a job with windows once for each window not read yet. It delivers the batches and returns
-// when the sinks have drained. Each sink may take as long as drain to do so, and so may the disk of the state file.
+// Once runs every job once. A job with windows runs once for each window that it has not read yet. Once delivers the batches, and returns
+// when the sinks have drained. Each sink can take up to the time drain for this, and so can the disk of the state file.
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -156,16 +156,15 @@ func (o *once) waitFor(ctx context.Context, j *job) bool {
 	return false
 }
 
-// end delivers everything that is left and returns the outcome. Other processes may run the jobs as soon as all samples of
-// this process are on disk or delivered. They must not do so earlier, since receivers refuse samples that are older than
-// others of the same series.
+// end delivers everything that is left and returns the outcome. Other processes may run the jobs as soon as all samples of this process
+// are on disk or delivered. They must not do so earlier, because receivers refuse samples that are older than others of the same series.
 func (o *once) end() Outcome {
 	o.Agent.mu.Lock()
 	o.jobs = slices.DeleteFunc(o.jobs, func(j *job) bool { return o.state != nil && !o.hasLocked(j) }) // other jobs run in another process
 	o.Agent.mu.Unlock()
 	deadline := time.Now().Add(o.drain)
 	disk := deadline
-	if o.gaveUp.Load() { // a job has waited for the disk for as long as that
+	if o.gaveUp.Load() { // a job has already waited for the disk for all of this time
 		disk = time.Now()
 	}
 	o.waitForDisk(disk.Add(-time.Until(disk) / 2)) // the sinks still need time for the own metrics

@@ -17,7 +17,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// hangingDir is a directory whose files are not synced while answer is set, until that channel is closed.
+// hangingDir is a directory in which syncing a file hangs, if the channel "answer" is set, until this channel is closed.
 type hangingDir struct {
 	durable.FS
 	answer atomic.Pointer[chan struct{}]
@@ -45,8 +45,9 @@ func (f *hangingFile) Sync() error {
 	return f.File.Sync()
 }
 
-// TestOnceEndsIfDiskHangs checks that a single run ends at its deadline if the disk of the state file hangs, in the run or after it, and
-// names the job whose state may be lost. A batch whose state was not on disk in time is not delivered, and the next process delivers it.
+// TestOnceEndsIfDiskHangs checks that a single run ends at its deadline if the disk of the state file hangs, either in the run or after
+// it. The job whose state is perhaps lost is named. A batch whose state was not on disk in time is not delivered, and the next process
+// delivers it.
 func TestOnceEndsIfDiskHangs(t *testing.T) {
 	for _, inRun := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 // Outbox delivers batches to sinks without an agent.
 type Outbox struct{ sinks []*sink }
 
-// NewOutbox starts the sinks. At the end, each sink may take as long as drain to deliver. A batch that the sink has saved on
-// disk is then not tried again.
+// NewOutbox starts the sinks. At the end, each sink can take up to the time drain to deliver. A batch that the sink has saved on disk is
+// then not tried again.
 func NewOutbox(plan []Sink, drain time.Duration) *Outbox {
 	o := &Outbox{}
 	for _, p := range plan {

@@ -10,8 +10,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// JobLabel and SinkLabel are the labels of the agent's own metrics that name a job or a sink. A job's name is not in the
-// label job, since a scrape or a push would overwrite that label.
+// JobLabel and SinkLabel are the labels of the agent's own metrics that name a job or a sink. A job's name is not in the label "job",
+// because a scrape or a push would overwrite that label.
 const (
 	JobLabel  = "cton_job"
 	SinkLabel = "sink"
@@ -54,7 +54,7 @@ type own struct {
 	compute func(State) metric.Readings
 	ledger  *ledger.Ledger
 	last    time.Time     // time of the last batch
-	time    timekeeper    // notices jumps of the clock, so that the times in last, ledger and starts can be adjusted
+	time    timekeeper    // notices jumps of the clock, so that the times in the fields last, ledger and starts can be adjusted
 	starts  starts        // start timestamps of the own counters
 	due     chan struct{} // holds a token if the metrics should be delivered soon
 	partBy  string        // PartBy of the batches
@@ -162,7 +162,7 @@ func (o *own) isPulled() bool {
 	return slices.ContainsFunc(a.sinks, func(s *sink) bool { return s.Pull && a.ownMetrics.goTo(s.Name) })
 }
 
-// changed makes the metrics be delivered soon. It is called when a job goes up or down, and when a reload has ended.
+// changed causes a delivery of the metrics soon. It is called when a job goes up or down, and when a reload has ended.
 func (o *own) changed() {
 	select {
 	case o.due <- struct{}{}:

@@ -69,8 +69,8 @@ func ownPlan(t *testing.T, shelves map[string]*ownShelf) Plan {
 	return plan
 }
 
-// TestOwnMetricsOfShards checks that a sink which gets all jobs of this shard, but not all jobs of the other shards, gets only the own
-// metrics about its jobs, about itself and about the agent.
+// TestOwnMetricsOfShards checks a sink which gets all jobs of this shard, but not all jobs of the other shards. Of the own metrics, it
+// gets only those about its jobs, about itself and about the agent.
 func TestOwnMetricsOfShards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shelves := map[string]*ownShelf{}

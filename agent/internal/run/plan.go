@@ -36,7 +36,7 @@ type Plan struct {
 	Shard       shard.Shard // the shard whose jobs the plan has; the zero value = all jobs
 	AllJobs     int         // number of jobs of the configuration, including those of other shards
 	Held        Held        // nil = the jobs may run until they are stopped
-	Again       bool        // the plan is of the same configuration: only whether the jobs run here has changed
+	Again       bool        // the plan is of the same configuration as before; the only change is whether the jobs run here
 }
 
 // Held is the time in which the jobs of a plan may run: after that, another process runs them. *lease.Term implements it.

@@ -26,8 +26,8 @@ func (s *slowToOpen) Write(_ context.Context, b metric.Batch) error {
 	return nil
 }
 
-// TestPointsAreNotSuperseded checks that a batch with points is not dropped for a newer one, which does not have these
-// points: it waits for its sink. If there is no room for a batch, its points are counted as dropped.
+// TestPointsAreNotSuperseded checks that a batch with points waits for its sink. It is not dropped in favor of a newer batch, because the
+// newer batch does not have these points. If there is no room for a batch, its points are counted as dropped.
 func TestPointsAreNotSuperseded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slowToOpen{opens: time.Now().Add(2 * time.Hour)}

@@ -16,8 +16,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// TestReload checks that unchanged jobs and sinks keep their state over a reload, that the series of removed jobs end,
-// and that a new sink gets the current batches at once.
+// TestReload checks a reload. Unchanged jobs and sinks keep their state, the series of removed jobs end, and a new sink gets the current
+// batches at once.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keep, gone, changed, next := newScripted(nil), newScripted(nil), newScripted(nil), newScripted(nil)
@@ -63,8 +63,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadKeepsTotals checks that a changed job continues counting if it measures the same metrics, and does not if it measures
-// something else.
+// TestReloadKeepsTotals checks that a changed job continues counting if it measures the same metrics. If it measures something else, it
+// begins anew.
 func TestReloadKeepsTotals(t *testing.T) {
 	for _, same := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -95,8 +95,8 @@ func TestReloadKeepsTotals(t *testing.T) {
 	}
 }
 
-// TestSinksOfAJob checks that a job's batches go only to the sinks that the job names, and that a reload which changes these names at once
-// ends the job's series in one sink and shows them in another.
+// TestSinksOfAJob checks that a job's batches go only to the sinks that the job names. When a reload changes these names, the job's
+// series end in one sink at once, and are shown in another.
 func TestSinksOfAJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, right, all := &shelf{}, &shelf{}, newScripted(nil)
@@ -149,7 +149,7 @@ func TestReloadOfASink(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		// The new sink gets the last batch from before the reload, and all batches since.
+		// The new sink gets the last batch from before the reload, and all batches since then.
 		if want := source.ticks - 5; len(next.batches) != want {
 			t.Errorf("the new sink has %d batches, want %d", len(next.batches), want)
 		}
@@ -218,7 +218,8 @@ func (a away) Write(context.Context, metric.Batch) error {
 	return nil
 }
 
-// TestOnceSaysWhatItWaitsFor checks that a run that waits for a sink says so after some seconds, and only then.
+// TestOnceSaysWhatItWaitsFor checks a run that waits for a sink. After some seconds it says so. If it waits for a shorter time, it says
+// nothing.
 func TestOnceSaysWhatItWaitsFor(t *testing.T) {
 	for delay, want := range map[time.Duration]int{0: 0, 100 * time.Millisecond: 0, time.Hour: 1} {
 		synctest.Test(t, func(t *testing.T) {
@@ -331,8 +332,8 @@ func TestReloadOfAnotherAddress(t *testing.T) {
 	})
 }
 
-// TestTickDuringReload checks that a batch of a tick that ran during a reload is later than the batch that the reload has
-// given to a new sink, though its tick started earlier.
+// TestTickDuringReload checks the times of two batches: the reload gives one to a new sink, and a tick that runs during the reload makes
+// the other. The batch of the tick must be later, although the tick started before the reload.
 func TestTickDuringReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(func(context.Context, int) error { time.Sleep(5 * time.Second); return nil })

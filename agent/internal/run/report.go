@@ -118,7 +118,7 @@ func (r *report) succeeded(result *ledger.Result) {
 		same := reason
 		if d.Reason == metric.Skipped {
 			name = "*" // the drop concerns all metrics, so it is logged once
-		} else { // the source and the ledger can both drop readings for one reason; their counts and texts change from tick to tick
+		} else { // the source and the ledger can both drop readings for the same reason; their counts and texts change from tick to tick
 			same += strconv.Itoa(len(now[name+" "+reason]))
 		}
 		r.note(now, name+" "+reason, noted{name, reason, same}, "readings dropped", "first", d.First, "count", d.Count, "of", d.Of)
@@ -152,7 +152,7 @@ func (r *report) metricRecovered(key string, was []noted) {
 // nearLimit is the key of the warning that the job is close to its maximum of series, whichever metric it names.
 const nearLimit = " near"
 
-// note logs a problem, unless the last tick had the same problem or it was already logged for this tick.
+// note logs a problem, unless the last tick had the same problem, or the problem was already logged for this tick.
 func (r *report) note(now map[string][]noted, key string, n noted, message string, more ...any) {
 	known := func(k noted) bool { return k.same == n.same }
 	if slices.ContainsFunc(now[key], known) {
@@ -175,8 +175,8 @@ func first(result *ledger.Result) string {
 	return ""
 }
 
-// explained reports whether the metric could not be measured because of the dropped readings. The error of the metric then
-// describes the drop already.
+// explained returns true if the metric could not be measured because of the dropped readings. The error of the metric then describes the
+// drop already.
 func explained(problems []ledger.Problem, d *ledger.Drop) bool {
 	return slices.ContainsFunc(problems, func(p ledger.Problem) bool {
 		return p.Metric == d.Metric && strings.Contains(p.Err.Error(), d.First)

@@ -25,7 +25,8 @@ func newReport() (*report, *strings.Builder) {
 	return &report{log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: drop}))}, &b
 }
 
-// TestReportSinks checks that one error of many jobs is logged once, its end once, and another error in between by itself.
+// TestReportSinks checks an error that many jobs have. It is logged once, and its end is logged once. Another error in between is logged
+// by itself.
 func TestReportSinks(t *testing.T) {
 	r, log := newReport()
 	away, refused := errors.New("connection refused"), errors.New("job b: 400 Bad Request")
@@ -48,7 +49,7 @@ level=INFO msg=recovered failures=5 last_error="job b: 400 Bad Request"
 	}
 }
 
-// TestReportReminds checks that an error of two jobs which lasts for two days is logged four times, and its end once.
+// TestReportReminds checks an error of two jobs that lasts for two days. It is logged four times, and its end is logged once.
 func TestReportReminds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, log := newReport()
@@ -74,7 +75,7 @@ level=ERROR msg="cannot deliver" error="connection refused"
 	})
 }
 
-// TestReportMetrics checks that what is wrong with a metric is logged when it begins and when it ends.
+// TestReportMetrics checks that each problem of a metric is logged when the problem begins and when it ends.
 func TestReportMetrics(t *testing.T) {
 	r, log := newReport()
 	bad := &ledger.Result{
@@ -100,8 +101,8 @@ func TestReportMetrics(t *testing.T) {
 	}
 }
 
-// TestReportProblemsOfOneMetric checks that each of several problems of one metric is logged when it begins, not again while it
-// lasts, and when the metric has recovered.
+// TestReportProblemsOfOneMetric checks several problems of one metric. Each problem is logged when it begins, and not again while it
+// lasts. When the metric has recovered, this is logged too.
 func TestReportProblemsOfOneMetric(t *testing.T) {
 	r, log := newReport()
 	drop := func(reason metric.Reason, n int, first string) ledger.Drop {
@@ -131,8 +132,8 @@ level=INFO msg="metric recovered" metric=x reason="field a is missing"
 	}
 }
 
-// TestReportMaxSeries checks that what goes beyond max_series, or is close to it, is logged once, however the counts and the metric
-// named change, and so is its end.
+// TestReportMaxSeries checks series that go beyond max_series, or come close to it. This is logged once, however the counts and the named
+// metric change. Its end is logged once too.
 func TestReportMaxSeries(t *testing.T) {
 	r, log := newReport()
 	a, b := hosts("a_hosts"), hosts("b_hosts")
@@ -171,7 +172,8 @@ func hosts(name string) func(n int) metric.Measured {
 	}
 }
 
-// TestOwnTimes checks that the agent's own metrics come at once, soon after a change, and never twice at one time.
+// TestOwnTimes checks when the agent's own metrics come: at once after the start, and soon after a change. No two batches have the same
+// time.
 func TestOwnTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var times []time.Duration

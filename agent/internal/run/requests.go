@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Requests counts the requests of a job or sink. The zero value is ready to use. Requests is safe for concurrent use.
+// A Requests counts the requests of a job or sink. The zero value is ready to use. A Requests is safe for concurrent use.
 type Requests struct {
 	mu     sync.Mutex
 	counts map[Request]int64
@@ -22,7 +22,7 @@ type Request struct {
 type Cost struct {
 	Received int64  // bytes of response bodies, decompressed
 	Cached   int64  // responses that came from the cache, so no request was sent
-	Left     *int64 // requests that the host still accepts, as its rate limit headers say; nil if it sends none
+	Left     *int64 // requests that the host still accepts, as its rate limit headers say; nil if the host sends no such headers
 }
 
 // Add adds the cost of one request.

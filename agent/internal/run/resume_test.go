@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
-// TestReloadKeepsWhatWasSaved checks that the state file is as new after a reload as it was before: the process may be killed before the
-// job is due again.
+// TestReloadKeepsWhatWasSaved checks that the state file is as up to date after a reload as it was before: the process can be killed
+// before the job is due again.
 func TestReloadKeepsWhatWasSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
@@ -55,8 +55,8 @@ func TestReloadKeepsWhatWasSaved(t *testing.T) {
 	})
 }
 
-// TestResume checks the start timestamp of a series that is new after a restart: the start of the process, after an orderly end
-// and after a kill.
+// TestResume checks the start timestamp of a series that is new after a restart. It is the start of the process, both after an orderly
+// end and after a kill.
 func TestResume(t *testing.T) {
 	for _, killed := range []bool{false, true} {
 		t.Run(fmt.Sprint("killed ", killed), func(t *testing.T) {

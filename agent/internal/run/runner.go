@@ -16,8 +16,8 @@ import (
 // rerunPause is the pause before a sink or source that cannot work is started again.
 const rerunPause = 10 * time.Second
 
-// keepRunning calls run, which is the Run method of a sink or source, again and again until ctx ends. It calls the function
-// failed with each error, and returns if failed returns true. part is "sink" or "source", for messages.
+// keepRunning calls run, which is the Run method of a sink or source, again and again until ctx ends. It calls the function failed with
+// each error, and returns if failed returns true. The argument "part" is either "sink" or "source", for messages.
 func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(context.Context) error, failed func(error) (ended bool)) {
 	var failure clock.Continuing
 	for {
@@ -42,8 +42,8 @@ func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(co
 	}
 }
 
-// startRunner runs the source's Run until ctx ends, if the source has one. It returns a function that waits until Run has
-// ended and then runs the job once more, unless another process may run the job by then.
+// startRunner runs the source's Run until ctx ends, if the source has one. It returns a function that waits until Run has ended and then
+// runs the job once more. But the function does not run the job if another process may already run it.
 func (j *job) startRunner(ctx context.Context) (wait func()) {
 	r, ok := j.Source.(sources.Runner)
 	if !ok {
@@ -76,7 +76,7 @@ func (j *job) startRunner(ctx context.Context) (wait func()) {
 func (a *Agent) Forward(ctx context.Context, job string, stream metric.Stream) error {
 	for _, s := range a.sinksOf(job) {
 		select {
-		case <-s.ready: // a sink that is not ready may wait for a replaced sink that still uses its directory
+		case <-s.ready: // perhaps a sink that is not ready waits for a replaced sink that still uses its directory
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

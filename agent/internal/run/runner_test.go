@@ -31,8 +31,8 @@ func (s *server) Run(ctx context.Context) error {
 	return nil
 }
 
-// TestRunner checks that a source that fails is started again, that its ticks go on meanwhile, and that a last tick delivers what it
-// has taken until the end.
+// TestRunner checks a source that fails. It is started again, and its ticks go on meanwhile. A last tick delivers what the source has
+// taken until the end.
 func TestRunner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		last := false

@@ -26,7 +26,7 @@ import (
 type Saved struct {
 	LastSuccess time.Time
 	Cursor      time.Time // end of the last window that was read; zero = LastSuccess
-	Fetches     string    // digest of Job.Fetches, which is not stored itself since it may contain secrets
+	Fetches     string    // digest of Job.Fetches; Fetches itself is not stored, because it can contain secrets
 
 	// Delivered reports that the sinks have taken everything up to this record, because the agent was shut down in an
 	// orderly way.
@@ -154,8 +154,8 @@ const (
 	ownPrefix   = "\x00own/"
 )
 
-// IsJob reports whether a name in the state file is the name of a job. Only the records of jobs may be shown, since the
-// records of logins are secret.
+// IsJob reports whether a name in the state file is the name of a job. Only the records of jobs may be shown, because the records of
+// logins are secret.
 func IsJob(name string) bool { return !strings.HasPrefix(name, "\x00") }
 
 // SinkMemory implements sinks.Memory. It keeps the data in the state file.
@@ -198,7 +198,7 @@ type LoginMemory struct {
 	Saved    func() map[string]state.Section // reads a state file that is not open; nil = there is no state file
 
 	ofServers map[string]state.Record // records of single servers, by name, as read by the first call of At; a record that At has used is removed
-	isServer  bool                    // the memory is for one server; no lock is needed, since another process can log in there too
+	isServer  bool                    // the memory is for one server; no lock is needed, because another process can log in there too
 }
 
 // At implements httpclient.TokenMemory. The records of all servers are read once.
@@ -232,8 +232,8 @@ const (
 	serverKept    = 90 * 24 * time.Hour
 )
 
-// ForgetServers removes the tokens of servers that no process has used for a long time from a state file that was just opened. It leaves
-// the tokens of logins that have one server: such a token can be a refresh token, which only a user can replace.
+// ForgetServers removes tokens from a state file that was just opened: those of servers that no process has used for a long time. It
+// leaves the tokens of logins that have one server: such a token can be a refresh token, which only a user can replace.
 func ForgetServers(file *state.File) {
 	for name, record := range file.NewestRead(loginPrefix) {
 		if isServer := strings.Contains(name, "://"); isServer && time.Since(record.Saved) > serverKept && !isForgotten(record.Data) {
@@ -289,7 +289,8 @@ func (m *LoginMemory) read(file *state.File) []byte {
 // mark begins each record.
 func (m *LoginMemory) mark() []byte { return []byte(digest(m.Settings) + "\n") }
 
-// Store replaces what is stored. kept reports whether the new data is on disk; it is false without an error if there is no state file.
+// Store replaces what is stored. The result "kept" is true if the new data is on disk. If there is no state file, "kept" is false and
+// there is no error.
 func (m *LoginMemory) Store(data []byte) (kept bool, err error) {
 	file := m.File()
 	if file == nil {
@@ -321,8 +322,8 @@ func (m *LoginMemory) Ready() error {
 }
 
 // Lock locks the login, and waits while another process that shares the state file is logging in. If the login cannot be locked for
-// another reason, such as a read-only disk, Lock returns no error. shared reports whether other processes can use the login too. The
-// caller calls Ready before it uses a token that is valid only once.
+// another reason, such as a read-only disk, Lock returns no error. The result "shared" is true if other processes can use the login too.
+// The caller calls Ready before it uses a token that is valid only once.
 func (m *LoginMemory) Lock(ctx context.Context) (unlock func(), shared bool, err error) {
 	file := m.File()
 	if file == nil || !file.Shared || m.isServer {
@@ -340,8 +341,8 @@ func StoreShard(file *state.File, s shard.Shard) {
 	file.AppendLazily(shardPrefix+strconv.Itoa(s.Index), []byte(s.String()))
 }
 
-// LoadShard returns the shard with the same index as s that has used a state file last, which may have another count. It returns the zero
-// value if there is none.
+// LoadShard returns the shard that was the last to use a state file, of those with the same index as s. Its count can be another one.
+// LoadShard returns the zero value if there is no such shard.
 func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	records, err := file.Records(shardPrefix + strconv.Itoa(s.Index))
 	if len(records) == 0 || err != nil {
@@ -350,8 +351,8 @@ func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	return shard.Parse(string(records[len(records)-1]), "")
 }
 
-// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. They are the jobs of a shard, or all jobs.
-// It writes on a condition.
+// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. They are the jobs of a shard, or all
+// jobs. It writes only if the condition "when" holds.
 func StoreTerm(file *state.File, when state.Condition, lease, term string, of shard.Shard) *state.Write {
 	file.AppendIf(when, jobsPrefix+lease, []byte(of.String()))
 	return file.AppendIf(when, leasePrefix+lease, []byte(term))
@@ -360,7 +361,7 @@ func StoreTerm(file *state.File, when state.Condition, lease, term string, of sh
 // StoreTrial writes a record without a meaning, to see whether the state file can be written.
 func StoreTrial(file *state.File) *state.Write { return file.Append(trialName, nil) }
 
-// LoadTerm returns the term of a lease in which jobs have used a state file last, "" if there is none.
+// LoadTerm returns the newest term of a lease in which jobs have used a state file, or "" if there is none.
 func LoadTerm(file *state.File, lease string) (string, error) {
 	records, err := file.Records(leasePrefix + lease)
 	if len(records) == 0 || err != nil {
@@ -369,9 +370,9 @@ func LoadTerm(file *state.File, lease string) (string, error) {
 	return string(records[len(records)-1]), nil
 }
 
-// OtherLeases returns the names of other leases under which jobs of the same shard have used a state file since the last term of this lease.
-// Two leases must not share a state file: each would take the jobs of the other for its own, whose state it marks as old (see Outdate). It
-// returns nothing after state.File.Loaded.
+// OtherLeases returns the names of other leases under which jobs of the same shard have used a state file since the last term of this
+// lease. Two leases must not share a state file: each would mistake the jobs of the other for its own, and mark their state as old (see
+// Outdate). It returns nothing after state.File.Loaded.
 func OtherLeases(file *state.File, lease string, of shard.Shard) (others []string) {
 	terms, shards := file.NewestRead(leasePrefix), file.NewestRead(jobsPrefix)
 	own := terms[leasePrefix+lease].Saved
@@ -387,8 +388,9 @@ func OtherLeases(file *state.File, lease string, of shard.Shard) (others []strin
 	return others
 }
 
-// Outdate marks the saved state of all jobs of a shard as continued elsewhere, also of jobs that the configuration does not have now: when
-// they run here again, they start without state. It returns the names of the jobs that had state. It writes on a condition.
+// Outdate marks the saved state of all jobs of a shard as continued elsewhere. This includes jobs that the configuration does not have
+// now. When the jobs run here again, they start without state. It returns the names of the jobs that had state. It writes only if the
+// condition "when" holds.
 func Outdate(file *state.File, when state.Condition, of shard.Shard) (had []string, err error) {
 	names, err := file.Names()
 	if err != nil {
@@ -447,8 +449,8 @@ func (s *Saved) record() ([]byte, error) {
 	return append(s.header(nil), folded...), nil
 }
 
-// Moved returns two records with the whole state. The result there is for another state file. The result here is for this file and is
-// marked as exported. In its file, each of the two replaces all earlier records of the job.
+// Moved returns two records with the whole state. The result called "there" is for another state file. The result called "here" is for
+// this file and is marked as exported. In its file, each of the two records replaces all earlier records of the job.
 func (s *Saved) Moved() (there, here []byte, err error) {
 	moved := *s
 	moved.Exported = false
@@ -469,7 +471,7 @@ func (s *Saved) Ledger() (*ledger.Ledger, error) {
 	return l, l.Restore(s.records...)
 }
 
-// Restore loads the saved state into a new worker. now is the earliest time of the worker's next tick. If the job fetches
+// Restore loads the saved state into a new worker. The argument "now" is the earliest time of the worker's next tick. If the job fetches
 // something different from when the state was saved, only LastSuccess and Cursor are loaded.
 func (s *Saved) Restore(w *Worker, now time.Time) error {
 	if s.Fetches == digest(w.Fetches) {

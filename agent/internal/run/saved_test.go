@@ -185,8 +185,8 @@ func (l *life) kill(t *testing.T, dir string) string {
 	return killed
 }
 
-// TestKilled checks that an agent which is killed again and again never delivers a lower total, and that in the end all totals are equal
-// to what has happened.
+// TestKilled checks an agent which is killed again and again. It never delivers a lower total, and in the end all totals are equal to
+// what has happened.
 func TestKilled(t *testing.T) {
 	for seed := range uint64(9) {
 		synctest.Test(t, func(t *testing.T) {
@@ -222,7 +222,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestStopped checks that nothing is counted twice or lost, including changes, when the agent is stopped in an orderly way at any moment.
+// TestStopped checks an agent which is stopped in an orderly way at any moment. Nothing is counted twice or lost: the totals, and the sum
+// of the delivered changes, are equal to what has happened.
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dice := rand.New(rand.NewPCG(1, 0))
@@ -254,8 +255,9 @@ func TestStopped(t *testing.T) {
 	})
 }
 
-// TestVanishedDisk checks that totals survive when the directory of the state vanishes and comes back, again and again, with an empty
-// directory in its place or none. No total decreases, and all totals are equal to what has happened, also after a restart.
+// TestVanishedDisk checks that totals survive when the directory of the state vanishes and comes back, again and again. In between there
+// is either an empty directory in its place or none. No total decreases, and all totals are equal to what has happened, even after a
+// restart.
 func TestVanishedDisk(t *testing.T) {
 	for seed := range uint64(6) {
 		synctest.Test(t, func(t *testing.T) {
@@ -337,8 +339,8 @@ func TestHeldBack(t *testing.T) {
 	})
 }
 
-// TestUnusable checks that only the job of a section that cannot be read loses its state, and that no window ends before it begins when
-// the clock was set back.
+// TestUnusable checks a state file with a section that cannot be read: only the job of this section loses its state. It also checks that
+// no window ends before it begins when the clock was set back.
 func TestUnusable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}
@@ -465,8 +467,8 @@ func TestRepeatedFirst(t *testing.T) {
 	}
 }
 
-// TestOtherLeases checks that a lease which shares its state file with another one is told so, as long as the other one is in use, and not
-// if the leases are of different shards.
+// TestOtherLeases checks a lease which shares its state file with another lease. The name of the other lease is returned as long as the
+// other lease is in use. It is not returned if the leases are of different shards.
 func TestOtherLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file, _ := openFaulty(t, filepath.Join(t.TempDir(), "state"), slog.New(slog.DiscardHandler))
@@ -500,8 +502,8 @@ func TestOtherLeases(t *testing.T) {
 	})
 }
 
-// TestOutdate checks that the state of each job of a shard is marked as continued elsewhere, also if the configuration does not have the
-// job any more, and that nothing else is marked. Nothing is written when the term is over.
+// TestOutdate checks that the state of each job of a shard is marked as continued elsewhere, even if the configuration does not have the
+// job any more. Nothing else is marked, and nothing is written when the term is over.
 func TestOutdate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	file, _ := openFaulty(t, path, slog.New(slog.DiscardHandler))

@@ -25,8 +25,8 @@ type sink struct {
 	wg     sync.WaitGroup
 }
 
-// newSink returns a sink. At the end, a patient sink tries to deliver everything until drain has passed, even batches that
-// it could leave on disk. Other sinks leave these on disk.
+// newSink returns a sink. At the end, a patient sink tries to deliver everything until the time drain has passed, even batches that it
+// could leave on disk. Other sinks leave such batches on disk.
 func newSink(plan Sink, drain time.Duration, patient bool) *sink {
 	s := &sink{delivery: newDelivery(plan), drain: drain, ready: make(chan struct{}), stop: make(chan struct{})}
 	if !patient {
@@ -35,8 +35,7 @@ func newSink(plan Sink, drain time.Duration, patient bool) *sink {
 	return s
 }
 
-// start starts the sink. The sink runs until end is called, even if ctx ends earlier, since it must run longer than the
-// jobs.
+// start starts the sink. The sink runs until end is called, even if ctx ends earlier, because it must run longer than the jobs.
 func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	defer close(s.ready)
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -64,8 +63,8 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	})
 }
 
-// serve calls the sink's Run. If Run fails, serve calls fail, which ends the agent. If fail is nil, serve calls Run again
-// later.
+// serve calls the sink's Run. If Run fails, serve calls the function fail, which ends the agent. If this function is nil, serve calls Run
+// again later.
 func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCauseFunc) {
 	keepRunning(ctx, s.Log, "sink", r.Run, func(err error) (ended bool) {
 		if fail != nil {
@@ -86,7 +85,7 @@ const (
 	writeTimeout = 30 * time.Second
 	firstPause   = time.Second // a pause between tries is random, at first up to firstPause; this limit doubles up to lastPause
 	lastPause    = time.Minute
-	maxWaiting   = 64 // batches of one job; above this the oldest is dropped, since newer ones have the newer running totals
+	maxWaiting   = 64 // batches of one job; above this the oldest is dropped, because newer ones have the newer running totals
 )
 
 // delivery writes batches to one sink, one batch at a time. The batches of a job are written in order. A batch that fails is tried again
@@ -127,8 +126,8 @@ func newDelivery(s Sink) *delivery {
 	return &delivery{Sink: s, report: report{log: s.Log}, wake: make(chan struct{}, 1), done: done, repeated: done}
 }
 
-// repeat queues the last batch of a job from before a restart, if the sink can take a batch again. It is called before add is called for
-// the job.
+// repeat queues the last batch of a job from before a restart, if the sink can take a batch again. repeat must be called before add is
+// called for the same job.
 func (d *delivery) repeat(b metric.Batch) {
 	if _, ok := d.Sink.Sink.(sinks.Repeater); ok {
 		b.Repeated = true
@@ -154,7 +153,7 @@ func (d *delivery) push(b metric.Batch) {
 	d.waiting = append(d.waiting, &held{Batch: b, pause: firstPause})
 }
 
-// finished notes that a batch no longer waits and is not being written.
+// finished is called when a batch no longer waits and is not being written.
 func (d *delivery) finished(b metric.Batch) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -176,8 +175,8 @@ func (d *delivery) pop(b metric.Batch) {
 	}
 }
 
-// awaitRepeated waits until all repeated batches are on disk, or until ctx ends. It does not wait if the sink has no queue
-// on disk, since the receiver may be unreachable for a long time.
+// awaitRepeated waits until all repeated batches are on disk, or until ctx ends. It does not wait if the sink has no queue on disk,
+// because the receiver may be unreachable for a long time.
 func (d *delivery) awaitRepeated(ctx context.Context) {
 	if !d.Durable {
 		return
@@ -212,8 +211,8 @@ func (d *delivery) settled(stopped <-chan struct{}) {
 	}
 }
 
-// holds reports whether batches of a job are only in memory. If the sink's own queue is in memory and not empty, holds returns true, since
-// it does not know which jobs the samples in that queue are from.
+// holds returns true if batches of a job are only in memory. If the sink's own queue is in memory and not empty, holds returns true,
+// because it does not know which jobs the samples in that queue are from.
 func (d *delivery) holds(job string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -265,7 +264,7 @@ func (d *delivery) add(b metric.Batch) {
 }
 
 // next removes the next batch to try from the waiting batches and returns it. If no batch is due, it returns how long to wait for the
-// next one, or 0 if no batch waits. If ending is set, a batch that was not tried yet is due at once.
+// next one, or 0 if no batch waits. If the argument "ending" is true, a batch that was not tried yet is due at once.
 func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -293,8 +292,8 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 	return nil, pause
 }
 
-// discard removes batches that need not be tried again: a batch whose samples are all replaced by a newer waiting batch of its job, and, at
-// the end of the process, a batch on disk, which the next process delivers. The caller holds mu.
+// discard removes batches that need not be tried again: those whose samples are all replaced by a newer waiting batch of the same job. At
+// the end of the process, discard also removes the batches on disk, which the next process delivers. The caller holds mu.
 func (d *delivery) discard() {
 	leaving := false
 	select {
@@ -323,7 +322,7 @@ func (d *delivery) discard() {
 	}
 }
 
-// run delivers batches until stop is closed and no batch is waiting. After ctx has ended, a batch that fails is dropped and
+// run delivers batches until the channel stop is closed and no batch is waiting. After ctx has ended, a batch that fails is dropped and
 // not tried again.
 func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 	for stopping := false; ; {
@@ -428,7 +427,7 @@ func (d *delivery) giveUp() {
 	})
 }
 
-// lose counts the samples of a batch that will not be delivered.
+// lose adds the samples of a batch that will not be delivered to the number of dropped samples.
 func (d *delivery) lose(reason metric.Reason, b metric.Batch) {
 	d.Stats.Drop(reason, b.Samples())
 	d.setLost()

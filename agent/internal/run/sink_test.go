@@ -104,8 +104,8 @@ func TestDeliverPermanentAndPause(t *testing.T) {
 	})
 }
 
-// TestDeliverStops checks that an unreachable receiver delays the end of the agent by at most Drain, and that the samples that it did not
-// get are counted.
+// TestDeliverStops checks the end of an agent whose receiver is unreachable. The end is delayed by at most Drain, and the samples that
+// the receiver did not get are counted.
 func TestDeliverStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := &shelf{fail: func(int) error { return errors.New("connection refused") }}
@@ -160,8 +160,8 @@ func TestSinkPanics(t *testing.T) {
 	})
 }
 
-// TestOneFailingJobHoldsUpNoOther checks that a batch that fails for long, such as one that a firewall does not let through, does not hold
-// up the batches of other jobs, is tried again ever more rarely, and arrives when it can.
+// TestOneFailingJobHoldsUpNoOther checks a batch that fails for long, such as one that a firewall does not let through. It does not hold
+// up the batches of other jobs. It is tried again ever more rarely, and arrives when it can.
 func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 	for _, saved := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -213,8 +213,8 @@ func TestOneFailingJobHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// TestDownIsNotHammered checks that many jobs together try a sink that is down no more than four times a minute, and that the last batch of
-// each job arrives when the sink works.
+// TestDownIsNotHammered checks many jobs with a sink that is down. Together they try the sink no more than four times a minute. The last
+// batch of each job arrives when the sink works.
 func TestDownIsNotHammered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin, tries := time.Now(), atomic.Int32{}
@@ -257,7 +257,7 @@ func TestDownIsNotHammered(t *testing.T) {
 	})
 }
 
-// TestPauseOfDurableSink checks that a new batch gets onto the disk of a durable sink at once, also in the pause after a failure.
+// TestPauseOfDurableSink checks that a new batch gets onto the disk of a durable sink at once, even in the pause after a failure.
 func TestPauseOfDurableSink(t *testing.T) {
 	for _, durable := range []bool{false, true} {
 		d := newDelivery(Sink{Durable: durable, Stats: &sinks.Stats{}, Log: slog.New(slog.DiscardHandler)})

@@ -124,7 +124,7 @@ func (s *jobStatus) restore(lastSuccess, cursor time.Time) {
 	s.change(func(j *JobState) { j.LastSuccess, j.Cursor = lastSuccess, cursor })
 }
 
-// idle notes that the job has no problem, but no window to read.
+// idle sets the state of a job that has no problem, but no window to read.
 func (s *jobStatus) idle() {
 	s.change(func(j *JobState) {
 		if !j.Up {
@@ -133,7 +133,7 @@ func (s *jobStatus) idle() {
 	})
 }
 
-// read notes the job's cursor and the number of windows left out.
+// read sets the job's cursor and the number of windows left out.
 func (s *jobStatus) read(cursor time.Time, skipped int) {
 	s.change(func(j *JobState) {
 		j.Cursor = cursor
@@ -162,7 +162,7 @@ func (s *jobStatus) paused() bool {
 	return s.state.Paused
 }
 
-// hold notes that the job cannot proceed, and why: the disk fails, or the cursor lies ahead of the clock.
+// hold sets the reason why the job cannot proceed: the disk fails, or the cursor lies ahead of the clock.
 func (s *jobStatus) hold(why string) {
 	s.change(func(j *JobState) { j.Up, j.Error = false, why })
 }

@@ -30,7 +30,7 @@ func NewWorker(job Job) *Worker {
 	return w
 }
 
-// Steps are functions that a command adds to a tick. Each of them may be nil.
+// Steps are functions that a command adds to a tick. Each of them can be nil.
 type Steps struct {
 	// Collected gets the readings before the ledger gets them. It may remove rows.
 	Collected func(readings metric.Readings)
@@ -41,15 +41,14 @@ type Steps struct {
 	Deliver func(batch metric.Batch) error
 }
 
-// Tick runs the job once. tick is what [Job.NextWindow] returned: the window that the job reads.
+// Tick runs the job once. The argument "tick" is what [Job.NextWindow] returned: the window that the job reads.
 //
 //	window ─▶ collect ─▶ apply ─▶ commit ─▶ deliver
 //
-// After an error in collect or apply, the ledger and the cursor are unchanged, so the window can be read again. A panic of
-// the source or the ledger becomes the tick's error, and also leaves them unchanged, with one exception: a ledger that panics
-// while it changes totals loses its state, and its totals start from zero. Commit comes before Deliver. So if the process is
-// killed, the restored state is never older than what was delivered. If Deliver fails, Tick returns the result and the error,
-// since the tick has been applied.
+// After an error in collect or apply, the ledger and the cursor are unchanged, so the window can be read again. A panic of the source or
+// the ledger becomes the tick's error, and also leaves them unchanged, with one exception: a ledger that panics while it changes totals
+// loses its state, and its totals start from zero. Commit comes before Deliver. So if the process is killed, the restored state is never
+// older than what was delivered. If Deliver fails, Tick returns the result and the error, because the tick has been applied.
 func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger.Result, error) {
 	readings, err := w.collect(ctx, tick)
 	if err != nil {
@@ -174,8 +173,8 @@ func unmeasured(readings metric.Readings) error {
 	return fmt.Errorf("none of %d metrics could be measured; %s: %w", len(readings), readings[0].Desc.Name, readings[0].Err)
 }
 
-// contain calls f. It returns a panic of f as an error, and logs it with the stack. The parameter who names the part of the program that f
-// calls.
+// contain calls f. It returns a panic of f as an error, and logs it with the stack. The parameter "who" has the name of the part of the
+// program that f calls.
 func contain(log *slog.Logger, who string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// deaf is a source that ignores its context and returns when release is closed.
+// deaf is a source that ignores its context and returns when the channel release is closed.
 type deaf struct {
 	running, calls atomic.Int32
 	release        chan struct{}
@@ -32,7 +32,7 @@ func (d *deaf) Collect(context.Context, sources.Tick) (metric.Readings, error) {
 	return metric.Readings{}, nil
 }
 
-// TestSourceDoesNotStop checks that a source that does not stop fails its own ticks only, and is never called twice at once.
+// TestSourceDoesNotStop checks a source that does not stop. Only its own ticks fail, and it is never called twice at once.
 func TestSourceDoesNotStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &deaf{release: make(chan struct{})}
@@ -72,7 +72,7 @@ type overrunner struct {
 
 func (overrunner) Overtime() time.Duration { return 10 * time.Second }
 
-// TestOvertime checks that a source whose config is a sources.Overrunner may be at work after the timeout.
+// TestOvertime checks that a source whose config is a sources.Overrunner is allowed to be at work after the timeout.
 func TestOvertime(t *testing.T) {
 	for takes, want := range map[time.Duration]string{
 		9 * time.Second:  "<nil>",
@@ -90,8 +90,8 @@ func TestOvertime(t *testing.T) {
 	}
 }
 
-// TestStopWithBusySource checks that a source which does not stop does not delay the end of the agent for long, and that
-// its job is shown as failed.
+// TestStopWithBusySource checks a source which does not stop. It does not delay the end of the agent for long, and its job is shown as
+// failed.
 func TestStopWithBusySource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, a := &deaf{release: make(chan struct{})}, newAgent()
@@ -132,8 +132,8 @@ func TestUnmeasuredTick(t *testing.T) {
 	}
 }
 
-// TestLedgerPanics checks that a panic of the ledger only makes its tick fail if it comes before totals change, and also
-// resets the totals if it comes later.
+// TestLedgerPanics checks a panic of the ledger. If the panic comes before totals change, only its tick fails. If it comes later, the
+// totals are reset too.
 func TestLedgerPanics(t *testing.T) {
 	count := &metric.Desc{Name: "done_total", Type: metric.Counter, From: metric.Increment}
 	took := &metric.Desc{Name: "took_seconds", Type: metric.Histogram, Buckets: []float64{1}}

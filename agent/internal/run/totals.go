@@ -27,8 +27,8 @@ const maxTotals = 1000
 // hostLabel is the label of counters about a host that a job asks.
 const hostLabel = "host"
 
-// compareUse orders counters by what is lost without them: first those that are not about a host, since they are few and tell how the job
-// does, then those that were used last. The order of equal ones does not change from one process to the next.
+// compareUse orders counters by what is lost without them: first those that are not about a host, because they are few and tell how the
+// job does, then those that were used most recently. The order of equal counters does not change from one process to the next.
 func compareUse(a, b *total) int {
 	ofHost := func(t *total) int { return min(len(t.Labels[hostLabel]), 1) }
 	return cmp.Or(cmp.Compare(ofHost(a), ofHost(b)), cmp.Compare(b.Used, a.Used), cmp.Compare(key(a.Metric, a.Labels), key(b.Metric, b.Labels)))
@@ -126,8 +126,8 @@ func valuesOf(names []string, labels map[string]string) []string {
 	return values
 }
 
-// start sets the start of the counters that earlier processes have begun, and returns these counters. The start is before now, also if
-// the clock was set back.
+// start sets the start of the counters that earlier processes have begun, and returns these counters. The start is before the time now,
+// even if the clock was set back.
 func (t *totals) start(families []metric.Family, now time.Time) (begun []metric.Family) {
 	for i := range families {
 		if t.before == nil || families[i].Desc.Type != metric.Counter {
@@ -150,8 +150,8 @@ func (t *totals) start(families []metric.Family, now time.Time) (begun []metric.
 }
 
 // records returns a record for the state file for each job that has counters. The record also keeps counters of the job that this process
-// does not deliver, such as those of other shards. If there are more than maxTotals, some are left out, see compareUse: dropped is the
-// number of these by job.
+// does not deliver, such as those of other shards. If a job has more than maxTotals counters, some are left out (see compareUse). The
+// result "dropped" is the number of these counters by job.
 func (t *totals) records(families []metric.Family, now time.Time) (records map[string][]byte, dropped map[string]int) {
 	all, kept := map[string][]*total{}, map[string]bool{}
 	for i := range families {

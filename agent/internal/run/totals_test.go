@@ -88,8 +88,8 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-// TestMostTotals checks which counters are kept of a job that has more than are kept: those that are not about a host, and of the others
-// those that were used last. The number of the others is logged.
+// TestMostTotals checks which counters are kept if a job has too many of them: those that are not about a host, and of the others those
+// that were used most recently. The number of counters that are not kept is logged.
 func TestMostTotals(t *testing.T) {
 	synctest.Test(t, mostTotals)
 }
@@ -166,8 +166,8 @@ func hostsOf(t *testing.T, record []byte) (hosts []int, counters int) {
 	return hosts, len(kept)
 }
 
-// TestTotalsAfterRun checks that a single run does not continue counters from before a cton run, which has delivered the same series from
-// zero: a receiver would count them twice.
+// TestTotalsAfterRun checks a single run after cton run, which has delivered the same series from zero. The single run does not continue
+// the counters from before cton run: a receiver would count them twice.
 func TestTotalsAfterRun(t *testing.T) {
 	if folded, err := FoldSaved(ownPrefix+"a", [][]byte{[]byte("[]"), nil}); folded != nil || err != nil {
 		t.Errorf("the mark is folded to %q, %v, want nothing", folded, err)

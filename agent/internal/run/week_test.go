@@ -10,7 +10,7 @@ import (
 	_ "time/tzdata"
 )
 
-// weekJob is one of the jobs of the week: what it does on which ticks, and what must come of it.
+// weekJob is one of the jobs of the week. It says what the job does on which ticks, and what the result must be.
 type weekJob struct {
 	name, spec string
 	from, to   time.Time

@@ -20,9 +20,9 @@ func (j *Job) Burst(due, next time.Time) int {
 
 // NextWindow returns the tick that begins at the time at. The argument read is the time up to which earlier ticks have read.
 //
-// Without windows, the tick reads from that time until at. If nothing was read yet, or if the clock was set back, it reads
-// one interval. With windows, it reads the next closed window. skipped is the number of older windows that are left out
-// because they are further back than max_catch_up. due is false if there is no closed window to read.
+// Without windows, the tick reads from that time until at. If nothing was read yet, or if the clock was set back, it reads one interval.
+// With windows, it reads the next closed window. The result "skipped" is the number of older windows that are left out because they are
+// further back than max_catch_up. The result "due" is false if there is no closed window to read.
 func (j *Job) NextWindow(read, at time.Time) (tick sources.Tick, skipped int, due bool) {
 	read = read.Round(0) // so that the times are compared by wall clock, without the monotonic clock
 	tick = sources.Tick{Time: at, Start: read, End: at, Interval: j.Schedule.Interval(at)}
@@ -40,8 +40,9 @@ func (j *Job) NextWindow(read, at time.Time) (tick sources.Tick, skipped int, du
 	return tick, w.Skipped, due
 }
 
-// ValidUntil returns until when values measured at a time remain valid while ticks fail: for the time valid_for, or if that
-// is not set, until the second due time. For a job with windows, the time starts when the next window can be read.
+// ValidUntil returns the time up to which the values of a measurement remain valid while ticks fail. They are valid for the time
+// valid_for, or if that is not set, until the second due time. The argument "measured" is the time of the measurement. For a job with
+// windows, the time starts when the next window can be read.
 func (j *Job) ValidUntil(measured time.Time) time.Time {
 	var next time.Time // when the next window can be read
 	if j.Windows != nil && !measured.IsZero() {

@@ -22,8 +22,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// reader is a source that keeps which windows it has read. The API fails while it is down, and shows in each window one
-// event for each minute that begins in it.
+// reader is a source that records which windows it has read. Its API fails while it is down. In each window, the API shows one event for
+// each minute that begins in it.
 type reader struct {
 	mu    sync.Mutex // makes what a test sets between two ticks visible to the next tick
 	down  bool
@@ -191,8 +191,8 @@ func (s *reader) check(t *testing.T, seed uint64, w *schedule.Windows, shown *la
 	}
 }
 
-// TestZoneOfDays checks that the tick of a window of a day has the time zone of its midnights, and that other ticks have none: dates in
-// requests are in this zone.
+// TestZoneOfDays checks the time zone of ticks, which dates in requests are in. The tick of a window of a day has the time zone of the
+// window's midnights. Other ticks have no time zone.
 func TestZoneOfDays(t *testing.T) {
 	oslo, err := time.LoadLocation("Europe/Oslo")
 	if err != nil {
@@ -229,8 +229,8 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// TestWindowsCatchUp checks that after an outage the missed windows are read at once and in order, as many at one due time
-// as Burst returns, each as a tick of its own. A window that fails is tried again before any other.
+// TestWindowsCatchUp checks the windows that were missed in an outage. After the outage they are read at once and in order, each as a
+// tick of its own. As many are read at one due time as Burst returns. A window that fails is tried again before any other.
 func TestWindowsCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newReader()
@@ -285,8 +285,8 @@ func (s *crowd) Collect(_ context.Context, tick sources.Tick) (metric.Readings, 
 	return metric.Readings{{Desc: s.once, Rows: []metric.Reading{{Value: 1}}}, events}, nil
 }
 
-// TestWindowBeyondMaxSeries checks that a window whose events would go beyond max_series is read again, until max_series is
-// raised, and that its events count then.
+// TestWindowBeyondMaxSeries checks a window whose events would go beyond max_series. It is read again until max_series is raised. Its
+// events count then.
 func TestWindowBeyondMaxSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &crowd{teams: 2}
@@ -323,8 +323,8 @@ func TestWindowBeyondMaxSeries(t *testing.T) {
 	})
 }
 
-// TestWindowsSlowCatchUp checks that overdue windows are read one after another without a pause, also if this takes longer than the interval of
-// the schedule, and that the due times that pass meanwhile do not count as skipped.
+// TestWindowsSlowCatchUp checks that overdue windows are read one after another without a pause, even if this takes longer than the
+// interval of the schedule. The due times that pass in the meantime do not count as skipped.
 func TestWindowsSlowCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newReader()
@@ -449,7 +449,7 @@ func TestWindowsOverReload(t *testing.T) {
 	})
 }
 
-// TestWindowsOnce checks that a single run reads all windows that are due, and the next run none of them again.
+// TestWindowsOnce checks that a single run reads all windows that are due, and that the next run reads none of them again.
 func TestWindowsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, source := filepath.Join(t.TempDir(), "state"), newReader()
@@ -477,9 +477,9 @@ func TestWindowsOnce(t *testing.T) {
 	})
 }
 
-// TestWindowAfterClockSetBack checks that no window ends before its start. If the clock was set back, the time up to which
-// was read can be in the future: then the tick reads one interval, like the first tick. Times are compared by the wall
-// clock, not by the monotonic clock.
+// TestWindowAfterClockSetBack checks that no window ends before its start. If the clock was set back, the time up to which earlier ticks
+// have read can be in the future: then the tick reads one interval, like the first tick. Times are compared by the wall clock, not by the
+// monotonic clock.
 func TestWindowAfterClockSetBack(t *testing.T) {
 	job := planJob(t, "job", "@every 5m", nil)
 	at := time.Now()

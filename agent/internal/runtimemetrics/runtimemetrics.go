@@ -1,5 +1,5 @@
-// Package runtimemetrics reads the metrics of Go's runtime (go_*) and of the process (process_*). They are the same that
-// other Go programs expose to Prometheus.
+// Package runtimemetrics reads the metrics of Go's runtime (go_*) and of the process (process_*). They are the same metrics that other Go
+// programs expose to Prometheus.
 package runtimemetrics
 
 import (
@@ -17,7 +17,7 @@ type Metrics struct {
 	labels   map[string]*metric.LabelSet // by metric name and labels as text
 }
 
-// New returns the metrics of this process, all of them with the labels given.
+// New returns the metrics of this process. All of them have the given labels.
 func New(labels map[string]string) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), descs: map[string]*metric.Desc{}, labels: map[string]*metric.LabelSet{}}
 	prometheus.WrapRegistererWith(labels, m.registry).MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -97,7 +97,7 @@ func asUTC(t time.Time) time.Time {
 	return time.Date(year, month, day, hour, minute, second, 0, time.UTC)
 }
 
-// runs returns the times t with from ≤ t < to at which the job runs. It remembers the local times seen since early.
+// runs returns the times t with from ≤ t < to at which the job runs. It remembers the local times seen since the time "early".
 func (w randomSchedule) runs(loc *time.Location, early, from, to time.Time, step time.Duration) []time.Time {
 	var due []time.Time
 	everyHour := len(w.values[2]) == 24

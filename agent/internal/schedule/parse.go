@@ -147,7 +147,7 @@ type field struct {
 	sundayAt int    // a number greater than high that means low; 0 = none
 }
 
-// fieldsOf returns the fields of a schedule in order. n is their number: five, or six with seconds.
+// fieldsOf returns the fields of a schedule in order. The argument n is the number of fields: five, or six with seconds.
 func fieldsOf(n int) []field {
 	all := []field{
 		{name: "second", high: 59},
@@ -215,7 +215,7 @@ func (f field) item(text string) (string, error) {
 	return f.folded(low, high, step), nil
 }
 
-// folded returns a range that includes 7 for Sunday as a list with 0 instead of 7, since the library does not accept 7.
+// folded returns a range that includes 7 for Sunday as a list with 0 instead of 7, because the library does not accept 7.
 func (f field) folded(low, high, step int) string {
 	var out []string
 	for n := low; n <= high; n += step {

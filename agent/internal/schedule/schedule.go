@@ -30,8 +30,8 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// Schedule says when a job is due. Parse returns a Schedule. It is immutable and safe for concurrent use. The zero Schedule
-// is never due.
+// Schedule says when a job is due. Parse returns a Schedule. A Schedule is immutable and safe for concurrent use. The zero Schedule is
+// never due.
 type Schedule struct {
 	every  time.Duration     // duration of "@every"; 0 for a cron expression
 	fields cron.SpecSchedule // the cron fields as bits; local time is matched as if it were UTC
@@ -104,8 +104,8 @@ const (
 	// maxPeriods bounds the number of periods that a search goes through. A zone has fewer than ten periods in a year, and
 	// no search covers more than eight years.
 	maxPeriods = 1000
-	// reach is how many seconds reached looks back: further back, local time cannot have been later than it is now. RFC 9636,
-	// section 3.2, limits offsets to between -25 and +26 hours, so local time moves back by at most 51 hours.
+	// reach is how many seconds the function "reached" looks back: further back, local time cannot have been later than it is now. RFC
+	// 9636, section 3.2, limits offsets to between -25 and +26 hours, so local time moves back by at most 51 hours.
 	reach = 51 * 60 * 60
 	// far is used as the start or end of a period without a limit. Adding an offset to it does not overflow.
 	far = int64(1) << 62
@@ -123,7 +123,7 @@ func (s *Schedule) nextReal(after int64) (int64, bool) {
 		if due < p.end+p.shift {
 			return due - p.shift, true
 		}
-		// Search the next period from its first second, since local time may have jumped back.
+		// Search the next period from its first second, because local time may have jumped back.
 		p = p.next(s.loc)
 		above = p.start + p.shift - 1
 	}

@@ -38,10 +38,10 @@ type Window struct {
 	Skipped    int       // number of windows before this one that are older than MaxCatchUp
 }
 
-// Next returns the window to read next. now is the current time, and read is the time up to which earlier ticks have read. If
-// read is zero, Next returns the last closed window. It returns false if there is no closed window left to read.
+// Next returns the window to read next. The argument "now" is the current time, and "read" is the time up to which earlier ticks have
+// read. If "read" is zero, Next returns the last closed window. It returns false if there is no closed window left to read.
 //
-// If read is more than MaxCatchUp after now, the clock was wrong in an earlier tick. Next then returns the last closed window.
+// If "read" is more than MaxCatchUp after "now", the clock was wrong in an earlier tick. Next then returns the last closed window.
 func (w *Windows) Next(read, now time.Time) (Window, bool) {
 	closed := w.Closed(now)
 	if read.IsZero() || read.After(now.Add(max(w.MaxCatchUp, w.Length))) {
@@ -68,10 +68,10 @@ func (w *Windows) Next(read, now time.Time) (Window, bool) {
 // Closed returns the end of the last window that is closed at the time now.
 func (w *Windows) Closed(now time.Time) time.Time { return w.last(now.Add(-w.Settle)) }
 
-// Ready returns when the window that begins at read will be closed.
+// Ready returns when the window that begins at the time "read" will be closed.
 func (w *Windows) Ready(read time.Time) time.Time { return w.End(read).Add(w.Settle) }
 
-// End returns the first end of a window that is after the given time.
+// End returns the first time after the given one at which a window ends.
 func (w *Windows) End(after time.Time) time.Time {
 	if w.midnights == nil {
 		return w.last(after).Add(w.Length)
@@ -84,7 +84,7 @@ func (w *Windows) End(after time.Time) time.Time {
 	}
 }
 
-// last returns the last end of a window that is at or before t.
+// last returns the newest time at or before t at which a window ends.
 func (w *Windows) last(t time.Time) time.Time {
 	if w.midnights == nil {
 		seconds, length := t.Unix(), int64(w.Length/time.Second)
@@ -98,7 +98,7 @@ func (w *Windows) last(t time.Time) time.Time {
 	return at
 }
 
-// count returns the number of windows that end after the time after, and at or before the time upTo.
+// count returns the number of windows that end later than the time "after", and at or before the time upTo.
 func (w *Windows) count(after, upTo time.Time) int {
 	if w.midnights == nil {
 		return int(w.last(upTo).Sub(w.last(after)) / w.Length)

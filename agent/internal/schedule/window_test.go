@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestWindowsTile checks that consecutive windows have no gap and no overlap, that none is read before it has settled, and that
-// windows of whole days end at midnight, for random lengths, zones and pauses.
+// TestWindowsTile checks windows of random lengths, in random zones and with random pauses. Consecutive windows have no gap and no
+// overlap. No window is read before it has settled. Windows of whole days end at midnight.
 func TestWindowsTile(t *testing.T) {
 	for seed := range uint64(80) {
 		dice := rand.New(rand.NewPCG(seed, 0))

@@ -31,7 +31,7 @@ const (
 	reasonLabel = "reason"
 )
 
-// New returns the metrics of an agent with the given version. o distinguishes it from other agents.
+// New returns the metrics of an agent with the given version. The argument o distinguishes this agent from other agents.
 func New(version string, o Others) *Metrics {
 	m := &Metrics{version: version, at: map[string]int{}}
 	labels := o.Labels()
@@ -84,7 +84,7 @@ func New(version string, o Others) *Metrics {
 	return m
 }
 
-// Others says how the agent differs from other agents with the same configuration, whose label instance may be the same.
+// Others says how the agent differs from other agents with the same configuration. The label "instance" of these agents can be the same.
 type Others struct {
 	Shard   shard.Shard
 	Replica string // name of the host, if the agent shares a lease with others; "" = it does not
@@ -155,9 +155,9 @@ func (m *Metrics) Readings(s run.State) metric.Readings {
 	return m.readings
 }
 
-// single sets the metrics of a process that runs its jobs once. These are only the metrics of the jobs. Metrics of the
-// process itself are left out: they would end with the process, and other processes with other jobs would write the same
-// series. Times that are unknown are left out too, since an earlier process may have delivered them.
+// single sets the metrics of a process that runs its jobs once. These are only the metrics of the jobs. Metrics of the process itself are
+// left out: they would end with the process, and other processes with other jobs would write the same series. Times that are unknown are
+// left out too, because an earlier process may have delivered them.
 func (m *Metrics) single(s *run.State) {
 	for i := range s.Jobs {
 		m.job(&s.Jobs[i])

@@ -90,8 +90,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestOptional checks that metrics of something that is not configured have no series, and that the others exist before
-// anything has happened, so that their absence means that the agent is down.
+// TestOptional checks that metrics of something that is not configured have no series. The other metrics exist before anything has
+// happened, so that their absence means that the agent is down.
 func TestOptional(t *testing.T) {
 	page := text(t, run.State{Jobs: []run.JobState{{Name: "api"}}, Sinks: []run.SinkState{{Name: "page"}, {Name: "out", Queues: true}}})
 	for _, absent := range []string{
@@ -113,7 +113,7 @@ func TestOptional(t *testing.T) {
 	}
 }
 
-// TestFew checks how many series an idle job and an idle sink have, since the series of all jobs and sinks of a user add up.
+// TestFew checks how many series an idle job and an idle sink have, because the series of all jobs and sinks of a user add up.
 func TestFew(t *testing.T) {
 	left := int64(7)
 	requests := map[run.Request]int64{{Host: "api.example.com", Code: 200}: 3}
@@ -131,7 +131,7 @@ func TestFew(t *testing.T) {
 	}
 }
 
-// TestDropped checks that the total of drops is the sum of those by reason.
+// TestDropped checks that the total of drops is the sum of the drops by reason.
 func TestDropped(t *testing.T) {
 	page := text(t, run.State{
 		Jobs:  []run.JobState{{Name: "api", Drops: map[metric.Reason]int64{metric.Missing: 3, metric.Future: 4, metric.NotTime: 0}}},
@@ -195,7 +195,7 @@ func TestSpool(t *testing.T) {
 	}
 }
 
-// TestShard checks that each metric of a shard has its number as a label: the label instance may be the same for all shards.
+// TestShard checks that each metric of a shard has the shard's number as a label: the label "instance" can be the same for all shards.
 func TestShard(t *testing.T) {
 	m := New("1.0", Others{Shard: shard.Shard{Index: 2, Count: 5}})
 	s := run.State{
@@ -216,7 +216,8 @@ func TestShard(t *testing.T) {
 	}
 }
 
-// TestLease checks that each metric of an agent with a lease has its host as a label, and that one metric says whether it is active.
+// TestLease checks that each metric of an agent with a lease has the agent's host as a label, and that one metric says whether the agent
+// is active.
 func TestLease(t *testing.T) {
 	m := New("1.0", Others{Shard: shard.Shard{Index: 2, Count: 5}, Replica: "cton-1"})
 	for _, active := range []bool{true, false} {

@@ -89,8 +89,8 @@ type Move struct {
 	To  int // the shard that the job has gone to or come from
 }
 
-// Moves returns the jobs that leave and the jobs that come when the shard of an agent is changed. from is its shard before the change,
-// and to its shard after the change.
+// Moves returns the jobs that leave and the jobs that come when the shard of an agent is changed. The argument "from" is the agent's
+// shard before the change, and "to" is its shard after the change.
 func Moves(jobs []string, from, to Shard) (left, came []Move) {
 	for _, job := range jobs {
 		switch had, has := from.Has(job), to.Has(job); {

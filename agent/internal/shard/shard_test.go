@@ -38,7 +38,7 @@ func names(n int) []string {
 	return all
 }
 
-// TestEachJobOnce checks that each job belongs to exactly one shard, and that the shards have about as many each.
+// TestEachJobOnce checks that each job belongs to exactly one shard, and that all shards have about the same number of jobs.
 func TestEachJobOnce(t *testing.T) {
 	jobs := names(3000)
 	for _, count := range []int{1, 2, 3, 10, 31} {

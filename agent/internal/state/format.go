@@ -164,7 +164,7 @@ func readSnapshot(fsys durable.FS, name string) (*snapshot, error) {
 	return parse(text)
 }
 
-// readError is the error for a file that could not be read. The content of the file may be correct.
+// readError is the error for a file that could not be read. Its content can be correct nevertheless.
 type readError struct{ error }
 
 func (e *readError) Unwrap() error { return e.error }
@@ -315,7 +315,7 @@ func parseJournal(text []byte, number uint64) (entries []entry, whole, damaged i
 		}
 		at += 1 + next
 	}
-	if batches > 1 { // otherwise the first line was written together with the only batch, and may be incomplete
+	if batches > 1 { // otherwise the first line is perhaps incomplete, because it was written together with the only batch
 		damaged += inHead
 	}
 	return entries, whole, damaged, nil

@@ -21,7 +21,7 @@ func journalName(name string, number uint64) string {
 type journal struct {
 	number uint64       // number of the last journal on disk
 	size   int64        // size of its complete batches; 0 = start a new journal
-	torn   bool         // incomplete or unknown data may follow them, so that nothing can be appended
+	torn   bool         // perhaps incomplete or unknown data follows them, so nothing can be appended
 	file   durable.File // nil = not open
 }
 
@@ -38,7 +38,7 @@ type Condition struct {
 	// written, now or later, and counts as done. nil = the record is written in any case.
 	May func() bool
 	// TakeBack is called if May has returned true, and it is certain that no process will read the record: the disk has taken only a part
-	// of what it belongs to. May is called again before the next attempt. nil = nothing is called.
+	// of the data to which the record belongs. May is called again before the next attempt. nil = nothing is called.
 	TakeBack func()
 }
 
@@ -63,14 +63,13 @@ const (
 	lastPause  = 10 * time.Second
 )
 
-// Append appends a record to the records of a name. It is written soon, with one sync for all records appended in the
-// meantime. If the disk fails, the record waits, and writing is tried again until it succeeds. The caller must not change
-// data afterwards.
+// Append appends a record to the records of a name. The record is written soon, with one sync for all records appended in the meantime.
+// If the disk fails, the record waits, and writing is tried again until it succeeds. The caller must not change data afterwards.
 func (f *File) Append(name string, data []byte) *Write {
 	return f.append(&Write{entry: entry{name, time.Now(), data}}, false)
 }
 
-// AppendIf is like Append, but writes the record only on a condition.
+// AppendIf is like Append, but writes the record only if the condition "when" holds.
 func (f *File) AppendIf(when Condition, name string, data []byte) *Write {
 	return f.append(&Write{entry: entry{name, time.Now(), data}, when: when}, false)
 }
@@ -155,7 +154,7 @@ func (f *File) settle(batch []*Write, err error) {
 	}
 }
 
-// cause returns an error without the names of files, since these change from one try to the next.
+// cause returns an error without the names of files, because these change from one try to the next.
 func cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -163,7 +162,7 @@ func cause(err error) error {
 	return err
 }
 
-// AfterWriting calls the function do when all records appended until now are on disk, or when the file is closed, since no record is
+// AfterWriting calls the function do when all records appended until now are on disk, or when the file is closed, because no record is
 // written after that. AfterWriting tries to write the records at once. If that fails, it calls the function failed with the reason and
 // returns. The function do is then called later.
 func (f *File) AfterWriting(do func(), failed func(error)) {
@@ -182,7 +181,7 @@ func (f *File) AfterWriting(do func(), failed func(error)) {
 	f.mu.Lock()
 	f.afterwards = append(f.afterwards, afterwards{last, do})
 	f.mu.Unlock()
-	f.callWaiting(false) // the record last may have been written in the meantime
+	f.callWaiting(false) // perhaps the record "last" was written in the meantime
 }
 
 // afterwards is a function that AfterWriting was called with, and the record that it waits for.
@@ -191,7 +190,7 @@ type afterwards struct {
 	do   func()
 }
 
-// callWaiting calls the functions of AfterWriting whose records are on disk, or all of them.
+// callWaiting calls the functions of AfterWriting whose records are on disk. If all is true, it calls all functions.
 func (f *File) callWaiting(all bool) {
 	f.mu.Lock()
 	var due []func()
@@ -294,7 +293,7 @@ func (f *File) writeAll(batch []*Write) (err error) {
 	return nil
 }
 
-// count adds to the number of bytes written, and to the number of journal bytes that compact would merge.
+// count adds its arguments to the number of bytes written, and to the number of journal bytes that compact would merge.
 func (f *File) count(written, journal int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -302,7 +301,7 @@ func (f *File) count(written, journal int) {
 	f.journalBytes += int64(journal)
 }
 
-// syncLast syncs the last journal. What Open has read from it may not be on disk yet, but later batches will depend on it.
+// syncLast syncs the last journal. What Open has read from this journal is perhaps not on disk yet, but later batches will depend on it.
 func (f *File) syncLast() error {
 	f.appending.Lock()
 	defer f.appending.Unlock()

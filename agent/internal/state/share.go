@@ -56,13 +56,13 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	}, nil
 }
 
-// wait waits for the lock called name until ctx ends, and tries to get it once per pause. It leaves word in the lock's file, and returns
-// the word that the previous owner of the lock has left.
+// wait waits for the lock called name, until ctx ends. It tries to get the lock once per pause. It leaves the text "word" in the lock's
+// file, and returns the text that the previous owner of the lock has left there.
 func (f *File) wait(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
 	return durable.NewDir(filepath.Dir(f.path)).WaitLock(ctx, name, word, pause)
 }
 
-// rejoin reads the sizes and numbers of the files again, since other processes may have changed the files.
+// rejoin reads the sizes and numbers of the files again, because other processes may have changed the files.
 func (f *File) rejoin() error {
 	s, err := readSnapshot(f.fsys, f.name())
 	if stay := f.mustStay(err); stay != nil {
@@ -102,7 +102,7 @@ func (f *File) rejoin() error {
 }
 
 // LockJob locks a job. It waits while another process has the lock, until ctx ends: the error then satisfies IsHeld. Without
-// Options.Shared it does nothing, since there is no other process.
+// Options.Shared it does nothing, because there is no other process.
 func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err error) {
 	if !f.Shared {
 		return func() {}, nil
@@ -132,14 +132,15 @@ func (f *File) Latest(name string) ([][]byte, error) {
 	return f.reread(name)
 }
 
-// LatestOf is like Latest for all names that begin with a prefix. It returns the newest record of each.
+// LatestOf is like Latest for all names that begin with a prefix. It returns the newest record of each name.
 func (f *File) LatestOf(prefix string) (map[string]Record, error) {
 	f.Flush()
 	sections, err := f.readAll()
 	return NewestOf(sections, prefix), err
 }
 
-// NewestRead returns the same of what Open or Reread has read. It returns nothing after Loaded.
+// NewestRead returns the newest record of each name that begins with a prefix, as Open or Reread has read it. It returns nothing after
+// Loaded.
 func (f *File) NewestRead(prefix string) map[string]Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()

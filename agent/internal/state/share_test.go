@@ -31,7 +31,8 @@ func openShared(t *testing.T, path string) *File {
 	return f
 }
 
-// TestShared checks that no record is lost or duplicated when several processes append at once and fold the journals meanwhile.
+// TestShared checks that no record is lost or duplicated when several processes append at the same time, and fold the journals in
+// between.
 func TestShared(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	const processes, records = 6, 30
@@ -101,7 +102,7 @@ func TestSharedTorn(t *testing.T) {
 	}
 }
 
-// failingSync is a directory in which the next syncs of files fail, as many as the field left says.
+// failingSync is a directory in which the next syncs of files fail. The field "left" says how many of them fail.
 type failingSync struct {
 	durable.FS
 	left atomic.Int32
@@ -124,8 +125,8 @@ func (u unsynced) Sync() error {
 	return u.File.Sync()
 }
 
-// TestSharedFailedSync checks that nothing is appended to a journal after a failed sync, since it is not known how much of the journal is
-// on disk.
+// TestSharedFailedSync checks that nothing is appended to a journal after a failed sync, because it is not known how much of the journal
+// is on disk.
 func TestSharedFailedSync(t *testing.T) {
 	dir := t.TempDir()
 	disk := &failingSync{FS: durable.NewDir(dir)}
@@ -143,7 +144,7 @@ func TestSharedFailedSync(t *testing.T) {
 	}
 }
 
-// TestSharedSize checks that opening a state counts the bytes of its journals once.
+// TestSharedSize checks that opening a state counts the bytes of its journals only once.
 func TestSharedSize(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a := openShared(t, path)
@@ -154,7 +155,7 @@ func TestSharedSize(t *testing.T) {
 	}
 }
 
-// TestSharedFailedTurn checks that a process which could not read what others have written reads it at its next turn.
+// TestSharedFailedTurn checks a process that could not read what others have written. It reads this at its next turn.
 func TestSharedFailedTurn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	a, b := openShared(t, path), openShared(t, path)
@@ -246,7 +247,8 @@ func (d *interrupted) ReadFile(name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// TestSharedRereadTwice checks two calls of Reread at the same time: the one that began first does not replace what the other has read.
+// TestSharedRereadTwice checks two calls of Reread at the same time: the call that began first does not replace what the other call has
+// read.
 func TestSharedRereadTwice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	other := openShared(t, path)

@@ -71,7 +71,7 @@ type File struct {
 	appending sync.Mutex // guards the fields below
 	journal
 	locked bool
-	lost   bool // at the last write, the files did not exist any more, so the locked files may not exist either
+	lost   bool // at the last write, the files did not exist any more, so perhaps the locked files do not exist either
 }
 
 // Status is the state of writing to disk.
@@ -82,13 +82,13 @@ type Status struct {
 	Bytes   int64     // bytes written to disk
 }
 
-// lockTimeout is how long Open waits for another process, which may end soon.
+// lockTimeout is how long Open waits for another process, which perhaps ends soon.
 const lockTimeout = 10 * time.Second
 
-// Open locks the state of a path for this process and reads it. problems describe errors in the content, one line each. A
-// damaged file is renamed or copied, and its damaged part is missing in the state. Open returns an error if another process
-// has locked the files (*durable.HeldError), if a file has a later version (*VersionError), if a file cannot be read, or if
-// ctx ends. The files are unchanged then.
+// Open locks the state of a path for this process and reads it. The result "problems" describes errors in the content, one line each. A
+// damaged file is renamed or copied, and its damaged part is missing in the state. Open returns an error if another process has locked
+// the files (*durable.HeldError), if a file has a later version (*VersionError), if a file cannot be read, or if ctx ends. The files are
+// unchanged then.
 func Open(ctx context.Context, path string, o Options) (f *File, problems []error, err error) {
 	return OpenOn(ctx, path, durable.NewDir(filepath.Dir(path)), o)
 }
@@ -138,7 +138,7 @@ func (f *File) waitForLock(ctx context.Context) error {
 // lock locks the state. It creates the directory of the state if it is missing.
 func (f *File) lock() error {
 	var err error
-	if !f.existed() { // if the directory has vanished, it is not made again: a disk may be mounted there later
+	if !f.existed() { // if the directory has vanished, it is not made again: perhaps a disk is mounted there later
 		err = f.fsys.Mkdir(".")
 	}
 	if err == nil {
@@ -204,8 +204,8 @@ func (f *File) load() (problems []error, err error) {
 		problems = append(problems, fmt.Errorf("sync the state journal %s: %w", journalName(f.path, f.number), err))
 	}
 	if damaged || len(more) > 0 || s.version == 1 {
-		// A file of version 1 is replaced at once. A program that knows only version 1 would otherwise read this file later
-		// and not the journals; it refuses the new file.
+		// A file of version 1 is replaced at once. Otherwise, a program that knows only version 1 would later read this file and not the
+		// journals. Such a program refuses the new file.
 		if err := f.compact(); err != nil {
 			problems = append(problems, fmt.Errorf("write the state file %s: %w", f.path, err))
 		}
@@ -227,8 +227,9 @@ func (f *File) mustStay(err error) error {
 	return nil
 }
 
-// errVanished is the error if the files existed and are missing now. Nothing is written then: a record has only what has changed since the
-// record before it, so it is of no use without the missing files. And if these come back later, totals would step back to the values in them.
+// errVanished is the error if the files existed and are missing now. Nothing is written then: a record has only what has changed since
+// the record before it, so it is of no use without the missing files. And if these files come back later, totals would step back to the
+// values in them.
 var errVanished = errors.New("the file has vanished: was its directory removed, or its disk unmounted? Bring it back, or restart cton to start all jobs without state")
 
 // existed reports whether this process has read or written the files.
@@ -302,7 +303,7 @@ func (f *File) loadJournals(s *snapshot) (problems []error, err error) {
 			}
 			continue
 		}
-		if s.missing { // a user has removed the snapshot, since it is always written before the first journal
+		if s.missing { // a user has removed the snapshot: one is always written before the first journal
 			problems = append(problems, fmt.Errorf("the state file %s is missing (was it deleted?), though its journal %s exists; %s, and all jobs start without state: to keep the totals, stop the agent and restore the file from a backup",
 				f.path, filepath.Base(journalName(f.path, number)), f.setAside(journalName(f.name(), number), f.fsys.Rename)))
 			continue
@@ -420,7 +421,8 @@ func (f *File) Status() Status {
 const stuckAfter = 5 * time.Second
 
 // WaitUntil limits how long Flush and Close wait for a disk that does not answer: until t, but at least stuckAfter after a write has
-// begun. What they have not waited for may be on disk later, or never: see Written. Without WaitUntil they wait for ever.
+// begun. Records for which they have not waited can be on disk later, or never: see Written. Without WaitUntil, Flush and Close wait for
+// ever.
 func (f *File) WaitUntil(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -440,7 +442,7 @@ func (f *File) isStuck() bool {
 }
 
 // Close writes the waiting records, with one try, and unlocks the state. If the time given to WaitUntil has passed and the disk does not
-// answer, the state stays locked until the process ends, since the disk may still write to it.
+// answer, the state stays locked until the process ends, because the disk can still write to the files.
 func (f *File) Close() {
 	f.Flush()
 	closed, began := make(chan struct{}), time.Now()
@@ -485,8 +487,8 @@ func (f *File) close() {
 	f.unlock()
 }
 
-// Read reads the state of a path and changes nothing. Another process may be using the state. If the file is missing, there
-// are no sections. damage has the errors by name.
+// Read reads the state of a path and changes nothing. Another process can be using the state at the same time. If the file is missing,
+// there are no sections. The result "damage" has the errors in sections that cannot be used, by name.
 func Read(path string) (sections map[string]Section, damage map[string]error, err error) {
 	sections, damage, err = readAll(durable.NewDir(filepath.Dir(path)), filepath.Base(path))
 	if err != nil {

@@ -71,8 +71,8 @@ func (h *history) play(t *testing.T, f *File, steps int) {
 	}
 }
 
-// check checks that each job has the records that it has appended, in order, up to a record that is not older than the last one that was
-// certainly on disk. Records may be there twice.
+// check checks the records of each job. They must be those that the job has appended, in order. The newest of them must not be older than
+// the last record that was certainly on disk. A record may be there twice.
 func (h *history) check(t *testing.T, f *File) {
 	t.Helper()
 	for job := range h.put {
@@ -161,8 +161,8 @@ func lastOf(t *testing.T, f *File, job string) (last int) {
 	return last
 }
 
-// TestDiskFails checks that records survive when the disk fails for some operations: what was written stays, and what was appended
-// meanwhile is written, in order, once the disk works.
+// TestDiskFails checks that records survive when the disk fails for some operations. What was written stays. What was appended in the
+// meantime is written, in order, once the disk works.
 func TestDiskFails(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
@@ -215,9 +215,9 @@ func afterStart(t *testing.T) int {
 	return ops
 }
 
-// TestVanished checks what happens when the directory of the state vanishes and comes back, with another directory in its place meanwhile
-// or none: nothing is written to the other directory, and the status says why. Afterwards, all records are in the state, in order, and the
-// state is locked.
+// TestVanished checks what happens when the directory of the state vanishes and comes back. In the meantime, there is either another
+// directory in its place or none. Nothing is written to the other directory, and the status says why. Afterwards, all records are in the
+// state, in order, and the state is locked.
 func TestVanished(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		for _, mountPoint := range []bool{false, true} {
@@ -301,8 +301,9 @@ func TestFull(t *testing.T) {
 	})
 }
 
-// TestTakenBack checks that the condition of a record counts the attempts after which the record may be on disk: not those for which the
-// disk was full, but one whose sync has failed, and the one that succeeded.
+// TestTakenBack checks which attempts to write a record are counted by the record's condition: those after which the record is perhaps on
+// disk. Attempts for which the disk was full do not count. An attempt whose sync has failed counts, and so does the attempt that has
+// succeeded.
 func TestTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -335,7 +336,7 @@ func TestTakenBack(t *testing.T) {
 	})
 }
 
-// TestOneSync checks that records which come together share a sync, also records of AppendLazily.
+// TestOneSync checks that records which come together share a sync. This includes records of AppendLazily.
 func TestOneSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, syncs := disktest.New(1), new(atomic.Int64)
@@ -386,8 +387,8 @@ func written(t *testing.T) (*disktest.Disk, []byte) {
 	return d, d.Content("state")
 }
 
-// TestDamage flips each byte of a snapshot and cuts it at each place. It checks that the agent starts, that the damaged file is set aside
-// as it is, and that a damaged section affects only its own job.
+// TestDamage flips each byte of a snapshot and cuts it at each place. Each time, the agent must start, and the damaged file must be set
+// aside as it is. A damaged section must affect only its own job.
 func TestDamage(t *testing.T) {
 	_, whole := written(t)
 	sections := len(whole) - 3*len("the state of a")
@@ -414,7 +415,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// checkDamage opens a damaged file of three jobs, and checks that the state of as many jobs as want says is whole.
+// checkDamage opens a damaged file of three jobs. It checks that the state of some of these jobs is whole. The argument "want" is their
+// number.
 func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	f, problems := mustOpen(t, d)
 	kept := 0
@@ -443,7 +445,7 @@ func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 }
 
 // TestDamagedJournal flips each byte of a journal of three records. It checks that the other records are read, and that a journal with
-// damage before its last record is set aside and reported. Damage in the last record is not reported, since the end of a journal may be
+// damage before its last record is set aside and reported. Damage in the last record is not reported, because the end of a journal can be
 // torn.
 func TestDamagedJournal(t *testing.T) {
 	d := disktest.New(1)
@@ -484,7 +486,7 @@ func TestDamagedJournal(t *testing.T) {
 	}
 }
 
-// TestForeignFile checks what the problem is with a file that is not a state file.
+// TestForeignFile checks the problem that is reported for a file that is not a state file.
 func TestForeignFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "it is not a state file of cton",
@@ -502,8 +504,8 @@ func TestForeignFile(t *testing.T) {
 	}
 }
 
-// TestLaterVersion checks that files of a later version stay as they are, with their names, and that Open and Read return an error
-// that says what to do.
+// TestLaterVersion checks files of a later version. They stay as they are, with their names. Open and Read return an error that says what
+// to do.
 func TestLaterVersion(t *testing.T) {
 	for name, text := range map[string]string{
 		"state":           "cton state 3 and whatever follows\x00\xff",
@@ -534,7 +536,7 @@ func TestLaterVersion(t *testing.T) {
 	}
 }
 
-// TestRemoved checks that a journal whose snapshot was removed, as people do who want to start again, is not used.
+// TestRemoved checks that a journal is not used if its snapshot was removed. People remove the snapshot when they want to start again.
 func TestRemoved(t *testing.T) {
 	d := disktest.New(1)
 	f, _ := mustOpen(t, d)
@@ -556,7 +558,7 @@ func TestRemoved(t *testing.T) {
 	f.Close()
 }
 
-// TestUnreadable checks that files which cannot be read are left as they are, and that Open returns why.
+// TestUnreadable checks files which cannot be read. They are left as they are, and Open returns the reason.
 func TestUnreadable(t *testing.T) {
 	for _, failing := range []string{"state", "state.journal-2"} {
 		d, snapshot := written(t)
@@ -674,7 +676,7 @@ func TestFoldedToNothing(t *testing.T) {
 	}
 }
 
-// TestReadBesideOldJournal checks that the records of a journal are read once if it was merged into the snapshot but not removed yet.
+// TestReadBesideOldJournal checks a journal that was merged into the snapshot but not removed yet. Its records are not read twice.
 func TestReadBesideOldJournal(t *testing.T) {
 	d := disktest.New(1)
 	o := options()
@@ -695,7 +697,7 @@ func TestReadBesideOldJournal(t *testing.T) {
 	}
 }
 
-// TestLock checks that two agents do not open one state, and that the second waits for the first to end.
+// TestLock checks that two agents do not have the same state open at the same time: the second agent waits for the first to end.
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "state")
 	synctest.Test(t, func(t *testing.T) {
@@ -727,7 +729,7 @@ func TestLock(t *testing.T) {
 	})
 }
 
-// FuzzParse checks that any bytes give sections, or an error of one line.
+// FuzzParse checks that any bytes give either sections, or an error of one line.
 func FuzzParse(f *testing.F) {
 	d := disktest.New(1)
 	if _, err := writeSnapshot(d, "state", 3, map[string]Section{"a": {Records: [][]byte{[]byte("x"), []byte("yz")}}, "b": {}}); err != nil {

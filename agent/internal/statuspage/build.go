@@ -54,8 +54,8 @@ const (
 // cost little.
 const fresh = 500 * time.Millisecond
 
-// status returns the whole state, without secrets, as it was at the time since or later. Requests share the result, so the caller
-// must not change it.
+// status returns the whole state, without secrets, as it was at the time "since" or later. Requests share the result, so the caller must
+// not change it.
 func (p *Page) status(since time.Time) *Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()

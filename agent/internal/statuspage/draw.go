@@ -110,7 +110,7 @@ func (l *line) draw(width, height float64, fromZero bool) string {
 		nx, ny := int64(math.Round(2*x))+2, int64(math.Round(2*y))+2
 		path = strconv.AppendInt(append(path, "ml "[min(i, 2)]), nx-px, 10)
 		if ny >= py {
-			path = append(path, ' ') // a negative number needs no space, since its sign separates it
+			path = append(path, ' ') // a negative number needs no space, because its sign separates it
 		}
 		path = strconv.AppendInt(path, ny-py, 10)
 		px, py = nx, ny
@@ -140,7 +140,7 @@ func number(v float64, digits int) string {
 	return strings.Replace(strconv.FormatFloat(v, format, digits, 64), "-", "−", 1)
 }
 
-// over returns the period of the curve. unit is the unit of the times in l.at.
+// over returns the period of the curve. The argument "unit" is the unit of the times in l.at.
 func (l *line) over(unit time.Duration) time.Duration {
 	return time.Duration(l.at[len(l.at)-1]-l.at[0]) * unit
 }

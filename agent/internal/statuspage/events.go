@@ -26,7 +26,7 @@ type change struct {
 	Reload bool              `json:"reload,omitempty"`
 }
 
-// events streams the changes of a page. The query parameter page is the path of that page.
+// events streams the changes of a page. The query parameter "page" is the path of that page.
 func (l *listener) events(w http.ResponseWriter, r *http.Request) {
 	shown, err := url.Parse(r.URL.Query().Get("page"))
 	if err != nil {
@@ -61,7 +61,7 @@ func (l *listener) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// wait waits until a or b receives or ctx ends. It returns false if ctx has ended.
+// wait waits until a value arrives on a or b, or until ctx ends. It returns false if ctx has ended.
 func wait(ctx context.Context, a <-chan time.Time, b <-chan struct{}) bool {
 	select {
 	case <-a:

@@ -60,7 +60,8 @@ func (w *watched) keep(d *sources.Document) {
 	w.history.mu.Unlock()
 }
 
-// nodeOf returns the node of a value. left points to the number of nodes that may still be added to the excerpt; nodeOf reduces it.
+// nodeOf returns the node of a value. The argument "left" points to the number of nodes that may still be added to the excerpt. nodeOf
+// reduces this number.
 func nodeOf(key string, v document.Value, depth int, left *int) Node {
 	*left--
 	n := Node{Key: text.Cut(text.OneLine(key), maxNodeText)}

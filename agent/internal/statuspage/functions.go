@@ -199,8 +199,8 @@ func sortBy(p SeriesPage, field string) string {
 	return "?" + url.Values{"q": {p.Search}, "sort": {to}}.Encode() + "#series"
 }
 
-// pageAt returns the query for another page of series, or "" if there is no such page. The argument by is its distance from the page p,
-// in pages. A negative distance is for a page before p.
+// pageAt returns the query for another page of series, or "" if there is no such page. The argument "by" is the distance of the other
+// page from the page p, in pages. A negative distance is for a page before p.
 func pageAt(p SeriesPage, by int) string {
 	to := p.Offset + by*pageOfSeries
 	if to < 0 || to >= p.Matched {

@@ -66,7 +66,7 @@ type jobHistory struct {
 	doc    *excerpt // beginning of the last document; nil = none
 }
 
-// ranOnce is a run. The struct is small, since there are many for every job.
+// ranOnce is a run. The struct is small, because there are many for every job.
 type ranOnce struct {
 	start            int64 // Unix milliseconds
 	took, waited     int32 // milliseconds

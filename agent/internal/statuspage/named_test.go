@@ -32,8 +32,8 @@ func (s *stage) ran(p *Page, at time.Time, b metric.Batch) {
 	p.History.Ran(run.Ended{Job: b.Job, Start: at, Result: run.Succeeded, Families: b.Families})
 }
 
-// TestWatched checks that past values of the series that web.watch selects are kept although no client views the page, and that these
-// series are shown as long as they exist.
+// TestWatched checks the series that web.watch selects. Their past values are kept although no client views the page, and they are shown
+// as long as they exist.
 func TestWatched(t *testing.T) {
 	s := &stage{latest: map[string]metric.Batch{}}
 	s.addJob("a")
@@ -120,7 +120,7 @@ func TestWatchedBound(t *testing.T) {
 	}
 }
 
-// TestScale checks the text beside a curve, also where the values differ only in a late digit.
+// TestScale checks the text beside a curve, even where the values differ only in a late digit.
 func TestScale(t *testing.T) {
 	at := func(values ...float64) (points []Point) {
 		for i, v := range values {

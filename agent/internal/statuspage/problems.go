@@ -134,7 +134,7 @@ func sinkProblems(s *Sink, now time.Time) (all []Problem) {
 		p := Problem{Level: levelWarning, Kind: "sink", Name: s.Name, Text: text.Count(int(lost), "sample") + " dropped in the last hour"}
 		if s.Refusal != nil {
 			p.Text += "; the most frequent refusal since the start: " + s.Refusal.Why
-			if len(s.Dropped) == 1 { // otherwise the drops of the last hour may have another reason than the refusal
+			if len(s.Dropped) == 1 { // otherwise perhaps the drops of the last hour have another reason than the refusal
 				p.Do = s.Refusal.Do
 			}
 		}

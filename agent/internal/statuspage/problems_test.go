@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestNearlyFull checks the text that says how full a queue is, and that a queue which is nearly full is a problem.
+// TestNearlyFull checks the text that says how full a queue is. It also checks that a nearly full queue is a problem.
 func TestNearlyFull(t *testing.T) {
 	for bytes, want := range map[int64]string{0: "0% of 64.0 MiB", 50 << 20: "78% of 64.0 MiB", 52 << 20: "81% of 64.0 MiB", 64 << 20: "100% of 64.0 MiB"} {
 		s := Sink{Name: "rw", State: SinkOK, Bytes: bytes, Limit: 64 << 20}

@@ -8,8 +8,8 @@ type ring[T any] struct {
 	first  int // index of the oldest value
 }
 
-// add adds a value. The argument most is the maximum number of values. If the ring already has that many, the new value
-// replaces the oldest one. The capacity never exceeds the maximum.
+// add adds a value. The argument "most" is the maximum number of values. If the ring already has that many, the new value replaces the
+// oldest one. The capacity never exceeds the maximum.
 func (r *ring[T]) add(value T, most int) {
 	switch {
 	case len(r.values) == most:

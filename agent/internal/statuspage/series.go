@@ -43,7 +43,8 @@ type seriesQuery struct {
 	offset int    // number of series to leave out at the beginning
 }
 
-// found is a series that a query may select. by is the number by which it is sorted: its value, or how much the value has changed.
+// found is a series that a query may select. The field "by" is the number by which the series is sorted: its value, or how much the value
+// has changed.
 type found struct {
 	family, index int32
 	by            float64 // NaN = not known
@@ -92,7 +93,7 @@ func (h *History) seriesOf(job string, b metric.Batch, q seriesQuery) SeriesPage
 }
 
 // find returns the series that match the words of a query, in the order of the batch. It allocates no memory for each single series,
-// since a batch may have millions of them.
+// because a batch may have millions of them.
 func find(b metric.Batch, q seriesQuery, changes changes) []found {
 	m := newMatcher(q.search)
 	var all []found
@@ -240,8 +241,8 @@ func boolCompare(a, b bool) int {
 	return 1
 }
 
-// firsts returns the first n series of the slice all in sorted order. It reuses the memory of that slice. If n is small, it is faster than
-// sorting the whole slice.
+// firsts returns the first n series of the slice "all" in sorted order. It reuses the memory of that slice. If n is small, it is faster
+// than sorting the whole slice.
 func firsts(all []found, n int, compare func(a, b found) int) []found {
 	best := all[:0]
 	full := false // best was cut to n, so a series after best[n-1] cannot be among the first n
@@ -280,7 +281,7 @@ func newChanges(before []metric.Family) changes {
 	return c
 }
 
-// before returns the value that a series had in the previous run. at is the index of the series in this run.
+// before returns the value that a series had in the previous run. The argument "at" is the index of the series in this run.
 func (c changes) before(name string, at int, labels *metric.LabelSet) (float64, bool) {
 	f := c[name]
 	if f == nil {

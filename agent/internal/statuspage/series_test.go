@@ -14,8 +14,8 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// shuffledBatches returns two batches of a job with many values that are equal or NaN. The second one lacks some
-// series, has new ones, and has another order.
+// shuffledBatches returns two batches of a job with many values that are equal or NaN. The second batch lacks some series of the first,
+// has new series, and has another order.
 func shuffledBatches(random *rand.Rand) (before, now metric.Batch) {
 	for _, name := range []string{"zeta_total", "alpha", "mid"} {
 		d := &metric.Desc{Name: name, Type: metric.Gauge, LabelNames: []string{"host", "zone"}}

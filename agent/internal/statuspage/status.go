@@ -62,9 +62,9 @@ type Job struct {
 	NextRun     time.Time        `json:"next_run,omitzero"`
 	Duration    float64          `json:"duration_seconds"`           // of the last run
 	Readings    int              `json:"readings"`                   // of the last run that measured something
-	Series      int              `json:"series"`                     // now: 0 once those of the last success have expired
+	Series      int              `json:"series"`                     // number now; 0 once the series of the last success have expired
 	Error       string           `json:"error,omitempty"`            // of the last run
-	Since       time.Time        `json:"failing_since,omitzero"`     // the first of the last runs that all failed, or were all partial
+	Since       time.Time        `json:"failing_since,omitzero"`     // start of the first run in the current row of failed or partial runs
 	Warnings    []string         `json:"warnings,omitempty"`         // measurements of the last run that are probably wrong
 	Runs        []Run            `json:"runs,omitempty"`             // the last 60, oldest first
 	Results     map[string]int64 `json:"results,omitempty"`          // runs since the start by result: success, partial, error, skipped

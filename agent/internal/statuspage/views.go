@@ -70,7 +70,7 @@ func (l *listener) page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// viewOf returns the view of the page with the given URL, made from a status that is not older than the time since. It returns nil if
+// viewOf returns the view of the page with the given URL, made from a status that is not older than the time "since". It returns nil if
 // there is no such page, or if the request may not see it.
 func (l *listener) viewOf(r *http.Request, page *url.URL, since time.Time) *view {
 	v := &view{Path: page.RequestURI(), Status: l.limited(r, l.status(since))}
@@ -140,7 +140,7 @@ type sinkRow struct {
 	It     *Sink
 }
 
-// jobRow is the data of the template for a job's row. Most of it is rendered by Go code, since templates are slow and a page can have
+// jobRow is the data of the template for a job's row. Most of it is rendered by Go code, because templates are slow and a page can have
 // many rows.
 type jobRow struct {
 	Summary               bool

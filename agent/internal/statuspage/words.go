@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// scheduleInWords returns the schedule of a job in words, such as "every 5 minutes". It returns a cron expression for which it has no
-// words unchanged.
+// scheduleInWords returns the schedule of a job in words, such as "every 5 minutes". If it has no words for a cron expression, it returns
+// the expression unchanged.
 func scheduleInWords(j *config.Job) string {
 	if j.Schedule == nil {
 		return j.ScheduleText
@@ -42,7 +42,7 @@ func everyInWords(d time.Duration) string {
 	return "every " + d.String()
 }
 
-// cronInWords returns a cron expression in words. local reports whether the schedule depends on the time zone.
+// cronInWords returns a cron expression in words. The result "local" is true if the schedule depends on the time zone.
 func cronInWords(cron string) (words string, local bool) {
 	switch cron {
 	case "@hourly":

@@ -15,7 +15,7 @@ import (
 // maxrssUnit is the unit of ru_maxrss in bytes (getrusage(2)).
 const maxrssUnit = 1024
 
-// endWithWrapper makes the kernel kill the command when this process is killed, since SIGKILL cannot be passed on.
+// endWithWrapper makes the kernel kill the command when this process is killed, because SIGKILL cannot be passed on.
 func endWithWrapper(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
 
 // restoreDefault resets a signal to its default action. Without this, Go's runtime prints the stacks of all goroutines for

@@ -27,7 +27,7 @@ func interrupts(os.Signal) bool { return true }
 
 func (p *process) pass(os.Signal) {}
 
-// terminate kills the command, since this system has no signal that asks it to end.
+// terminate kills the command, because this system has no signal that asks it to end.
 func (p *process) terminate() { p.kill() }
 
 func (p *process) kill() { _ = p.cmd.Process.Kill() }
@@ -42,5 +42,5 @@ func (p *process) result(r *Result) {
 	}
 }
 
-// Die does nothing, since a process cannot end by a signal on this system.
+// Die does nothing, because a process cannot end by a signal on this system.
 func Die(syscall.Signal) {}

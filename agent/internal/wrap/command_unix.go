@@ -56,9 +56,9 @@ func (p *process) send(s syscall.Signal) {
 // interrupts reports whether a signal can end the command.
 func interrupts(s os.Signal) bool { return s != unix.SIGCONT }
 
-// pass passes a signal on to the command. If the command is in this process group, signals from the keyboard have already reached
-// it, and are not passed on. A SIGCONT is then passed on only if the command is still stopped, since the shell usually continues
-// the command itself; where that cannot be found out, it is always passed on.
+// pass passes a signal on to the command. If the command is in this process group, signals from the keyboard have already reached it, and
+// are not passed on. A SIGCONT is then passed on only if the command is still stopped, because the shell usually continues the command
+// itself; where that cannot be found out, it is always passed on.
 func (p *process) pass(s os.Signal) {
 	number, ok := s.(syscall.Signal)
 	switch {
@@ -71,8 +71,8 @@ func (p *process) pass(s os.Signal) {
 	}
 }
 
-// isForeground reports whether the keyboard sends signals to this process group. It returns true if the terminal was closed,
-// since the keyboard did so before.
+// isForeground reports whether the keyboard sends signals to this process group. It also returns true if the terminal was closed, because
+// until then the keyboard has sent signals to the group.
 func isForeground() bool {
 	f, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -91,7 +91,8 @@ func (p *process) terminate() {
 
 func (p *process) kill() { p.send(unix.SIGKILL) }
 
-// endGroup waits until all processes of the command's own process group have ended. When kill fires, it kills them.
+// endGroup waits until all processes of the command's own process group have ended. When a value arrives on the channel kill, endGroup
+// kills them.
 func (p *process) endGroup(kill <-chan time.Time) {
 	if !p.ownGroup {
 		return

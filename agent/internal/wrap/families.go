@@ -10,10 +10,10 @@ import (
 // Prefix is the beginning of the names of metrics about runs.
 const Prefix = "cton_exec_"
 
-// Output is the number of bytes that a command has written. It is only counted on request.
+// Output is the number of bytes that a command has written. It is counted only on request.
 type Output struct{ Stdout, Stderr int64 }
 
-// Families returns the metrics of the runs. output may be nil. A value that is not known has no series, such as the exit
+// Families returns the metrics of the runs. The argument "output" can be nil. A value that is not known has no series, such as the exit
 // code before the first run has ended.
 func (h *History) Families(output *Output) []metric.Family {
 	t := &h.Totals

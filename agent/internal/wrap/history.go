@@ -74,7 +74,7 @@ const (
 	maxRecord  = 1 << 20 // bytes
 	maxOpen    = 1000    // runs at the same time; if there are more, the oldest are no longer counted as running
 	lockWait   = 2500 * time.Millisecond
-	maxAhead   = 10 * time.Minute // a Sample further ahead is ignored, since the clock must have been wrong
+	maxAhead   = 10 * time.Minute // a Sample further ahead is ignored, because the clock must have been wrong
 )
 
 // NewHistory returns the history of a command. If dir is empty, the history is kept only in memory.
@@ -227,7 +227,7 @@ func (h *History) write(w io.Writer) error {
 // errLater is the error for a record that was written by a later version of cton.
 var errLater = errors.New("a later version of cton has written it")
 
-// load reads the record. A damaged record is renamed, and the values in memory are used instead. usable is false if the
+// load reads the record. A damaged record is renamed, and the values in memory are used instead. The result "usable" is false if the
 // record must not be replaced.
 func (h *History) load(dir *durable.Dir) (problem error, usable bool) {
 	text, err := dir.ReadFile(recordFile, maxRecord)
@@ -277,7 +277,7 @@ func parse(text []byte) (Totals, error) {
 	return t, nil
 }
 
-// countLost counts as lost the runs whose process has ended without calling End.
+// countLost counts a run as lost if the process of the run has ended without a call of End.
 func (h *History) countLost() {
 	h.Open = slices.DeleteFunc(h.Open, func(id string) bool {
 		if id == h.id {
@@ -287,7 +287,7 @@ func (h *History) countLost() {
 		if dir.Lock(runPrefix+id) != nil {
 			return false // the run has not ended
 		}
-		_ = dir.Remove(runPrefix + id) // if the file remains, it does no harm, since its run is no longer in the record
+		_ = dir.Remove(runPrefix + id) // if the file remains, it does no harm, because its run is no longer in the record
 		_ = dir.Unlock()
 		h.Runs[lost]++
 		if h.Last != nil {

@@ -38,7 +38,7 @@ func TestHistoryGoesOn(t *testing.T) {
 	if h.Created != first.Created || h.Succeeded != at.Add(2*time.Second).UnixMilli() || h.Last.Success || h.Last.Code != timedOut {
 		t.Errorf("the times are %+v", h.Totals)
 	}
-	// A bound is the largest value of its bucket: 1 s, 2 s in the one up to 5 s, 3600 s.
+	// A bound is the largest value of its bucket. Here 1 s and 3600 s are bounds, and 2 s is in the bucket up to 5 s.
 	for bucket, n := range map[int]uint64{1: 1, 2: 1, 7: 1} {
 		if h.Counts[bucket] != n {
 			t.Errorf("bucket %d has %d, want %d: %v", bucket, h.Counts[bucket], n, h.Counts)
@@ -67,8 +67,7 @@ func TestHistoryAtOnce(t *testing.T) {
 	}
 }
 
-// TestHistoryLost checks that a run whose process has ended without calling End is counted once as lost, and that a run which still runs
-// is not.
+// TestHistoryLost checks a run whose process has ended without calling End. It is counted once as lost. A run which still runs is not.
 func TestHistoryLost(t *testing.T) {
 	dir := t.TempDir()
 	played(t, dir, Result{})
@@ -95,7 +94,8 @@ func TestHistoryLost(t *testing.T) {
 	}
 }
 
-// TestHistoryDamage checks what becomes of a record that cannot be used: a damaged one is set aside, one of a later version stays.
+// TestHistoryDamage checks what becomes of a record that cannot be used: a damaged record is set aside, and a record of a later version
+// stays.
 func TestHistoryDamage(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -139,7 +139,8 @@ func TestHistoryDamage(t *testing.T) {
 	}
 }
 
-// TestStampsAscend checks that samples of a command are in order over processes, also if the clock is set back, unless by much.
+// TestStampsAscend checks that the samples of a command are in order, even if several processes make them and the clock is set back,
+// unless it is set back by much.
 func TestStampsAscend(t *testing.T) {
 	dir, now := t.TempDir(), time.UnixMilli(1_700_000_000_000)
 	for i, c := range []struct{ at, want time.Duration }{
@@ -156,7 +157,7 @@ func TestStampsAscend(t *testing.T) {
 	}
 }
 
-// TestHistoryWithoutDisk checks that if the directory cannot be used, the history is only lost for later processes.
+// TestHistoryWithoutDisk checks that if the directory cannot be used, the history is lost only for later processes.
 func TestHistoryWithoutDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {

@@ -30,9 +30,9 @@ func valid() exposition.Gauge {
 	return exposition.Gauge{Name: Prefix + "metrics_valid", Help: "Whether the metrics that the last run of the command wrote could be read."}
 }
 
-// ParseMetrics returns the metrics in a text that a command has written, in the Prometheus or the OpenMetrics format. It
-// adds a gauge that says whether they could be read. If the text has an error, none of its metrics are returned. unread is
-// the reason if there is no text, otherwise nil.
+// ParseMetrics returns the metrics in a text that a command has written, in the Prometheus or the OpenMetrics format. It adds a gauge
+// that says whether they could be read. If the text has an error, none of its metrics are returned. If there is no text, the argument
+// "unread" is the reason for that, otherwise it is nil.
 func ParseMetrics(text []byte, unread error, now time.Time, log *slog.Logger) ([]metric.Family, error) {
 	pool := exposition.NewPool(exposition.Options{
 		HonorLabels: true, HonorTimestamps: true, SampleLimit: maxSamples, Gauges: []exposition.Gauge{valid()}, Untargeted: true,

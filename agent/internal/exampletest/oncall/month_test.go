@@ -48,8 +48,8 @@ func (m *month) folder(t *testing.T) string {
 	return dir
 }
 
-// jobsOf returns the text below the key jobs of a configuration. The configuration must have one job, which gets the name
-// rename.
+// jobsOf returns the text below the key "jobs" of a configuration. The job with the name in the argument "name" gets the name in the
+// argument "rename".
 func jobsOf(t *testing.T, config, name, rename string) string {
 	t.Helper()
 	_, jobs, found := strings.Cut(config, "\njobs:\n")
@@ -188,7 +188,7 @@ func TestDay(t *testing.T) {
 	})
 }
 
-// converted returns what cton convert makes of config.json, in a program with these kinds.
+// converted returns what cton convert makes of config.json, in a program that has the kinds of this catalogue.
 func converted(t *testing.T, dir string, kinds config.Catalogue) string {
 	t.Helper()
 	var out, problems strings.Builder

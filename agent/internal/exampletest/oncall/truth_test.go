@@ -21,7 +21,7 @@ type month struct {
 	ticks      []time.Time // the ticks in which the API answers
 }
 
-// newMonth returns a month of the given number of days. The first tick is at begin. The API also has a total of earlier
+// newMonth returns a month of the given number of days. The first tick is at the time "begin". The API also has a total of earlier
 // incidents, none of which is from the last day before begin.
 func newMonth(begin time.Time, days int) *month {
 	m := &month{begin: begin, end: begin.AddDate(0, 0, days)}
@@ -53,9 +53,9 @@ func newMonth(begin time.Time, days int) *month {
 	return m
 }
 
-// counted returns what can be learnt from the API's total. grown is the sum of its increases from one good tick to the
-// next. If the total has fallen, it is counted from zero. lost is the number of incidents that no tick sees in the
-// total: they are opened before a reset, but after the last good tick before it.
+// counted returns what can be learnt from the API's total. The result "grown" is the sum of its increases from one good tick to the next.
+// If the total has fallen in between, the whole new total counts as the increase. The result "lost" is the number of incidents that no
+// tick sees in the total: they are opened before a reset, but after the last good tick before this reset.
 func (m *month) counted() (grown, lost int) {
 	for i, tick := range m.ticks[1:] {
 		before, now := m.Total(m.ticks[i]), m.Total(tick)
@@ -80,7 +80,7 @@ func (m *month) counted() (grown, lost int) {
 	return grown, lost
 }
 
-// times returns, for each incident that reached a phase in this month, the time from its start until then.
+// times returns, for each incident that reached a phase in this month, the time from the start of the incident until that phase.
 func (m *month) times(phase string) []time.Duration {
 	var all []time.Duration
 	for _, i := range m.Incidents {
