@@ -13,8 +13,8 @@ import (
 
 const module = "github.com/collectington/collectington/"
 
-// arrows returns, for each folder of this module, the other folders of this module that it may import. A pattern with * stands for the
-// folder of any kind.
+// arrows returns, for each folder of this module, which other folders of this module this folder is allowed to import. A pattern with *
+// stands for the folders of all kinds of fetchers, sources or sinks.
 func arrows() map[string][]string {
 	kit := []string{"agent/clock", "agent/digest", "agent/document", "agent/durable", "agent/httpclient", "agent/jq", "agent/metric", "agent/pattern", "agent/process", "agent/relabel", "agent/setting", "agent/text", "agent/webserver"}
 	source := func(more ...string) []string { return slices.Concat(kit, []string{"sources"}, more) }

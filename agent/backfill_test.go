@@ -56,8 +56,8 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // TestBackfillGoesOn checks a backfill that is stopped again and again, and continued each time with the command that it has printed. In
-// the end, the receiver must have each point of the past once, and must have refused none. It accepts the samples of a series only in
-// order.
+// the end, the receiver must have each point of the past once, and must have refused none. The receiver accepts the samples of a series
+// only in order.
 func TestBackfillGoesOn(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -87,8 +87,8 @@ func (r *refusals) WriteHeader(code int) {
 	r.ResponseWriter.WriteHeader(code)
 }
 
-// noneRefused checks that the receiver of remote-write has refused no request. It would refuse one with samples that are out of order, such
-// as a second zero at the start of a counter.
+// noneRefused checks that the receiver of remote-write has refused no request. The receiver refuses a request with samples that are out
+// of order, such as a second zero at the start of a counter.
 func (b *batch) noneRefused() {
 	b.Helper()
 	if n := b.refused.Load(); n > 0 {

@@ -96,7 +96,7 @@ func suiteCalls(t *testing.T, folder string) (calls []string) {
 	return calls
 }
 
-// TestCatalogueRefuses checks that the catalogue refuses a kind that could not be found by its name, or that could not be made.
+// TestCatalogueRefuses checks that the catalogue refuses two kinds: one that cannot be found by its name, and one that cannot be made.
 func TestCatalogueRefuses(t *testing.T) {
 	defaults := func() sinks.Config { return nil }
 	for _, c := range []struct {

@@ -52,7 +52,7 @@ func isRequest(x ast.Expr) bool {
 	return ok && slices.Contains([]string{"r", "req", "request"}, name.Name)
 }
 
-// importName returns the name by which a file imports a package, "" if it does not.
+// importName returns the name by which a file imports a package, or "" if the file does not import the package.
 func importName(f *ast.File, path string) string {
 	for _, i := range f.Imports {
 		if p, _ := strconv.Unquote(i.Path.Value); p != path {

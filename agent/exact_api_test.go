@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// happening is one event of a history: when it happened, and when the API shows it first.
+// happening is one event of a history: when it happened, and when the API shows it for the first time.
 type happening struct {
 	ID      int64     `json:"id"`
 	At      time.Time `json:"at"`
@@ -44,7 +44,8 @@ type flaky struct {
 	failed int
 }
 
-// visible returns the events between the times from and to that the API shows now, newest first.
+// visible returns the events that the API shows now, newest first. It returns only events that happened at or after the time "from" and
+// before the time "to".
 func (f *flaky) visible(from, to time.Time) (all []happening) {
 	now := time.Now()
 	for _, e := range f.events {
@@ -125,7 +126,7 @@ func (f *flaky) page(w http.ResponseWriter, r *http.Request, events []happening)
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// fail may answer a request with one of several faults. It reports whether it did.
+// fail answers some requests with one of several faults. It reports whether it has answered the request.
 func (f *flaky) fail(w http.ResponseWriter) bool {
 	now := time.Now()
 	if !now.Before(f.calm) || !mayFail(now.Sub(f.begin)) {

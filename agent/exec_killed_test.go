@@ -21,7 +21,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// shaky is a Pushgateway that can be killed. It then forgets everything, and does not answer while its field down is set.
+// shaky is a Pushgateway that can be killed. It then forgets everything, and does not answer while its field "down" is set.
 type shaky struct {
 	t    *testing.T
 	mu   sync.Mutex

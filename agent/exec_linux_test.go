@@ -20,7 +20,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// wrapper returns a folder with a program named w, which runs its arguments directly, or with cton exec if wrapped is true.
+// wrapper returns a folder with a program named w, which runs its arguments directly, or with cton exec if the argument "wrapped" is
+// true.
 func wrapper(t *testing.T, wrapped bool) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -52,8 +53,8 @@ func (e ending) String() string {
 	return fmt.Sprintf("%s\nstdout: %q\nstderr: %q", e.status, e.stdout, e.stderr)
 }
 
-// play runs a shell command line in which w is the wrapper. When the line has written "ready", play sends the signals in send to the
-// process group of the shell.
+// play runs a shell command line in which w is the wrapper. When the line has written "ready", play sends the signals of the argument
+// "send" to the process group of the shell.
 func play(t *testing.T, dir, line, stdin string, send []syscall.Signal) ending {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", line)
@@ -223,7 +224,8 @@ func (x *terminal) shown() string {
 // TestExecOnTerminal checks that a terminal shows the same without cton exec and with it, for keys that send signals and for job control.
 func TestExecOnTerminal(t *testing.T) {
 	t.Parallel()
-	// A step types keys. It first waits until the terminal shows the text await, after the text for which the previous step has waited.
+	// A step types keys. It first waits until the terminal shows the text in the field await. This text must come after the text for which
+	// the previous step has waited.
 	type step struct{ await, keys string }
 	line := func(text string) step { return step{prompt, text + "\n"} }
 	steps := []step{

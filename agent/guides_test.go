@@ -250,8 +250,8 @@ func (e example) check(t *testing.T) {
 	}
 }
 
-// checkProblems checks that cton try reports the expected problems. An example that shows problems has them in its field series, where
-// other examples have series.
+// checkProblems checks that cton try reports the expected problems. An example that shows problems has these problems in its field
+// "series". Other examples have series in this field.
 func (e example) checkProblems(t *testing.T) {
 	t.Helper()
 	write(t, "cton.yaml", exampleFrame+indented(e.metrics, "      "))

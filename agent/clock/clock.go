@@ -4,8 +4,8 @@
 // durations use the elapsed time. The elapsed time includes the time while the machine was suspended, if the system reports that
 // (Linux does).
 //
-// Code that stores times of day must compare [Reading.Shift] with an earlier reading. If it has changed, the code must move its
-// times by the difference, so that their distance from now stays the same.
+// Code that stores times of day must compare [Reading.Shift] with an earlier reading. If the shift has changed, the code must move the
+// stored times by the difference, so that their distance from the present time stays the same.
 package clock
 
 import (

@@ -36,7 +36,7 @@ type Continuing struct {
 }
 
 // Failed notes that an attempt has failed, and reports whether to log the error now. If the error has continued since an earlier attempt,
-// more is the attribute "since" for the log line: when the error began.
+// the result "more" has the attribute "since" for the log line, which says when the error began.
 func (c *Continuing) Failed(text string) (more []any, log bool) {
 	if c.reminder == nil || text != c.text {
 		c.text, c.reminder = text, NewReminder()

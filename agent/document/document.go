@@ -46,7 +46,7 @@ type node struct {
 // maxNodes is the largest number of nodes, limited by the bits of the extent.
 const maxNodes = 1 << 28
 
-// longText is the extent of each text of this length or longer. Tree.ends has the ends of such texts.
+// longText is stored as the extent of a text that has this length or more. The ends of such texts are in Tree.ends.
 const longText = 1<<28 - 1
 
 func newNode(start, extent int, kind Kind, escaped bool) node {
@@ -95,7 +95,7 @@ func (t *Tree) begin(kind Kind, start int) (opened int) {
 	return len(t.ends) - 1
 }
 
-// finish ends the list or object before position stop. All nodes inside it must have been added.
+// finish ends a list or an object. The parameter stop is the position after its end. All nodes inside it must have been added.
 func (t *Tree) finish(opened, stop int) {
 	e := &t.ends[opened]
 	e.at = uint32(stop)
@@ -140,8 +140,8 @@ func (v Value) Kind() Kind {
 // maxRaw is the maximum length of the JSON of a built document. It is needed because many objects may share one long key.
 const maxRaw = 16 << 20
 
-// Raw returns the JSON of the value. If the value is a string, the result is without quotes. For a parsed document it is the original
-// text. For a built document it is cut off after maxRaw bytes.
+// Raw returns the JSON of the value. If the value is a string, the result is without quotes. For a parsed document, the result is the
+// original text. For a built document, the result is cut off after maxRaw bytes.
 func (v Value) Raw() string {
 	if v.tree == nil {
 		return "null"

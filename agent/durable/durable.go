@@ -31,16 +31,16 @@ type FS interface {
 	// Lock locks a file, and creates it if it does not exist. If another process has locked it, the error is a *HeldError. On a
 	// system without file locks, the error wraps errors.ErrUnsupported.
 	Lock(name string) error
-	// Unlock unlocks the file that Lock has locked. If there is none, it does nothing.
+	// Unlock unlocks the file that Lock has locked. If no file is locked, Unlock does nothing.
 	Unlock() error
 
 	// Mkdir creates a directory, and its parents if they do not exist. It is no error if the directory exists.
 	Mkdir(name string) error
 	// ReadDir returns the names of the regular files in a directory, sorted.
 	ReadDir(name string) ([]string, error)
-	// EachName calls the function each with the name of each regular file in a directory, in no order. After an error, names may be
-	// missing. The bytes of a name are only valid until each returns. For a large directory, this takes much less time and memory than
-	// ReadDir.
+	// EachName calls the function "each" once for every regular file in a directory, with the file's name. The files come in no order. After
+	// an error, names may be missing. The bytes of a name are valid only until "each" returns. For a large directory, this takes much less
+	// time and memory than ReadDir.
 	EachName(name string, each func(name []byte)) error
 	// ReadFile returns the first limit bytes of a file. The error is ErrNotRegular for a directory, a pipe or a device.
 	ReadFile(name string, limit int64) ([]byte, error)
@@ -263,7 +263,7 @@ func (d *Dir) ReadDir(name string) (names []string, err error) {
 	return names, err
 }
 
-// EachName calls the function each with the name of each regular file in a directory.
+// EachName calls the function "each" once for every regular file in a directory, with the file's name.
 func (d *Dir) EachName(name string, each func(name []byte)) error {
 	dir, err := os.Open(d.at(name))
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 // noFollow is the flag that makes opening a symbolic link an error.
 const noFollow = syscall.O_NOFOLLOW
 
-// tryLock locks f until it is closed or the process ends. It reports whether another process, or another open file of
-// this process, has a lock that conflicts with this one.
+// tryLock locks f until f is closed or the process ends. It reports whether another process, or another open file of this process, has a
+// lock that conflicts with this one.
 func tryLock(f *os.File, shared bool) (held bool, err error) {
 	how := syscall.LOCK_EX
 	if shared {

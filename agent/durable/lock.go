@@ -31,10 +31,10 @@ func (d *Dir) Lock(name string) error {
 	return err
 }
 
-// WaitLock is like Lock, with two differences: d can hold another lock at the same time, and WaitLock writes a word into the file after the
-// process' number. While another process has the lock, WaitLock tries again after each pause. If ctx ends first, it returns a *HeldError.
-// The result before is the word of the process that had the lock before, or "" if that word is not known. On a system without locks,
-// WaitLock locks nothing.
+// WaitLock is like Lock, with two differences: d can hold another lock at the same time, and WaitLock writes a word into the file after
+// the process' number. While another process has the lock, WaitLock tries again after each pause. If ctx ends first, it returns a
+// *HeldError. The result "before" is the word of the process that had the lock previously, or "" if that word is not known. On a system
+// without locks, WaitLock locks nothing.
 func (d *Dir) WaitLock(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
 	own := NewDir(d.at("."))
 	for {

@@ -20,8 +20,9 @@ const (
 	entriesSize = 1 << 16 // size in bytes of the buffer for entries
 )
 
-// eachName calls the function each with the name of each regular file in an open directory. It reads the entries itself, because
-// [os.File.ReadDir] allocates memory twice for each entry. These allocations take a third as long as the system takes to find the entries.
+// eachName calls the function "each" once for every regular file in an open directory, with the file's name. It reads the entries itself,
+// because [os.File.ReadDir] allocates memory twice for each entry. These allocations take a third as long as the system takes to find the
+// entries.
 func eachName(dir *os.File, each func(name []byte)) error {
 	buffer := make([]byte, entriesSize)
 	for {

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// eachName calls the function each with the name of each regular file in an open directory.
+// eachName calls the function "each" once for every regular file in an open directory, with the file's name.
 func eachName(dir *os.File, each func(name []byte)) error {
 	for {
 		entries, err := dir.ReadDir(1024)

@@ -18,7 +18,7 @@ func (s sleepMeter) read() time.Duration {
 	return s()
 }
 
-// moment is a time, and for how long the machine had been suspended up to that time.
+// moment is a time, together with the total duration of the machine's suspensions up to that time.
 type moment struct {
 	time.Time
 	asleep time.Duration
@@ -29,8 +29,8 @@ func (s sleepMeter) now() moment { return moment{time.Now(), s.read()} }
 // since returns the time that has passed between two moments.
 func (m moment) since(earlier moment) time.Duration { return m.Sub(earlier.Time) + m.slept(earlier) }
 
-// slept returns the time to add to m.Sub(earlier.Time) for suspensions between the two moments. It is 0 if earlier has no monotonic
-// reading, for example if it is from before a restart. Sub then uses the wall clock, which does not stop.
+// slept returns the time to add to m.Sub(earlier.Time) for suspensions between the two moments. It is 0 if the moment "earlier" has no
+// monotonic reading, for example if it is from before a restart. Sub then uses the wall clock, which does not stop.
 func (m moment) slept(earlier moment) time.Duration {
 	if earlier.Time == earlier.Round(0) {
 		return 0

@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/setting"
 )
 
-// machine is a machine that can be suspended. The tests use no synctest, whose times have no monotonic reading.
+// machine is a machine that can be suspended. The tests do not use synctest, because its times have no monotonic reading.
 type machine struct{ asleep time.Duration }
 
 func (m *machine) meter() sleepMeter { return func() time.Duration { return m.asleep } }

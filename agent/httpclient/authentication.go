@@ -24,7 +24,7 @@ type Authenticator interface {
 }
 
 // refuser is an optional interface of an Authenticator. Refuses reports whether a status means that the credentials were refused; without
-// this interface, only 401 does.
+// this interface, only the status 401 means this.
 type refuser interface{ Refuses(status int) bool }
 
 // Provider is a named authentication. All clients whose settings name it share its tokens.
@@ -66,7 +66,7 @@ type signedClient struct {
 }
 
 // SameServers returns a client without credentials that reaches the servers whose requests the host's [Authenticator] signs. It uses the
-// tls_config, the proxy and the unix socket of the client that sends these requests. A tls_config or a proxy in the argument set takes
+// tls_config, the proxy and the unix socket of the client that sends these requests. A tls_config or a proxy in the argument "set" takes
 // precedence.
 func (h *Host) SameServers(set *Settings) (*Client, error) {
 	if h.signs == nil {

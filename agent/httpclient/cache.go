@@ -65,7 +65,7 @@ func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (c *cacheTransport) CloseIdleConnections() { closeIdle(c.next) }
 
-// record stores a response in the cache if the response can be used later. It does so once the body of the response has been read to the
+// record stores a response in the cache if the response can be used later. It does so when the body of the response has been read to the
 // end.
 func (c *cacheTransport) record(resp *http.Response, key digest, begin moment, release func()) {
 	_, validator := validatorOf(resp.Header)
@@ -127,8 +127,8 @@ func isConditional(req *http.Request) bool {
 	return req.Header.Get("If-None-Match") != "" || req.Header.Get("If-Modified-Since") != ""
 }
 
-// validatorOf returns the request header by which to revalidate a response, "" if there is none. Last-Modified is used only if
-// the response came at least a second after that time (RFC 9110 section 8.8.2.2).
+// validatorOf returns the request header by which to revalidate a response, "" if there is none. Last-Modified is used only if the
+// response came at least a second after the time in Last-Modified (RFC 9110 section 8.8.2.2).
 func validatorOf(header http.Header) (name, value string) {
 	if tag := header.Get("ETag"); tag != "" {
 		return "If-None-Match", tag

@@ -20,9 +20,9 @@ type Client struct {
 	redact redactor
 }
 
-// Client returns a client with these settings. The client reads the secrets and the files of tls_config again at each request,
-// so that a rotated secret is used at once. Requests fail as long as a file of tls_config cannot be used. If a file cannot be used already
-// now, Client calls Host.Unready. It returns an error if the setting auth names a provider that does not exist.
+// Client returns a client with these settings. The client reads the secrets and the files of tls_config again at each request, so that a
+// rotated secret is used at once. Requests fail as long as a file of tls_config cannot be used. If a file cannot be used while the client
+// is made, Client calls Host.Unready. It returns an error if the setting auth names a provider that does not exist.
 func (h *Host) Client(s *Settings) (*Client, error) {
 	transport := newTransport(h, s.TLS, &s.Proxy)
 	authenticator, err := h.Authenticator(s)

@@ -226,8 +226,8 @@ func TestConcurrentUse(t *testing.T) {
 	})
 }
 
-// TestConnectionsAreReused checks that connections are used again, also after a refusal, and that CloseIdleConnections closes
-// them: the synctest bubble does not end while a goroutine serves one.
+// TestConnectionsAreReused checks that connections are used again, also after a refusal, and that CloseIdleConnections closes them: the
+// synctest bubble does not end while a goroutine serves a connection.
 func TestConnectionsAreReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -16,8 +16,8 @@ import (
 
 const digestSettings = `digest_auth: {username: ops, password: "env:PASSWORD"}`
 
-// digestServer accepts answers to its challenge that httpbin finds right. It accepts each number (nc) once. It shows the method and the
-// body of a request. Each call of the method renew changes the challenge.
+// digestServer accepts an answer to its challenge if httpbin finds the answer right. It accepts each number (nc) once. It shows the
+// method and the body of a request. Each call of the method renew changes the challenge.
 type digestServer struct {
 	challenge string
 	nonce     string

@@ -78,8 +78,8 @@ func (c *movingConn) Close() error {
 	return c.Conn.Close()
 }
 
-// newMovingTransport returns a movingTransport whose transports are made by the function build. If names need not be followed, it
-// returns a single transport from build. This is the case for a unix socket, and if only h.Dial resolves names.
+// newMovingTransport returns a movingTransport whose transports are made by the function "build". If names need not be followed, it
+// returns a single transport that "build" has made. This is the case for a unix socket, and if only h.Dial resolves names.
 func newMovingTransport(h *Host, build func(dialFunc) *http.Transport) http.RoundTripper {
 	m := &movingTransport{build: build, dial: h.Dial, resolve: h.Resolve, peers: map[string]*peer{}}
 	switch {

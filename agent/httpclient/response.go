@@ -66,9 +66,9 @@ const readAhead = 1 << 20
 // maxCodingName is the maximum length of a content coding's name that an error shows.
 const maxCodingName = 20
 
-// ReadBody appends the body to the slice into and returns the result. It returns the result also together with an error, so that the caller
-// can use the memory again. If the body is larger than the limit, the error is a [TooLargeError]; if already the Content-Length is larger,
-// the body is not read at all.
+// ReadBody appends the body to the argument "into" and returns the extended slice. It returns this slice also together with an error, so
+// that the caller can use the memory again. If the body is larger than the limit, the error is a [TooLargeError]; if already the
+// Content-Length is larger, the body is not read at all.
 func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	if err := r.acceptBody(limit); err != nil {
 		return into, r.Wrap(err)
@@ -108,8 +108,8 @@ func (r *Response) ReadBody(into []byte, limit Limit) ([]byte, error) {
 	}
 }
 
-// spareBody says how much memory a body gets in addition to its Content-Length, because the next body may be a little longer. It gets one
-// part in spareBody of the Content-Length.
+// spareBody says how much memory a body gets in addition to its Content-Length, because the next body may be a little longer. This
+// additional memory is the Content-Length divided by spareBody.
 const spareBody = 16
 
 // minRead is the minimum number of bytes by which the memory for a body grows.

@@ -55,7 +55,7 @@ func (k requestKeys) request(req *http.Request) digest {
 // sender returns a key of the origin and the credentials of a request.
 func (k requestKeys) sender(req *http.Request) digest { return k.key(req, "", NamesSecret) }
 
-// key hashes the origin, the text uri, and those headers and query parameters for whose names the function included returns true.
+// key hashes the origin, the text uri, and some headers and query parameters: those for whose names the result of included is true.
 func (k requestKeys) key(req *http.Request, uri string, included func(name string) bool) (sum digest) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%q %q %q %q", originOf(req.URL), req.Host, k.identity, uri)

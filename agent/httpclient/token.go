@@ -41,8 +41,8 @@ type TokenMemory interface {
 	Lock(ctx context.Context) (unlock func(), shared bool, err error)
 }
 
-// tokenLocker is an optional interface of a TokenSource whose secrets can be used only once, and by several processes. While another
-// process uses the secrets, Lock waits, but not longer than until ctx ends.
+// tokenLocker is an optional interface of a TokenSource. Such a TokenSource has secrets that can be used only once, and several processes
+// can use these secrets. While another process uses the secrets, Lock waits, but not longer than until ctx ends.
 type tokenLocker interface {
 	Lock(ctx context.Context) (unlock func(), err error)
 }

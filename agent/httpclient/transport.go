@@ -112,7 +112,7 @@ func checkProxyConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp 
 // observerKey is the context key of an observer.
 type observerKey struct{}
 
-// WithObserver returns a context for requests whose exchanges go to the function observe, in place of Host.Observe.
+// WithObserver returns a context for requests whose exchanges go to the function "observe", in place of Host.Observe.
 func WithObserver(ctx context.Context, observe func(Exchange)) context.Context {
 	return context.WithValue(ctx, observerKey{}, observe)
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// answers is a transport that answers with the text that the function returns.
+// answers is a function that serves as a transport. The body of each response is the text that the function returns.
 type answers func(*http.Request) string
 
 func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -195,8 +195,8 @@ func TestLock(t *testing.T) {
 	check(t, d.Lock("lock"))
 }
 
-// TestReplace replaces two files, and kills the process or cuts the power at each operation. Afterwards each file must have either its old
-// or its new content. Once ReplaceAll has returned, it must be the new content.
+// TestReplace replaces two files, and kills the process or cuts the power at each operation. Afterwards each file must have either its
+// old or its new content. When ReplaceAll has returned, each file must have its new content.
 func TestReplace(t *testing.T) {
 	for _, crash := range []disktest.Crash{disktest.Killed, disktest.PowerCut} {
 		for stop := 1; ; stop++ {

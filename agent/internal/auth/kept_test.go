@@ -195,7 +195,7 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-// TestLastCookie checks that the login takes as its token the cookie that a browser would have.
+// TestLastCookie checks that the token of a login is the cookie that a browser would have after the response.
 func TestLastCookie(t *testing.T) {
 	for _, c := range []struct {
 		set  []string

@@ -97,7 +97,7 @@ func (p *tokenPlace) validate() error {
 
 // Bounds of a login.
 const (
-	maxSteps  = 10 // maximum number of steps in before, and of steps in after
+	maxSteps  = 10 // maximum number of steps in the setting "before", and in the setting "after"
 	maxTokens = 5  // maximum number of tokens, including the one outside more_tokens
 )
 

@@ -55,8 +55,9 @@ func (s *Settings) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Provider returns the provider for these settings, which must have passed Validate. The provider keeps its tokens in the memories
-// that the function memory returns: for access tokens it is called with "token", for refresh tokens with "refresh_token".
+// Provider returns the provider for these settings, which must have passed Validate. The argument "memory" is a function that returns the
+// memory in which the provider keeps its tokens. Provider calls this function with "token" to get the memory for access tokens, and with
+// "refresh_token" to get the memory for refresh tokens.
 func (s *Settings) Provider(memory func(what string) httpclient.TokenMemory) httpclient.Provider {
 	keep := func(p interface {
 		httpclient.Provider

@@ -120,7 +120,7 @@ func TestValuesInPaths(t *testing.T) {
 	}
 }
 
-// TestPathsHaveOnlyNames checks that a path is refused if it has anything but names of values in {{ }}, since that would be sent
+// TestPathsHaveOnlyNames checks that a path is refused if its {{ }} contain anything but names of values. Anything else would be sent
 // literally.
 func TestPathsHaveOnlyNames(t *testing.T) {
 	for path, good := range map[string]bool{

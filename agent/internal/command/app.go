@@ -157,7 +157,7 @@ func (a *App) setLevel(name string) {
 	a.level.Set(level)
 }
 
-// load reads the configuration. If service is not "", the plan has only the job of that name.
+// load reads the configuration. If the argument "service" is not "", the plan has only the job of that name.
 func (a *App) load(g *globals, service string) (*config.Plan, error) {
 	return a.loadAs(g, legacy.Options{Service: service})
 }
@@ -257,9 +257,9 @@ func (a *App) stateFile(plan *config.Plan) string {
 // stateRetry is the interval at which openState tries again to read a state file that cannot be read.
 const stateRetry = 5 * time.Second
 
-// openState opens and locks the plan's state file. It returns nil if the plan has none. It logs damage in the file. If wait is set and the
-// file cannot be read, openState tries again until the file can be read: otherwise jobs would lose their state and start from zero. If
-// shared is set, other processes may use the file at the same time.
+// openState opens and locks the plan's state file. It returns nil if the plan has none. It logs damage in the file. If the argument
+// "wait" is set and the file cannot be read, openState tries again until the file can be read: otherwise jobs would lose their state and
+// start from zero. If the argument "shared" is set, other processes may use the file at the same time.
 func (a *App) openState(ctx context.Context, plan *config.Plan, wait, shared bool) (*state.File, error) {
 	for logged := ""; ; {
 		file, err := a.tryState(ctx, plan, shared)

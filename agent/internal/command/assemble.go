@@ -31,7 +31,7 @@ type assembly struct {
 	*App
 	observe  func(httpclient.Exchange)                 // is called with each HTTP exchange of a job
 	fetcher  func(sources.Fetcher) sources.Fetcher     // wraps each job's fetcher
-	stage    *stage                                    // wraps the fetchers of targets in place of the field fetcher; nil = the latter does
+	stage    *stage                                    // wraps the fetchers of targets; nil = the function in the field fetcher wraps them
 	show     func(section, line string)                // is called with what sources show of their work
 	answer   http.RoundTripper                         // if not nil, responds to all requests in place of the network
 	tap      func(http.RoundTripper) http.RoundTripper // wraps the transport of the jobs' requests, see httpclient.Host.Tap
@@ -268,7 +268,7 @@ func (b *assembly) memory(plan *config.Plan) func(login, settings string) *run.L
 }
 
 // of is called with a plan, and returns the logins of the plan, keyed by name. Each login keeps its tokens in the LoginMemory that the
-// function memory returns for this login.
+// argument "memory", a function, returns for this login.
 func (l logins) of(plan *config.Plan, memory func(login, settings string) *run.LoginMemory) map[string]httpclient.Provider {
 	providers := make(map[string]httpclient.Provider, len(plan.Auth))
 	for _, a := range plan.Auth {

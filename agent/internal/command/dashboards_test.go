@@ -27,7 +27,7 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// query is a query of a dashboard or an alert. The field says is the text (a legend or annotations) that names labels of the query's
+// query is a query of a dashboard or an alert. The text in the field "says" is a legend or annotations. It names labels of the query's
 // result.
 type query struct{ where, text, says string }
 

@@ -56,8 +56,8 @@ func (c *demoCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return err
 }
 
-// writeDemo writes the demo's configuration to a file in a new directory, so that users can look at it and change it. The function
-// remove deletes the directory.
+// writeDemo writes the demo's configuration to a file in a new directory, so that users can look at it and change it. The result "remove"
+// is a function that deletes the directory.
 func writeDemo(text []byte) (file string, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "cton-demo-")
 	if err != nil {

@@ -70,8 +70,8 @@ func (d *demonstration) wait(t *testing.T, within time.Duration) int {
 	}
 }
 
-// until calls the function done repeatedly, until that function returns true. This takes time, since other goroutines and the network are
-// involved.
+// until calls the function "done" again and again, as long as "done" returns false. This takes time, since other goroutines and the
+// network are involved.
 func (d *demonstration) until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)

@@ -13,7 +13,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// diff returns which series end and which series begin when plan replaces the configuration in the file old.
+// diff compares a plan with the configuration in the file "old". It returns which series end and which series begin when the plan
+// replaces that configuration.
 func (a *App) diff(plan *config.Plan, old string, g *globals) ([]string, error) {
 	doc, err := a.parse([]string{old})
 	if err != nil {

@@ -214,7 +214,8 @@ func (e *execution) run() error {
 	return &exitError{result.Code, nil}
 }
 
-// attempts runs the command, and runs it again if it fails, as --retry says. The function text returns the metrics that the last run wrote.
+// attempts runs the command, and runs it again if it fails, as --retry says. The result "text" is a function that returns the metrics
+// that the last run wrote.
 func (e *execution) attempts() (result wrap.Result, retries int, text func() written) {
 	command := &wrap.Command{
 		Args: e.args, Stdin: e.In, Stdout: e.Out, Stderr: e.Err,

@@ -70,7 +70,7 @@ func (c *initCmd) Run(ctx context.Context, a *App, g *globals) error {
 	return i.propose(ctx)
 }
 
-// checkOutput returns an error if the file for the configuration cannot be written, before the API is asked.
+// checkOutput returns an error if the file for the configuration cannot be written. It finds this out before the API is asked.
 func (c *initCmd) checkOutput() error {
 	switch {
 	case c.Output == "" && c.Force:

@@ -49,7 +49,7 @@ jobs:
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { code <- app.Main(ctx, []string{"run", "-c", filepath.Join(dir, "cton.yaml")}) }()
 		shownBefore, loggedBefore := 0, 0
-		// next returns what is written within two runs of each job. If reloads is true, next first reloads the configuration.
+		// next returns what is written within two runs of each job. If the argument "reloads" is true, the configuration is reloaded first.
 		next := func(reloads bool) (shown, logged string) {
 			if reloads {
 				reload <- os.Interrupt

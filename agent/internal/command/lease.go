@@ -76,8 +76,8 @@ func (s *service) terms() <-chan *lease.Term {
 	return s.lease.Terms()
 }
 
-// compete starts to compete for the lease, if there is one. The function release gives the lease up. Do not call release before the jobs
-// have stopped.
+// compete starts to compete for the lease, if there is one. The result "release" is a function that gives the lease up. Do not call it
+// before the jobs have stopped.
 func (s *service) compete(agent *run.Agent) (release func()) {
 	if s.lease == nil {
 		return func() {}
@@ -148,8 +148,8 @@ func (s *service) begin(ctx context.Context, b *assembly, t *lease.Term) error {
 	return nil
 }
 
-// onDisk calls the function do in another goroutine, since the disk can hang. It returns an error if that function does not return soon
-// after ctx has ended.
+// onDisk calls the function "do" in another goroutine, since the disk can hang. It returns an error if "do" does not return soon after
+// ctx has ended.
 func (s *service) onDisk(ctx context.Context, do func() error) error {
 	select {
 	case s.tenure.disk <- struct{}{}:
@@ -180,10 +180,11 @@ var (
 	errTermOver  = errors.New("the term has ended")
 )
 
-// prepare reads the state file for a term, and records the term in it. The jobs continue from the totals in the file if they have also used
-// this file in the previous term. This is so if all processes share the file, or if this process held the lease in that term. Otherwise the
-// totals are old: receivers would see the totals decrease, and count them twice. So the jobs start from zero. The function returns an error
-// if the file does not become usable before ctx ends. Nothing is written after the end of the term.
+// prepare reads the state file for a term, and records the term in it. The jobs continue from the totals in the file if they have also
+// used this file in the previous term. This is so if all processes share the file, or if this process held the lease in that term.
+// Otherwise the totals are old. If the jobs continued from old totals, receivers would see the totals decrease, and count them twice. So
+// the jobs then start from zero. The function returns an error if the file does not become usable before ctx ends. Nothing is written
+// after the end of the term.
 func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Plan, t *lease.Term) error {
 	var had, others []string
 	when := state.Condition{May: t.Begin, TakeBack: t.TakeBack}

@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/command"
 )
 
-// hungDir is a directory whose files are not synced before the channel answer is closed.
+// hungDir is a directory on a disk that hangs: the Sync of a file waits until the channel in the field "answer" is closed.
 type hungDir struct {
 	durable.FS
 	answer chan struct{}

@@ -124,9 +124,9 @@ func (s *service) run(ctx context.Context, plan *config.Plan) error {
 	return err
 }
 
-// reload builds a new plan and sends it to the channel plans. It does so for each signal, for each call of askReload, and when this process
-// gets or loses the lease. If the configuration is wrong, it logs the problems, and the current plan stays in use. It returns an error if
-// the jobs cannot run although this process holds the lease.
+// reload builds a new plan and sends it to the channel "plans". It does so for each signal, for each call of askReload, and when this
+// process gets or loses the lease. If the configuration is wrong, it logs the problems, and the current plan stays in use. It returns an
+// error if the jobs cannot run although this process holds the lease.
 func (s *service) reload(ctx context.Context, agent *run.Agent, plans chan<- run.Plan, b *assembly, first *config.Plan) error {
 	for {
 		select {
@@ -171,15 +171,15 @@ func (s *service) endTerm(ctx context.Context, plans chan<- run.Plan) {
 	}
 }
 
-// again repeats the current plan: it sends the plan to the channel plans once more. If this process holds the lease now, the plan has its
-// jobs; otherwise it has none.
+// again repeats the current plan: it sends the plan to the channel "plans" once more. If this process holds the lease now, the plan has
+// its jobs; otherwise it has none.
 func (s *service) again(ctx context.Context, plans chan<- run.Plan) {
 	plan := s.arrange(s.tenure.built)
 	plan.Again = true
 	send(ctx, plans, plan)
 }
 
-// send sends a plan to the channel plans. It returns false if ctx ends first.
+// send sends a plan to the channel "plans". It returns false if ctx ends first.
 func send(ctx context.Context, plans chan<- run.Plan, plan run.Plan) bool {
 	select {
 	case <-ctx.Done():

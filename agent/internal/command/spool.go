@@ -100,8 +100,8 @@ func (c *spoolDropCmd) Run(a *App, g *globals, of *cli) error {
 	return summarize(a, "dropped", done, err)
 }
 
-// chosen returns the ids of the named requests. It adds all requests that are set aside if bad is true, and all waiting requests if
-// waiting is true.
+// chosen returns the ids of the named requests. If the argument "bad" is true, it adds all requests that are set aside. If the argument
+// "waiting" is true, it adds all waiting requests.
 func chosen(dir string, ids []uint64, bad, waiting bool) ([]uint64, error) {
 	if len(ids) == 0 && !bad && !waiting {
 		return nil, errors.New("no request is named; give numbers that cton spool ls shows, or --all")
@@ -152,7 +152,7 @@ type spooled struct {
 	Newest   time.Time `json:"newest"`
 	SetAside bool      `json:"set_aside"`
 	Later    bool      `json:"later_version,omitempty"` // the request has a later format: only a later version of cton can send it
-	Problem  string    `json:"problem,omitempty"`       // why the request is not sent; "" for a request that is set aside = replay accepts it
+	Problem  string    `json:"problem,omitempty"`       // why the request is not sent; if it is "" for a request that is set aside, replay accepts the request
 }
 
 func spooledOf(l spool.Listed) spooled {

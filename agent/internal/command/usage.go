@@ -83,7 +83,8 @@ func needs(node *kong.Node, what string) error {
 	return fmt.Errorf("%s needs %s; see: %s --help", command(node), what, command(node))
 }
 
-// sentences returns an error that says what is wrong and what helps. If wrong ends with a question, help becomes a new sentence.
+// sentences returns an error that says what is wrong and what helps. If the text "wrong" ends with a question mark, the text "help"
+// becomes a new sentence.
 func sentences(wrong, help string) error {
 	if strings.HasSuffix(wrong, "?") {
 		return errors.New(wrong + " " + strings.ToUpper(help[:1]) + help[1:])

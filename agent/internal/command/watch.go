@@ -11,9 +11,10 @@ import (
 // watchEvery is the interval at which watchFiles looks at the files of the configuration.
 const watchEvery = 2 * time.Second
 
-// watchFiles requests a reload when the files of the configuration differ from loaded and have not changed since the previous look. It
-// returns when ctx ends. It looks at files by name, so that it also notices a changed symbolic link, as in a Kubernetes ConfigMap. The
-// argument loaded describes the files from which the current configuration was read.
+// watchFiles requests a reload when the files of the configuration have changed. The argument "loaded" describes the files from which the
+// current configuration was read. watchFiles waits until the present files differ from this description, and until they have not changed
+// since the previous look. It returns when ctx ends. It looks at files by name, so that it also notices a changed symbolic link, as in a
+// Kubernetes ConfigMap.
 func (s *service) watchFiles(ctx context.Context, loaded []config.Origin) {
 	if slices.Contains(s.paths, "-") {
 		s.log.Warn("standard input cannot be watched (watch_config)")

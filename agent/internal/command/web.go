@@ -38,7 +38,8 @@ func (b *assembly) loginStates() map[string]httpclient.LoginState {
 	return states
 }
 
-// serveWeb serves the status page on its own listener (web.listen), if the settings have one. The function stop closes the listener.
+// serveWeb serves the status page on its own listener (web.listen), if the settings have one. The result "stop" is a function that closes
+// the listener.
 func (s *service) serveWeb(ctx context.Context, w config.Web, page *statuspage.Page) (stop func(), err error) {
 	if w.Listen == "" {
 		return func() {}, nil

@@ -202,7 +202,7 @@ func meet(a, b *Job, all []Sink) bool {
 	return slices.ContainsFunc(all, func(s Sink) bool { return a.GoesTo(s.Name) && b.GoesTo(s.Name) })
 }
 
-// page returns the name of the first sink in merging that shows the metrics of both jobs, or "".
+// page returns the name of the first sink in the list "merging" that shows the metrics of both jobs, or "".
 func page(a, b *Job, merging []string) string {
 	for _, name := range merging {
 		if a.GoesTo(name) && b.GoesTo(name) {
@@ -229,7 +229,8 @@ func clash(d, other *declared, merged string) (text, remedy string) {
 	return "", ""
 }
 
-// apart reports whether a constant label of the declaration a makes all its series different from all series of b.
+// apart reports whether a constant label of the first declaration (a) makes all series of this declaration different from all series of
+// the second declaration (b).
 func apart(a, b *declared) bool {
 	for name, value := range a.constant {
 		theirs, constant := b.constant[name]

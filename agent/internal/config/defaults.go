@@ -78,7 +78,8 @@ func (r *reader) withDefaults(job *yaml.Node) *yaml.Node {
 	return overlay(job, fitting, 0)
 }
 
-// overlay returns a mapping with the entries of the mapping n. It adds those entries of the mapping under that n does not have.
+// overlay returns a mapping that has all entries of the mapping n. It also has those entries of the mapping in the argument "under" whose
+// keys n does not have.
 func overlay(n, under *yaml.Node, depth int) *yaml.Node {
 	merged := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column, Style: n.Style}
 	own := map[string]bool{}

@@ -49,7 +49,7 @@ func describe(example string) *described {
 	line := regexp.MustCompile(`^([ #-]*?)([A-Za-z_][\w.-]*):(?:\s+(?:[^#\s]|\S#)(?:[^#]|\S#)*?)?(?:\s+# +(.*))?$`)
 	more := regexp.MustCompile(`^([ #]*)# +(.*)$`)
 	var last *described
-	column := 0 // column in which the comment of a setting begins, namely of the setting to which the variable last points
+	column := 0 // column in which the comment begins that describes the setting in the variable "last"
 	for text := range strings.Lines(example) {
 		text = strings.TrimRight(text, "\n")
 		if parts := more.FindStringSubmatch(text); parts != nil && last != nil && len([]rune(parts[1])) == column {

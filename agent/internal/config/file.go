@@ -66,8 +66,8 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// Only returns a configuration that has this job and no other, so that errors in other jobs are not reported. If there is no such job, it
-// returns the whole configuration.
+// Only selects one job: it returns a configuration that has this job and no other, so that errors in other jobs are not reported. If
+// there is no such job, it returns the whole configuration.
 func (f *File) Only(job string) *File {
 	_, jobs := child(f.Root, "jobs")
 	if jobs = resolve(jobs); jobs == nil {
@@ -147,8 +147,8 @@ func splitLines(text string) []string {
 }
 
 // Plan checks a configuration and returns its plan. root is f.Root, or the root of a translation of f. Each node of a translation has the
-// line and column of the node of f from which it was made, so problems in a translation name the settings of f. Plan returns them
-// together with the problems in before. A returned error has the type Problems.
+// line and column of the node of f from which it was made, so problems in a translation name the settings of f. Plan returns the problems
+// that it finds together with those in the argument "before". A returned error has the type Problems.
 func (f *File) Plan(root *yaml.Node, catalogue Catalogue, before Problems) (*Plan, error) {
 	r := f.reader(catalogue)
 	r.problems = slices.Concat(f.broken, f.problems, before)

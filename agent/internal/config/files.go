@@ -55,9 +55,9 @@ func Dir(paths []string) string {
 }
 
 // Read reads and merges the files of a configuration. A path is a file, "-" for standard input, or a directory. A directory stands for
-// its files *.yaml and *.yml, sorted by name. The setting include of a file names further files. Each file is read only once. If two files
-// set something differently, the method Plan reports a problem. Plan also reports a syntax error in a file that has only jobs, unless the
-// plan is for another job (see Only). A returned error has the type Problems if it is about the text of a file.
+// its files *.yaml and *.yml, sorted by name. The setting "include" of a file names further files. Each file is read only once. If two
+// files set something differently, the method Plan reports a problem. Plan also reports a syntax error in a file that has only jobs,
+// unless the plan is for another job (see Only). A returned error has the type Problems if it is about the text of a file.
 func Read(paths []string, stdin io.Reader) (*File, error) {
 	l := &loader{stdin: stdin, dir: Dir(paths), seen: map[string]bool{}}
 	for _, path := range paths {
@@ -90,8 +90,8 @@ type loader struct {
 	total    int             // size of the files read, in bytes
 	files    []*File         // one File for each file read
 	problems Problems        // syntax errors in the files
-	wrong    []include       // entries of the setting include that have problems
-	idle     []include       // entries of the setting include that match no file
+	wrong    []include       // entries of the setting "include" that have problems
+	idle     []include       // entries of the setting "include" that match no file
 	empty    Problems        // problems of files without settings; they only matter if no file has settings
 	origins  []Origin
 
@@ -111,7 +111,7 @@ func (l *loader) onlyJobsMissing() bool {
 	return len(l.files) > 0 && len(l.wrong) == 0
 }
 
-// include is an entry of the setting include, and what is wrong with it.
+// include is an entry of the setting "include", and what is wrong with the entry.
 type include struct {
 	file       *File
 	node       *yaml.Node

@@ -232,8 +232,8 @@ func (r *reader) sinkList(n *yaml.Node, path string, named []string) {
 	}
 }
 
-// readKind reads the settings of a kind. It returns them, and their node with its references replaced. A job can have only
-// one kind of each role. If the job already has one, other is its key.
+// readKind reads the settings of a kind. It returns them, and their node with its references replaced. A job can have only one kind of
+// each role. If the job already has a kind of the same role, the argument "other" is the key of that kind.
 func readKind[T any](
 	r *reader, kind sources.Kind[T], key, value *yaml.Node, path string, other *yaml.Node, role string,
 ) (sources.Config[T], *yaml.Node) {

@@ -54,8 +54,8 @@ type OwnMetrics struct {
 	Sinks    []string         `yaml:"sinks"` // sinks that get all of these metrics; nil = see run.Agent.ownPart
 }
 
-// Elsewhere has the few settings that are kept of a job that another shard runs. All settings of thousands of such jobs would take most
-// of the memory.
+// Elsewhere is a job that another shard runs. It has only a few of the job's settings. All settings of thousands of such jobs would take
+// most of the memory.
 type Elsewhere struct {
 	Name  string
 	Sinks []string // names of the sinks, as in Job
@@ -103,7 +103,7 @@ type Job struct {
 
 	Name          string
 	Schedule      *schedule.Schedule
-	Unscheduled   bool                            // the file has no schedule for it: only cton once runs it, and Schedule is a guess
+	Unscheduled   bool                            // the file has no schedule for the job: only the command "cton once" runs it, and Schedule is a guess
 	Windows       *schedule.Windows               // nil = each run reads from the end of the last successful run
 	FetcherConfig sources.Config[sources.Fetcher] // nil if the job has no fetcher
 	SourceKind    sources.Kind[sources.Source]

@@ -59,7 +59,7 @@ func (p *Plan) jobNodes() *yaml.Node {
 	return all
 }
 
-// only returns a copy of a mapping that has just those entries for whose names the function keep returns true.
+// only returns a copy of a mapping that has just some of its entries: those for whose names the result of keep is true.
 func only(n *yaml.Node, keep func(name string) bool) *yaml.Node {
 	kept := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for _, p := range pairs(n, 0) {
@@ -77,12 +77,12 @@ const maxDepth = 100
 type expander struct {
 	left  int                       // how many more nodes may be copied; negative if there were too many
 	plain bool                      // without comments, and with one setting per line
-	hides func(of, key string) bool // reports whether the values of a key can be secrets; of is the name of the mapping
+	hides func(of, key string) bool // reports whether the values of a key can be secrets; "of" is the name of the mapping
 }
 
-// expand copies the value of a setting. name is the name of the setting. hidden means that texts in the value can be
-// secrets. A value that is nested too deep, or for which left is too small, becomes "…",
-// and the rest is left out.
+// expand copies the value of a setting. The argument "name" is the name of the setting. The argument "hidden" says whether texts in the
+// value can be secrets. A value becomes "…" if it is nested too deep, or if it needs more nodes than the field "left" allows. The rest is
+// then left out.
 func (e *expander) expand(n *yaml.Node, name string, hidden bool, depth int) *yaml.Node {
 	n = resolve(n)
 	if e.left--; e.left < 0 || depth > maxDepth {

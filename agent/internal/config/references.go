@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/text"
 )
 
-// Unresolved calls the function read for each reference in the settings of logins, sinks and jobs. It returns a problem for
-// each reference that cannot be read. Secrets are read at each use, so a configuration is valid without them.
+// Unresolved calls the function "read" for each reference in the settings of logins, sinks and jobs. It returns a problem for each
+// reference that cannot be read. Secrets are read at each use, so a configuration is valid without them.
 func (p *Plan) Unresolved(read func(reference string) error) Problems {
 	if p.files == nil || p.root == nil {
 		return nil

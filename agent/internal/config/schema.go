@@ -202,8 +202,9 @@ func textSchema(t reflect.Type) object {
 	return object{"type": nullable("string", "number", "boolean")}
 }
 
-// patternSchema returns the schema of strings that match a pattern, and of values of the types in more. Its patternErrorMessage, an
-// extension of JSON Schema that editors show, is the error that the method UnmarshalText of the argument value returns.
+// patternSchema returns the schema of strings that match a pattern, and of values of the types in more. The schema also has a
+// patternErrorMessage. This is an extension of JSON Schema: editors show its text for a string that does not match. The text is the error
+// that the method UnmarshalText of the argument "value" returns for a wrong text.
 func patternSchema(pattern string, value any, more ...string) object {
 	schema := object{"type": nullable(append([]string{"string"}, more...)...), "pattern": pattern}
 	if reader, ok := reflect.New(reflect.TypeOf(value)).Interface().(encoding.TextUnmarshaler); ok {

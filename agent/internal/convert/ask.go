@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// askedPattern is a pattern for a document with one field, which is named answer and has the whole text.
+// askedPattern is a pattern for a document with one field. The field is named "answer" and has the whole text.
 const askedPattern = `(?s)(?P<answer>.+)`
 
 // ask calls Options.Ask for a document of the job, if the document is needed to find out the names of the fields. It returns nil otherwise, and

@@ -112,9 +112,9 @@ type Comparison struct {
 	Differences []string
 }
 
-// Compare compares what the old exporter exposed with what cton exposes now. before and after are the old exporter's pages
-// from before and after cton's run. cton's value of a series must be between these two. The labels job and instance, which a
-// scrape adds, are ignored unless the old pages have them.
+// Compare compares what the old exporter exposed with what cton exposes now. The arguments "before" and "after" are the old exporter's
+// pages from before and after cton's run. The value that cton has for a series must be between the values of this series on these two
+// pages. The labels job and instance, which a scrape adds, are ignored unless the old pages have them.
 func Compare(before, after, now *Page) Comparison {
 	var c Comparison
 	for _, name := range []string{"job", "instance"} {

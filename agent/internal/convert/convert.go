@@ -36,8 +36,8 @@ type Options struct {
 	Files       Files
 }
 
-// Ask runs the only job of a configuration once and returns the text of its answer. If rows is true, the answer is the rows of a query, as
-// a JSON list.
+// Ask runs the only job of a configuration once and returns the text of its answer. If the argument "rows" is true, the answer is the
+// rows of a query, as a JSON list.
 type Ask func(configuration []byte, rows bool) (answer []byte, err error)
 
 // Result is a converted configuration.

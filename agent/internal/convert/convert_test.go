@@ -60,7 +60,7 @@ type example struct {
 	options convert.Options
 	web     answers
 	skip    []string          // jobs that need a server
-	want    map[string]string // text of the sections want, lost and comments
+	want    map[string]string // text of the sections "want", "lost" and "comments"
 }
 
 // load reads a case. The comment of the case names the files to convert, and the answers for --answer as JOB=FILE or

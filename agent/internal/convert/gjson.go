@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// gjson translates a path of the gjson library to jq. Telegraf's parsers use this library. If the path goes through all
-// items of a list, items is the jq expression of the items, and rest is the path within an item. Otherwise items is "".
+// gjson translates a path of the gjson library to jq. Telegraf's parsers use this library. If the path goes through all items of a list,
+// the result "items" is the jq expression of the items, and the result "rest" is the path within an item. Otherwise "items" is "".
 func gjson(text string) (items, rest string, err error) {
 	g, err := readGJSON(text)
 	return g.items, jqOr(g.jq), err
@@ -46,8 +46,8 @@ type gjsonReader struct {
 	items string // jq expression up to the last list
 	jq    string
 
-	// exists is a jq condition that is true if the path has a value, which can be null. It gives nothing or fails if an object or list on
-	// the way is missing. If exists is "", the path counts as having a value when that value is not null.
+	// exists is a jq condition that is true if there is a value at the path, even if this value is null. It gives nothing or fails if an
+	// object or list on the way is missing. If exists is "", a path whose value is null counts as a path without a value.
 	exists string
 }
 

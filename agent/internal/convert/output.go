@@ -87,8 +87,8 @@ type metricOut struct {
 	timeZone         string
 	duplicate        string // value of the setting on_duplicate
 	mapped           map[string]float64
-	fallback         string // value of the setting default, used with mapped
-	computed         string // jq expression with the effect of mapped and fallback; "" = there is none
+	fallback         string // value of the setting "default", used together with the field mapped
+	computed         string // jq expression with the effect of the fields mapped and fallback; "" = there is none
 	names            int    // number of label names, including those with empty values
 	nameFrom         string // jq expression of the name, if the data has it
 	labelsFrom       string // jq expression of an object with further labels
@@ -182,8 +182,8 @@ func flow(m map[string]string) *yaml.Node {
 	return n
 }
 
-// letters returns a text that a setting can have so that cton reads it as exactly these letters. Without this, cton would take some letters
-// for a reference or a template.
+// letters returns a text for a setting: from this text, cton reads exactly the letters of the argument. Without this, cton would take
+// some letters for a reference or a template.
 func letters(value string) string {
 	if setting.IsReference(value) || setting.FindLookalike(value) != nil || strings.Contains(value, "{{") {
 		return "{{ " + strconv.Quote(value) + " }}"

@@ -12,8 +12,8 @@ import (
 
 func quoteMeta(s string) string { return regexp.QuoteMeta(s) }
 
-// sinks adds the remote_write sinks and the external labels. If own is true, the jobs have the labels job and instance in
-// their metrics, and these must replace the labels that the agent adds.
+// sinks adds the remote_write sinks and the external labels. If the argument "own" is true, the metrics of the jobs have the labels job
+// and instance themselves. These labels must then replace those that the agent adds.
 func (p *prometheus) sinks(own bool) {
 	for _, m := range p.root.pairs("global", "external_labels") {
 		if m.key == "job" || !labelName(m.key) || strings.HasPrefix(m.key, "__") {

@@ -80,7 +80,8 @@ func (t *target) instanceParam(j *scrapeJob) string {
 	return ""
 }
 
-// scrapeSettings returns the settings of a scrape. Notes are added only if first is true, for the first job of the entry.
+// scrapeSettings returns the settings of a scrape. Notes are added only if the argument "first" is true. It is true for the first job of
+// the entry.
 func (p *prometheus) scrapeSettings(s scrapeJob, g *scrapeGroup, j *job, first bool) *yaml.Node {
 	notes := &j.notes
 	if !first {

@@ -219,7 +219,8 @@ func (t *telegraf) block(plugin string, n *node, j *job, b *block, tags []tagOut
 	t.metrics(j, b)
 }
 
-// tags adds tags that a block does not have yet: the tags of its input if local is true, and the tags of all inputs if global is true.
+// tags adds tags that a block does not have yet: the tags of its input if the argument "local" is true, and the tags of all inputs if the
+// argument "global" is true.
 func (t *telegraf) tags(n *node, b *block, local, global bool) {
 	if local {
 		b.addTags(n.pairs("tags"))

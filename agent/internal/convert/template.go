@@ -18,7 +18,7 @@ type part struct {
 	path *path
 }
 
-// parseTemplate parses a text with paths in braces. If old is true, the text is a single path without braces, as in
+// parseTemplate parses a text with paths in braces. If the argument "old" is true, the text is a single path without braces, as in
 // json_exporter 0.1.
 func parseTemplate(s string, old bool) (parsed, error) {
 	s = strings.TrimSpace(s)
@@ -91,7 +91,8 @@ func (t parsed) within(prefix []step) bool {
 	return true
 }
 
-// label returns the template as a jq expression. The first skip steps of each path are left out.
+// label returns the template as a jq expression. The argument "skip" is the number of steps that are left out at the beginning of each
+// path.
 func (t parsed) label(skip int) string {
 	if p, ok := t.only(); ok {
 		return labelText(path{steps: p.steps[skip:]})

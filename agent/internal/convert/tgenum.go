@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// enum applies the mappings of an enum processor. As in Telegraf, each mapping reads the fields and tags as they were before the processor,
-// and if several mappings have a result for the same field or tag, the last of them sets it.
+// enum applies the mappings of an enum processor. As in Telegraf, each mapping reads the fields and tags as they were before the
+// processor. If several mappings have a result for the same field or tag, the last of these mappings sets it.
 func (t *telegraf) enum(b *block, n *node, notes *[]note) {
 	fields, tags := slices.Clone(b.fields), slices.Clone(b.tags)
 	slices.SortFunc(tags, func(x, y tagOut) int { return cmp.Compare(x.name, y.name) }) // the order of Telegraf
@@ -136,14 +136,14 @@ func (b *block) mapField(dest string, rules []enumRule) {
 	b.fields[i] = x
 }
 
-// plain reports whether the setting map can express those results of a rule that are numbers.
+// plain reports whether the setting "map" can express the results of a rule, as far as these results are numbers.
 func (r enumRule) plain() bool {
 	_, err := strconv.ParseFloat(r.fallback, 64)
 	return len(r.numbers) > 0 && r.source.kind != fieldMapped && (len(r.texts) == 0 || err != nil)
 }
 
-// enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped, and a value that has no mapping, if there is no
-// default, does not change the tag named in dest.
+// enumTag maps the value of a tag. As in Telegraf, a tag that is missing is not mapped. If a value has no mapping and there is no
+// default, the tag named in dest does not change.
 func (c change) enumTag(x tagOut, m *node) {
 	dest, mappings := cmp.Or(m.str("dest"), x.name), m.pairs("value_mappings")
 	if x.constant {

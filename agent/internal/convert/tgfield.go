@@ -24,8 +24,8 @@ type fieldOut struct {
 	path string // jq expression within an item
 	kind fieldKind
 
-	// For fieldMapped: the value of the metric is the number that mapped has for the value of source, or fallback if mapped has none. The
-	// expression path gives the same value.
+	// For fieldMapped: the metric has the number that the field mapped has for the value of the field source. If mapped has no such number,
+	// the metric has the value of the field fallback. The expression in the field path gives the same result.
 	source   string
 	mapped   map[string]float64
 	fallback string

@@ -91,7 +91,7 @@ func (f filter) of(keys ...string) globs {
 
 func (f filter) included() globs { return f.of("fieldinclude", "fieldpass") }
 
-// keeps reports whether a name is kept. The name must match pass, unless pass is empty, and must not match drop.
+// keeps reports whether a name is kept. The name must match a glob in "pass", unless "pass" is empty. It must not match a glob in "drop".
 func keeps(name string, pass, drop globs) bool {
 	return (len(pass) == 0 || pass.match(name)) && !drop.match(name)
 }
@@ -124,8 +124,8 @@ func (f filter) selects(t *telegraf, b *block, notes *[]note) bool {
 	return some
 }
 
-// condition returns a jq condition for the items that the settings tagpass and tagdrop keep, or "" if they keep all items. The result some
-// is false if they keep no item.
+// condition returns a jq condition for the items that the settings tagpass and tagdrop keep, or "" if they keep all items. The result
+// "some" is false if they keep no item.
 func (f filter) condition(t *telegraf, b *block, notes *[]note) (condition string, some bool) {
 	if f.n.has("metricpass") {
 		t.out.lose(notes, f.n.get("metricpass").line, "metricpass", "there is no counterpart")
@@ -145,8 +145,8 @@ func (f filter) condition(t *telegraf, b *block, notes *[]note) (condition strin
 	return strings.Join(parts, " and "), !dropped && (passed || len(pass) > 0)
 }
 
-// tagTests returns the jq conditions of a setting. An item matches if at least one of them is true. The result all is true if all items
-// match. A tag whose value is not known is treated as if the setting had no effect.
+// tagTests returns the jq conditions of a setting. An item matches if at least one of these conditions is true. The result "all" is true
+// if all items match. A tag whose value is not known is treated as if the setting had no effect.
 func (f filter) tagTests(t *telegraf, b *block, key string, notes *[]note) (parts []string, all bool) {
 	for _, m := range f.n.pairs(key) {
 		g := globs(f.n.strs(key, m.key))

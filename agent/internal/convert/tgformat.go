@@ -220,8 +220,8 @@ func (r *reading) csv() []*block {
 	return []*block{b}
 }
 
-// columns returns the columns of a table, the number of header rows, and the number of rows to skip. ok is false if the
-// names of the columns are not known.
+// columns returns the columns of a table, the number of header rows, and the number of rows to skip. The result ok is false if the names
+// of the columns are not known.
 func (r *reading) columns() (all []column, header, skip int, ok bool) {
 	skipped := 0
 	_, _ = fmt.Sscan(r.n.str("csv_header_row_count"), &header)

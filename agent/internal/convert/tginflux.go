@@ -152,8 +152,8 @@ func (t *telegraf) filters() (all []filter) {
 	return all
 }
 
-// test returns a part of a jq pipe. This part keeps the values that match the settings named in pass, and that do not match the settings
-// named in drop. Names are separated by spaces. The result is "" if none of these settings is set.
+// test returns a part of a jq pipe. This part keeps the values that match the settings named in the argument "pass", and that do not
+// match the settings named in the argument "drop". Names are separated by spaces. The result is "" if none of these settings is set.
 func (f filter) test(value, pass, drop string) string {
 	text := ""
 	if g := f.of(strings.Fields(pass)...); len(g) > 0 {

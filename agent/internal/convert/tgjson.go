@@ -46,7 +46,8 @@ func (r *reading) values(expression string) []any {
 	return all
 }
 
-// leaf is a scalar value in an item. Its name is the keys of its path, joined by _, and path is its jq expression within the item.
+// leaf is a scalar value in an item. The field name has the keys of its path, joined by _. The field path has its jq expression within
+// the item.
 type leaf struct {
 	name  string
 	last  string // the last key of its path
@@ -56,7 +57,7 @@ type leaf struct {
 
 const maxLeaves = 20_000
 
-// flatten appends the scalars of a value to all. Their names are the keys of the path joined by _.
+// flatten appends the scalars of a value to the list "all". Their names are the keys of the path joined by _.
 func flatten(v any, name, last, path string, all []leaf) []leaf {
 	if len(all) >= maxLeaves || strings.Count(path, ".")+strings.Count(path, "[") > maxDepth {
 		return all
@@ -104,11 +105,11 @@ func leaves(items []any) []leaf {
 	return all
 }
 
-// jsonKey is a jq expression for the part of a name that a key gives.
+// jsonKey is a jq expression for what a key contributes to a name.
 const jsonKey = "tostring"
 
 // flatItems returns a jq expression that turns an item into an object of its scalars with flattened names. The argument key is a jq
-// expression for the part of a name that a key gives. The object lacks the scalars that have an excluded name, and those in objects that
+// expression for what a key contributes to a name. The object lacks the scalars that have an excluded name, and those in objects that
 // have such a name.
 func flatItems(key string, excluded []string) string {
 	name, kept := `map(`+key+`) | join("_")`, ""

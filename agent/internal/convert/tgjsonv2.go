@@ -264,8 +264,8 @@ func v2Selected(o *node, v any, name string) any {
 	return selected
 }
 
-// v2Selects reports whether an object section selects the member with a name. As in Telegraf, included_keys always includes the tags, and
-// a member that has members of its own is selected if its name is the beginning of an included key.
+// v2Selects reports whether an object section selects the member with a name. As in Telegraf, included_keys always includes the tags. A
+// member that has members of its own is also selected if its name is the beginning of an included key.
 func v2Selects(o *node, name string, hasMembers bool) bool {
 	if slices.Contains(o.strs("excluded_keys"), name) {
 		return false
@@ -292,7 +292,7 @@ func (r *reading) v2Leaves(b *block, o *node, all []leaf) {
 	}
 }
 
-// v2Key is a jq expression for the part of a name that a key gives.
+// v2Key is a jq expression for what a key contributes to a name.
 const v2Key = `tostring | gsub(" "; "_")`
 
 // v2Names sets the fields and tags whose names are in the configuration. It is used if there is no answer.

@@ -18,8 +18,8 @@ type processor struct {
 	order int
 }
 
-// processors returns the processors of a configuration in the order in which they run. A setting of a processor that has nothing to do needs
-// no note, so all settings count as read.
+// processors returns the processors of a configuration in the order in which they run. If a processor has nothing to do, its settings
+// need no note. So the settings of all processors count as read.
 func processors(root *node) []processor {
 	var all []processor
 	for _, kind := range root.pairs("processors") {
@@ -168,8 +168,8 @@ func (b *block) regexTags(r *node) []tagOut {
 	})
 }
 
-// regexApplies reports whether a rule of the processor regex can change anything in a block. The argument where names the list that has the
-// rule.
+// regexApplies reports whether a rule of the processor regex can change anything in a block. The argument "where" is the name of the list
+// that has the rule.
 func (b *block) regexApplies(where string, r *node) bool {
 	keys := globs{r.str("key")}
 	re, err := regexp.Compile(r.str("pattern"))
@@ -240,7 +240,8 @@ func substitution(text, replacement string) string {
 		`.text += $s[.end:$m.offset] + ` + quote(replacement) + ` | .end = $m.offset + $m.length end) | .text + $s[.end:]`
 }
 
-// anchored reports whether each match of a pattern is at the start of the text. For some patterns it returns false although this is so.
+// anchored reports whether each match of a pattern is at the start of the text. For some patterns it returns false although all their
+// matches are at the start.
 func anchored(text string) bool {
 	tree, err := syntax.Parse(text, syntax.Perl)
 	return err == nil && tree.Op == syntax.OpConcat && tree.Sub[0].Op == syntax.OpBeginText

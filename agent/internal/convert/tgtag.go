@@ -44,7 +44,8 @@ func configured(line int, key, text string) (public string, about origin) {
 	return public, about
 }
 
-// variableIn returns the name of the first environment variable in a text that Telegraf replaces by its value, or "" if there is none.
+// variableIn returns the name of the first environment variable in a text, or "" if there is none. Telegraf replaces such a variable by
+// its value.
 func variableIn(text string) string {
 	if found := regexp.MustCompile(`\$\{?([A-Za-z_]\w*)`).FindStringSubmatch(text); found != nil {
 		return found[1]
@@ -82,7 +83,7 @@ func (x tagOut) text() string {
 	return "((" + x.value + ") // null)"
 }
 
-// label returns a jq expression for a label with the value of a tag that is no constant.
+// label returns a jq expression for the value of a label that is made from the tag. The tag must not be a constant.
 func (x tagOut) label() string {
 	if x.filled {
 		return x.value

@@ -22,13 +22,13 @@ const (
 	maxLimit     = 1000
 )
 
-// Handler returns the API. The first incident is opened at the time "start", which is truncated to whole seconds. The function now
-// returns the current time.
+// Handler returns the API. The first incident is opened at the time "start", which is truncated to whole seconds. The argument "now" is a
+// function that returns the current time.
 func Handler(start time.Time, now func() time.Time) http.Handler {
 	return handler(start, now, func(*page, query) {})
 }
 
-// handler returns the API. The function adjust can change each answer before it is sent.
+// handler returns the API. The argument "adjust" is a function that can change each answer before it is sent.
 func handler(start time.Time, now func() time.Time, adjust func(*page, query)) http.Handler {
 	h := &history{start: start.Truncate(time.Second)}
 	mux := http.NewServeMux()

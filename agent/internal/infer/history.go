@@ -8,8 +8,8 @@ import (
 	"github.com/collectington/collectington/agent/document"
 )
 
-// over returns true if the list has values over time. If regular is true, the times must be at regular distances. Otherwise it is enough
-// that they only increase or only decrease.
+// over returns true if the list has values over time. If the argument "regular" is true, the times must be at regular distances.
+// Otherwise it is enough that they only increase or only decrease.
 func (l *listing) over(regular bool) bool {
 	if len(l.frame.subs) == 0 && !slices.ContainsFunc(l.columns, func(c *column) bool { return c.role == measure || c.role == flag }) || l.frame.outer != nil && l.frame.outer.n != 1 {
 		return false

@@ -266,7 +266,8 @@ func (w *ways) lastID() string {
 	return ""
 }
 
-// parameter returns the first of the known names that the URL already has as a parameter. If there is none, it returns the name "usual".
+// parameter returns the first of the known names that the URL already has as a parameter. If there is none, it returns the name in the
+// argument "usual".
 func (w *ways) parameter(usual string, known ...string) string {
 	for _, name := range known {
 		if w.address.Query().Has(name) {

@@ -14,7 +14,7 @@ type unit struct {
 	drop   []string // words that are removed from the metric's name, because the unit replaces them
 }
 
-// unitOfName returns the unit that the last words of a key name.
+// unitOfName returns the unit that the last words of a key stand for.
 func unitOfName(w []string) unit {
 	if len(w) == 0 {
 		return unit{}

@@ -25,7 +25,7 @@ import (
 	"github.com/collectington/collectington/agent/httpclient"
 )
 
-// Duration is how long a lease must not have changed before another process takes it.
+// Duration is how long a lease must have stayed unchanged before another process takes it.
 const Duration = 11 * time.Second
 
 // Both times count from the last renewal. After stopAfter without a renewal, the holder stops its jobs. If a job still works after
@@ -168,7 +168,7 @@ type Term struct {
 func (t *Term) Context() context.Context { return t.ctx }
 
 // Valid reports whether a run may begin. It reads the clock, because the process or the machine may have been suspended: then perhaps the
-// timer that ends Context has not fired yet. Once it has returned false, it never returns true again.
+// timer that ends Context has not fired yet. After it has returned false, it never returns true again.
 func (t *Term) Valid() bool {
 	if t.ctx.Err() == nil && t.left(stopAfter) <= 0 {
 		t.end()
@@ -241,7 +241,7 @@ func (t *Term) why() string {
 	return t.lost
 }
 
-// sleep waits until the time "age" has passed since the last renewal, or until the channel done is closed.
+// sleep waits until the time "age" has passed since the last renewal, or until the channel "done" is closed.
 func (t *Term) sleep(done <-chan struct{}, age time.Duration) {
 	for left := t.left(age); left > 0; left = t.left(age) {
 		select {
@@ -338,7 +338,7 @@ func (l *Lease) stayAway(ctx context.Context) (pause time.Duration) {
 
 var errSlow = errors.New("the API server has not answered in time")
 
-// within calls the function send with a context that ends when a response would be too late.
+// within calls the function "send" with a context. The context ends at the time after which a response would be too late.
 func (l *Lease) within(ctx context.Context, send func(context.Context) error) error {
 	limit := timeout
 	if l.holds() {

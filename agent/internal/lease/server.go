@@ -40,8 +40,8 @@ var (
 	errConflict = errors.New("another process has written the lease")
 )
 
-// InCluster returns the server of a lease in the namespace of this pod. The directory account has the token, the certificate of the API
-// server's authority and the namespace. The token is read again for each request, because Kubernetes renews it.
+// InCluster returns the server of a lease in the namespace of this pod. The directory in the argument "account" has the token, the
+// certificate of the API server's authority and the namespace. The token is read again for each request, because Kubernetes renews it.
 func InCluster(name, account string, host *httpclient.Host) (*Server, error) {
 	if !regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`).MatchString(name) {
 		return nil, fmt.Errorf("%q cannot be the name of a lease: want lower-case letters, digits, - and . (as in metadata.name of Kubernetes)", name)

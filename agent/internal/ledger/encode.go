@@ -35,8 +35,9 @@ func (t *table) encode(values []string) []byte {
 	return encoded
 }
 
-// appendMore appends the packed labels whose names sort before the name in the argument before, or all of them if before is empty. It
-// returns the packed labels that remain. A packed label with exactly that name is left out, because the metric declares it.
+// appendMore appends the packed labels whose names sort before the name in the argument "before". If this argument is empty, it appends
+// all packed labels. It returns the packed labels that remain. A packed label with exactly that name is left out, because the metric
+// declares it.
 func appendMore(encoded []byte, packed, before string) ([]byte, string) {
 	for packed != "" {
 		l, rest := metric.CutPacked(packed)

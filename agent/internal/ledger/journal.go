@@ -39,9 +39,9 @@ type saved struct {
 	forgotten []string // event IDs forgotten early since the last record, because there were too many
 }
 
-// Journal makes the ledger keep track of changes, so that Changes can return them. It must be called before the first Apply,
-// Inherit or Restore. If values is true, the journal has the values of all series. This is meant for a job that reads each
-// window once: its next answer does not have the values again.
+// Journal makes the ledger keep track of changes, so that Changes can return them. It must be called before the first Apply, Inherit or
+// Restore. If the argument "values" is true, the journal has the values of all series. This is meant for a job that reads each window
+// once: its next answer does not have the values again.
 func (l *Ledger) Journal(values bool) { l.journal = newJournal(values) }
 
 func newJournal(values bool) *journal { return &journal{values: values, sightings: 8} }
@@ -211,7 +211,7 @@ func (w *writer) record(l *Ledger, whole, all bool) {
 	w.notMeasured(l)
 }
 
-// notMeasured writes, for each metric that the last tick has not measured, when the metric was last measured.
+// notMeasured writes a time for each metric that the last tick has not measured: when the metric was last measured.
 func (w *writer) notMeasured(l *Ledger) {
 	for _, t := range l.held() {
 		if t.saved.number != 0 && t.measured.UnixMilli() != l.last {

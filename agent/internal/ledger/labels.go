@@ -65,8 +65,8 @@ func (s *labelSets) index() {
 	}
 }
 
-// find returns the slot of the set that has this hash and for which the function equal returns true. If there is none, it returns the
-// free slot for such a set.
+// find returns the slot of the set that has this hash and for which the result of equal is true. If there is no such set, it returns the
+// free slot in which such a set belongs.
 func (s *labelSets) find(hash uint32, equal func(*metric.LabelSet) bool) int {
 	mask := len(s.slots) - 1
 	at := int(hash) & mask

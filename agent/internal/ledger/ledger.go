@@ -48,8 +48,8 @@ type Until func(measured time.Time) time.Time
 // For returns an Until that adds d to the time of the last measurement.
 func For(d time.Duration) Until { return func(measured time.Time) time.Time { return measured.Add(d) } }
 
-// New returns an empty ledger. A metric that cannot be measured keeps its last values up to the time that the function until
-// returns. The job has at most maxSeries series (see limit).
+// New returns an empty ledger. A metric that cannot be measured keeps its last values up to the time that the argument "until" returns.
+// The job has at most maxSeries series (see limit).
 func New(until Until, maxSeries int) *Ledger {
 	return &Ledger{validUntil: until, maxSeries: maxSeries, tables: map[*metric.Desc]*table{}, sets: newLabelSets()}
 }
@@ -244,8 +244,8 @@ func (l *Ledger) show(at time.Time, c *commit) {
 	l.last = c.at
 }
 
-// remove removes the tables for which the function old returns true. They belong to metrics that are no longer measured, or to metrics
-// that are new in a tick that is refused.
+// remove removes each table for which the result of the argument "old" is true. These tables belong to metrics that are no longer
+// measured, or to metrics that are new in a tick that is refused.
 func (l *Ledger) remove(old func(*table) bool) {
 	l.order = slices.DeleteFunc(l.order, func(t *table) bool {
 		gone := old(t)
@@ -282,8 +282,9 @@ func (l *Ledger) table(d *metric.Desc, r *Result) *table {
 	return t
 }
 
-// Inherit takes over the state of the ledger old, which must not be used any more. A metric continues if its declaration is
-// the same, except for settings that do not matter for its state, such as help and first_run. Inherit must be called before the first Apply.
+// Inherit takes over the state of an older ledger. The older ledger must not be used any more. A metric continues if its declaration is
+// the same, except for settings that do not matter for its state, such as help and first_run. Inherit must be called before the first
+// Apply.
 func (l *Ledger) Inherit(old *Ledger) {
 	l.inherited = map[string]*table{}
 	maps.Copy(l.inherited, old.inherited) // if no Apply of old has succeeded

@@ -465,8 +465,8 @@ func TestInheritTwice(t *testing.T) {
 	}
 }
 
-// TestKeeps checks after which ticks a record must be on disk before the batch is delivered: those that leave something which the
-// source does not give again.
+// TestKeeps checks after which ticks a record must be on disk before the batch is delivered. These are the ticks that leave something in
+// the ledger that the source does not give again.
 func TestKeeps(t *testing.T) {
 	gauge := &metric.Desc{Name: "g", Type: metric.Gauge}
 	for name, c := range map[string]struct {

@@ -80,7 +80,8 @@ func (m *month) counted() (grown, lost int) {
 	return grown, lost
 }
 
-// times returns, for each incident that reached a phase in this month, the time from the start of the incident until that phase.
+// times returns one duration for each incident that reached a phase in this month: the time from the start of the incident until it
+// reached the phase.
 func (m *month) times(phase string) []time.Duration {
 	var all []time.Duration
 	for _, i := range m.Incidents {
