@@ -32,8 +32,8 @@ type batch struct {
 	refused    atomic.Int32 // number of remote-write requests in which something was refused
 }
 
-// newBatch returns a host with the given jobs: the map has the script of each job, by the name of the job. Each job also counts the runs of
-// its script.
+// newBatch returns a host with the given jobs. The keys of the map "jobs" are the names of the jobs, and its values are their scripts.
+// Each job also counts the runs of its script.
 func newBatch(t *testing.T, jobs map[string]string) *batch {
 	t.Helper()
 	b := &batch{T: t, dir: t.TempDir(), gateway: peers.NewPushgateway(t), prometheus: peers.NewPrometheus(t)}

@@ -126,7 +126,7 @@ func filesBelow(t *testing.T, dir string) (files []string) {
 	return files
 }
 
-// TestExecSpoolOfConfiguration checks that cton once delivers what cton exec has left in the spools of a configuration.
+// TestExecSpoolOfConfiguration checks that the command "cton once" delivers what "cton exec" has left in the spools of a configuration.
 func TestExecSpoolOfConfiguration(t *testing.T) {
 	t.Parallel()
 	pushgateway, prometheus := peers.NewPushgateway(t), peers.NewPrometheus(t)

@@ -397,8 +397,8 @@ func readBody(ctx context.Context, url string) string {
 	return string(body)
 }
 
-// checkCommand checks that cton has the command of a line, that the command has the flags of the line, and that cton explain knows the
-// kind if the line explains one.
+// checkCommand checks three things about a command line. cton must have the command, and the command must have the flags. If the line
+// explains a kind, cton explain must know this kind.
 func checkCommand(t *testing.T, line string) {
 	t.Helper()
 	line, _, _ = strings.Cut(line, " -- ")

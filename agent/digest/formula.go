@@ -62,9 +62,9 @@ func (f *Formula) UnmarshalText(text []byte) error {
 	return err
 }
 
-// ParseFormula compiles a formula. The formula can also call the functions in more. ParseFormula calls the function known with each name in
-// the formula, such as [Window Start] for .Window.Start. The function known must return an error if no value has this name. In the values
-// for Compute, this value has the key "Window.Start".
+// ParseFormula compiles a formula. The formula can also call the functions in the argument "more". ParseFormula calls the function
+// "known" with each name in the formula, such as [Window Start] for .Window.Start. This function must return an error if no value has the
+// name. In the values for Compute, this value has the key "Window.Start".
 func ParseFormula(text string, more template.FuncMap, known func(name []string) error) (*Formula, error) {
 	if len(text) > maxFormula {
 		return nil, fmt.Errorf("want at most %d KiB", maxFormula>>10)
@@ -251,9 +251,9 @@ var errSecret = errors.New(`want (secret "env:NAME"), (secret "file:/path") or (
 // ErrDerives is the error for a text that calls pbkdf2 too often.
 var ErrDerives = fmt.Errorf("more than %d calls of pbkdf2", MaxDerives)
 
-// Compute evaluates the formula. The parameter values has the values by name. In the formula, the function "now" returns the time in the
-// parameter now; formulas that are sent together need the same time. Each result that is computed from a secret is remembered as a secret.
-// Errors do not show secrets.
+// Compute evaluates the formula. The parameter "values" has a value for each name. In the formula, the function "now" returns the time in
+// the parameter now; formulas that are sent together need the same time. Each result that is computed from a secret is remembered as a
+// secret. Errors do not show secrets.
 func (f Formula) Compute(values any, vault *setting.SecretStore, now time.Time) (string, error) {
 	keep := func(result string, of ...string) string {
 		for _, text := range of {

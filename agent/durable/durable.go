@@ -77,10 +77,10 @@ const tempSuffix = ".tmp"
 // TempName returns the name under which Replace writes a file before renaming it. A crash can leave such a file behind.
 func TempName(name string) string { return name + tempSuffix }
 
-// Replace replaces or creates a file. The new content is what the function write writes. After an error the file has its old content,
-// except if SyncDir failed: then it has the new content, but after a power cut it may have the old content again. Only one process at a
-// time may replace the file: see FS.Lock. If name is a symbolic link, Replace replaces the file to which the link points, and the
-// temporary file is in that file's directory.
+// Replace replaces or creates a file. The function "write" writes the new content. After an error the file has its old content, except if
+// SyncDir failed: then it has the new content, but after a power cut it may have the old content again. Only one process at a time may
+// replace the file: see FS.Lock. If name is a symbolic link, Replace replaces the file to which the link points, and the temporary file
+// is in that file's directory.
 func Replace(fsys FS, name string, write func(io.Writer) error) error {
 	if d, ok := fsys.(*Dir); ok {
 		target, err := follow(d.at(name))

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Linux returns the entries of a directory in this form (struct linux_dirent64 in getdents64(2)), with numbers in the byte order of the
-// machine: the inode, an offset, the length of the entry, the type, and the name with a zero after it.
+// Linux returns the entries of a directory in the form of struct linux_dirent64 (see getdents64(2)). Numbers are in the byte order of the
+// machine. An entry consists of the inode, an offset, the length of the entry, the type, and the name with a zero after it.
 const (
 	lengthAt = 16
 	typeAt   = 18

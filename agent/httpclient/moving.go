@@ -41,8 +41,8 @@ type movingTransport struct {
 	build   func(dialFunc) *http.Transport
 	dial    dialFunc
 	resolve resolveFunc
-	// dialsNames is true if the function dial is called with names, and resolves them. Otherwise dial is called with addresses from the
-	// function resolve.
+	// dialsNames is true if the function "dial" is called with names, and resolves these names itself. Otherwise "dial" is called with
+	// addresses that the function "resolve" has returned.
 	dialsNames bool
 
 	mu      sync.Mutex

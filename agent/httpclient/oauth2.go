@@ -164,8 +164,8 @@ func (t *oauth2Source) request() (*clientcredentials.Config, error) {
 }
 
 // refusesClient reports whether the server may have refused the request because it looks for the client's secret in another part of the
-// request. If there is a grant, only the error code or status 401 is taken as a sign of this, since a further attempt may do harm: too many
-// attempts with a password lock the user out, and a refresh token may be valid only once.
+// request. If there is a grant, only the error code or status 401 is taken as a sign of this. The reason is that a further attempt may do
+// harm: too many attempts with a password lock the user out, and a refresh token may be valid only once.
 func (p *OAuth2Provider) refusesClient(err error) bool {
 	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
 	switch {

@@ -52,8 +52,8 @@ func parseProxy(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// proxyFunc returns the function that finds a request's proxy, nil if the settings have no proxy. If ProxyURL is a reference,
-// the function reads it at each call.
+// proxyFunc returns a function that finds the proxy of a request. It returns nil if the settings have no proxy. If ProxyURL is a
+// reference, the returned function reads the reference at each call.
 func (p *Proxy) proxyFunc(secrets *setting.SecretStore) func(*http.Request) (*url.URL, error) {
 	if p.ProxyURL == "" && !p.ProxyFromEnvironment {
 		return nil

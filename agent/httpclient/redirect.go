@@ -59,8 +59,8 @@ func otherOrigin(from, to *url.URL) string {
 	return ""
 }
 
-// originOf returns a URL's origin (RFC 6454 section 6.2), normalized as in RFC 3986: the scheme and the host in lower case (section
-// 6.2.2.1), and with the default port of the scheme if the URL has none (section 6.2.3).
+// originOf returns a URL's origin (RFC 6454 section 6.2), normalized as in RFC 3986. The scheme and the host are in lower case (section
+// 6.2.2.1). If the URL has no port, the origin has the default port of the scheme (section 6.2.3).
 func originOf(u *url.URL) string {
 	return strings.ToLower(u.Scheme) + "://" + strings.ToLower(u.Hostname()) + ":" + port(u)
 }

@@ -118,8 +118,8 @@ func TestOtherOrigin(t *testing.T) {
 	}
 }
 
-// TestKeepMethod checks that a redirect that would turn a POST into a GET is returned as the response, and that other redirects are
-// followed.
+// TestKeepMethod checks two kinds of redirects. If following a redirect would turn a POST into a GET, the redirect is returned as the
+// response. Other redirects are followed.
 func TestKeepMethod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

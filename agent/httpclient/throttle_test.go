@@ -144,7 +144,7 @@ func TestServerPauses(t *testing.T) {
 	}
 }
 
-// TestReload checks that a reload removes the limits of removed jobs, and that a reload that fails changes no limits.
+// TestReload checks that a successful reload removes the limits of removed jobs. A reload that fails must change no limits.
 func TestReload(t *testing.T) {
 	w := newWorld(t)
 	w.job(t, "gone", every(1, time.Hour))

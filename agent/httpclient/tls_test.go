@@ -170,7 +170,7 @@ func TestOldTLS(t *testing.T) {
 		"and if it has RSA key exchange alone start cton with the environment variable GODEBUG=tlsrsakex=1; a client certificate is set by")
 }
 
-// TestEncryptedKeys checks that a client certificate whose key is encrypted can be used at a server that wants a client certificate.
+// TestEncryptedKeys checks a server that wants a client certificate. A client must be able to use a certificate whose key is encrypted.
 func TestEncryptedKeys(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)
 	cert := ca.issue(t, time.Now().Add(time.Hour))
@@ -262,8 +262,8 @@ func TestTLSMismatch(t *testing.T) {
 	wantError(t, err, "the certificate has expired or is not yet valid, or this host's clock is wrong")
 }
 
-// TestTLSFilesThatCannotBeUsed checks that a client can be made with a file that is missing, unreadable or wrong, and that only its
-// requests fail. Unready must get the same error at once, and requests must succeed as soon as the files can be used.
+// TestTLSFilesThatCannotBeUsed checks that a client can be made although a file is missing, unreadable or wrong. Only the requests of
+// this client fail. Unready must get the same error at once, and requests must succeed as soon as the files can be used.
 func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)
 	cert := ca.issue(t, time.Now().Add(time.Hour))

@@ -215,7 +215,7 @@ func (t *TokenCache) unlock() {
 	<-t.busy
 }
 
-// Get returns a valid token. The result used reports whether an earlier call returned the same token.
+// Get returns a valid token. The result "used" reports whether an earlier call returned the same token.
 func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, used bool, err error) {
 	if err := t.lock(ctx); err != nil {
 		return Token{}, false, err

@@ -277,8 +277,8 @@ func (d *Disk) ReadDir(dir string) (names []string, err error) {
 	return names, err
 }
 
-// EachName calls the function "each" once for every file in a directory, with the file's name, in reverse order. It counts as the same
-// operation as ReadDir.
+// EachName calls the function "each" once for every file in a directory, with the file's name, in reverse order. Disk counts a call of
+// EachName as an operation of the kind readdir.
 func (d *Disk) EachName(dir string, each func(name []byte)) error {
 	names, err := d.ReadDir(dir)
 	for _, name := range slices.Backward(names) {

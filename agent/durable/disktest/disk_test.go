@@ -121,8 +121,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestFailedSync checks that a Sync that follows a failed one can succeed although data that was written before is lost. Before the power
-// cut, the process can still read this data.
+// TestFailedSync checks a Sync that follows a failed Sync. The second Sync can succeed although data from before the failure is lost.
+// Before the power cut, the process can still read this data.
 func TestFailedSync(t *testing.T) {
 	lost := 0
 	for seed := range uint64(50) {

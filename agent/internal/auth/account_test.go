@@ -215,8 +215,8 @@ func TestLogoutOfManyServers(t *testing.T) {
 	})
 }
 
-// TestAtMostManyServers checks that the number of sessions is limited, and that a request beyond the limit fails with an error that says
-// so.
+// TestAtMostManyServers checks that the number of sessions is limited. A request that exceeds the limit must fail, and its error must
+// name the limit.
 func TestAtMostManyServers(t *testing.T) {
 	w := newWorld(t, atEach)
 	w.renew()
@@ -279,8 +279,8 @@ func TestPathsOfALogin(t *testing.T) {
 	}
 }
 
-// TestReachedAsTheJobDoes checks that a login at each server is sent over the same unix socket as the client's requests, and uses the
-// client's tls_config. Each socket counts as a server.
+// TestReachedAsTheJobDoes checks how a login is sent if each server has its own login. It goes over the same unix socket as the client's
+// requests, and it uses the client's tls_config. Each socket counts as a server.
 func TestReachedAsTheJobDoes(t *testing.T) {
 	w, a, b := fleet(t)
 	dir, err := os.MkdirTemp("", "cton") // the path of a socket has at most 107 bytes

@@ -94,8 +94,8 @@ func TestNewRefreshTokenInTheSettings(t *testing.T) {
 	})
 }
 
-// TestTokenFileCannotBeWritten checks that a refresh token is not spent if its successor could not be saved. It also checks that a
-// successor that could not be saved is kept in memory and saved later.
+// TestTokenFileCannotBeWritten checks that a refresh token is not spent while its successor cannot be saved. If saving a successor fails,
+// the successor must be kept in memory and saved later.
 func TestTokenFileCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, strings.Replace(byRefresh, "kept", "gone/kept", 1))

@@ -112,8 +112,8 @@ func TestRotatedRefreshTokenIsKept(t *testing.T) {
 	})
 }
 
-// TestFirstRefreshTokenIsNotSpent checks that the refresh token in the settings is not used if its replacement could not be stored,
-// unless it is known that the server does not replace it.
+// TestFirstRefreshTokenIsNotSpent checks that the refresh token in the settings is not used while a replacement cannot be stored. An
+// exception is a server that is known not to replace this token.
 func TestFirstRefreshTokenIsNotSpent(t *testing.T) {
 	for _, rotates := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

@@ -304,7 +304,7 @@ func (s *loginSource) setTokens(req *http.Request, token string) {
 	s.eachToken(token, func(_ int, place *tokenPlace, value string) { place.placement().setToken(req, value) })
 }
 
-// eachToken calls f for each token, with its index and place. The argument token is the result of joinTokens.
+// eachToken calls f for each token, with its index and place. The argument "token" is the result of joinTokens.
 func (s *loginSource) eachToken(token string, f func(i int, place *tokenPlace, value string)) {
 	places := s.set.tokens()
 	values := []string{token}

@@ -45,8 +45,8 @@ func TestTokenWithoutExpiry(t *testing.T) {
 	})
 }
 
-// TestTokensAreRefused checks that a request is sent once more if the server refuses a token that worked before, and
-// that further logins are postponed.
+// TestTokensAreRefused checks a server that refuses a token which worked before. The request must be sent once more, and further logins
+// must be postponed.
 func TestTokensAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, login)

@@ -21,7 +21,7 @@ type Logout struct {
 
 func (l *Logout) method() string { return cmp.Or(l.Method, http.MethodPost) }
 
-// validate returns all problems of the settings. The argument known has the names of the values of all steps.
+// validate returns all problems of the settings. The argument "known" has the names of the values of all steps.
 func (l *Logout) validate(known map[string]bool) error {
 	same := request{URL: l.URL, Headers: l.Headers}
 	problems := []error{same.validateNames(known)}

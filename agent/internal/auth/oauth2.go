@@ -100,7 +100,7 @@ type refresh struct {
 	seed    string                 // the refresh token that was in the settings when the server issued the token in the field last
 	last    string                 // the newest refresh token of the server; equal to seed if the server has issued none yet
 	unsaved bool                   // the token in the field last has not been written to the token file or the memory
-	fixed   bool                   // the memory says that the server did not replace seed when seed was used before
+	fixed   bool                   // the memory says that the server did not replace the token in the field seed when it was used before
 }
 
 // Key implements httpclient.Grant.

@@ -49,8 +49,8 @@ func (f *responseFormat) UnmarshalText(text []byte) error {
 
 func (r *request) hasBody() bool { return r.Body != nil || len(r.Form) > 0 }
 
-// validate returns all problems of the settings. The argument standard is the default method, and known has the names of the values of
-// earlier steps.
+// validate returns all problems of the settings. The argument "standard" is the default method. The argument "known" has the names of the
+// values of earlier steps.
 func (r *request) validate(standard string, known map[string]bool) error {
 	var problems []error
 	bad := func(path, format string, args ...any) {
@@ -347,8 +347,8 @@ func (f filler) resolve(path, name string, v any) (any, error) {
 	return v, nil
 }
 
-// accepts reports whether a response with this status is accepted. Without valid_status_codes, the statuses from 200 to the argument last
-// are accepted. This argument is 299 for a login whose response body is read, else 399.
+// accepts reports whether a response with this status is accepted. Without valid_status_codes, the statuses from 200 to the argument
+// "last" are accepted. This argument is 299 for a login whose response body is read, else 399.
 func (r *request) accepts(status, last int) bool {
 	if len(r.ValidStatusCodes) == 0 {
 		return status >= 200 && status <= last

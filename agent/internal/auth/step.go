@@ -29,7 +29,7 @@ type Step struct {
 
 var validName = pattern.OnUse(`^[A-Za-z_]\w{0,39}$`)
 
-// validate returns all problems of the settings, and adds the names of the step's values to the map known.
+// validate returns all problems of the settings, and adds the names of the step's values to the map "known".
 func (s *Step) validate(known map[string]bool) error {
 	if s == nil {
 		return errors.New("is empty: want a request, with url")
@@ -182,7 +182,8 @@ func (s *session) renew(token *httpclient.Token, req *http.Request, resp *httpcl
 	return problem
 }
 
-// isSharedWith reports whether a cookie that the host setBy has set is also sent to a host (RFC 6265 section 5.1.3).
+// isSharedWith reports whether a cookie is also sent to the host in the argument "host" (RFC 6265 section 5.1.3). The argument "setBy" is
+// the host that has set the cookie.
 func isSharedWith(host string, c *http.Cookie, setBy string) bool {
 	domain := strings.ToLower(strings.TrimPrefix(c.Domain, "."))
 	isIn := func(host string) bool { return strings.HasSuffix("."+strings.ToLower(host), "."+domain) }

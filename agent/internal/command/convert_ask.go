@@ -63,7 +63,7 @@ func (k *asker) ask(ctx context.Context, text []byte, rows bool) ([]byte, error)
 type answerTaker struct {
 	sources.Fetcher
 
-	mu       sync.Mutex // a fetch that does not end in time still runs while the method result is called
+	mu       sync.Mutex // a fetch that does not end in time still runs while the method "result" is called
 	fetched  bool
 	document any
 	err      error

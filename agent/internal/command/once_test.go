@@ -37,8 +37,8 @@ func (f hungFile) Sync() error {
 	return f.File.Sync()
 }
 
-// TestOnceOnHungDisk checks cton once in the case that the disk of the state file hangs. It must end at its deadline, deliver nothing whose
-// state may be lost, and report this with exit code 3.
+// TestOnceOnHungDisk checks the command "cton once" in the case that the disk of the state file hangs. The command must end at its
+// deadline, deliver nothing whose state may be lost, and report this with exit code 3.
 func TestOnceOnHungDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, net, answer := t.TempDir(), memnet.NewNetwork(), make(chan struct{})

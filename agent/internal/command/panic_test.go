@@ -140,8 +140,7 @@ func TestPanicInTry(t *testing.T) {
 	}
 }
 
-// TestPanicInTest checks that a test can expect a panic, and that the next run continues from the totals that the job
-// had before the panic.
+// TestPanicInTest checks that a test can expect a panic. The next run must continue from the totals before the panic.
 func TestPanicInTest(t *testing.T) {
 	file := write(t, "api.txtar", `-- cton.yaml --
 sinks: {out: {print: {}}}

@@ -39,8 +39,8 @@ func named(names []string) string {
 	return text.List(names, maxNamed)
 }
 
-// logShard logs the plan's shard. If the state file says that the previous process ran another shard, logShard also logs which jobs
-// have left this shard and which have come, and stores the new shard.
+// logShard logs the plan's shard. If the state file says that the previous process ran another shard, logShard does two more things: it
+// logs which jobs have left this shard and which have come, and it stores the new shard.
 func (a *App) logShard(plan *config.Plan, file *state.File) {
 	s := plan.Shard
 	if s.Count == 0 {

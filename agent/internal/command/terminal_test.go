@@ -40,8 +40,8 @@ func TestStyle(t *testing.T) {
 	}
 }
 
-// TestJournal checks that a log line has no time if standard error is the stream that JOURNAL_STREAM names, and that it has a time
-// otherwise.
+// TestJournal checks that a log line has no time if JOURNAL_STREAM names the stream of standard error. Otherwise a log line must have a
+// time.
 func TestJournal(t *testing.T) {
 	for _, same := range []bool{true, false} {
 		file, err := os.Create(filepath.Join(t.TempDir(), "log"))

@@ -112,7 +112,7 @@ func flagNames(c *kong.Context) []string {
 	return names
 }
 
-// unknown returns a message that says that a name is unknown, and which known name the user may have meant.
+// unknown returns a message for an unknown name. If there is a similar known name, the message asks whether the user meant it.
 func unknown(what, name string, known []string) string {
 	text := fmt.Sprintf("unknown %s %q", what, name)
 	if meant := config.Closest(name, known); meant != "" && len(name) > 2 {

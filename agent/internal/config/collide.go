@@ -167,7 +167,8 @@ func (n *namesakes) add(d *declared) {
 	}
 }
 
-// clash returns why a declaration and an earlier one exclude each other, and what to do. It returns "" if they do not exclude each other.
+// clash returns why a declaration and an earlier one exclude each other, and what to do. It returns "" if the two declarations do not
+// exclude each other.
 func (n *namesakes) clash(d *declared, all []Sink, merging []string) (text, remedy string) {
 	key, values := d.key()
 	for _, g := range n.groups {

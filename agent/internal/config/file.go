@@ -116,8 +116,8 @@ func (f *File) part(line int) part {
 	return f.parts[max(after-1, 0)]
 }
 
-// place returns the position of a line as text for users. The argument from is the number of another line. The text contains the name of
-// the line's file only if that other line is in a different file.
+// place returns the position of a line as text for users. The argument "from" is the number of another line. The text contains the name
+// of the line's file only if that other line is in a different file.
 func (f *File) place(line, from int) string {
 	p := f.part(line)
 	if p == f.part(from) {
@@ -182,7 +182,7 @@ func (f *File) reader(catalogue Catalogue) *reader {
 	return &reader{File: f, catalogue: catalogue, meant: map[string]bool{}, unfilled: map[position]bool{}}
 }
 
-// Problem returns a problem at a node. If n is nil, the problem concerns the whole file. path is the path of the setting.
+// Problem returns a problem at a node. If n is nil, the problem concerns the whole file. The argument "path" is the path of the setting.
 func (f *File) Problem(n *yaml.Node, path, text string) Problem {
 	if n == nil {
 		return f.problem(0, 0, path, text)

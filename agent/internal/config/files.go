@@ -261,9 +261,9 @@ func included(pattern, full string) ([]string, error) {
 	return nil, nil
 }
 
-// isEmptyDropIn looks at a pattern that matches no file. It reports whether the pattern is meant for a folder to which files will be added
-// later, so that it is not a mistake. This is so if the folder exists, if the folder has nothing that a slightly different pattern would
-// match, and if the pattern can match a YAML file.
+// isEmptyDropIn looks at a pattern that matches no file. It reports whether the pattern is meant for a folder to which files will be
+// added later, so that it is not a mistake. Three conditions must be met. The folder must exist. The folder must have nothing that a
+// slightly different pattern would match. The pattern must be able to match a YAML file.
 func isEmptyDropIn(pattern string) bool {
 	folder, deep := filepath.Dir(pattern), false
 	for strings.ContainsAny(folder, `*?[`) {

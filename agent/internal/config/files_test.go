@@ -107,8 +107,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestHostileFiles checks that files which cannot be read, or which exceed the limits, soon give an error in one line of valid
-// text.
+// TestHostileFiles checks two kinds of files: files that cannot be read, and files that exceed the limits. They must soon give an error,
+// and the error must be one line of valid text.
 func TestHostileFiles(t *testing.T) {
 	base := "sinks: {page: {expose: {}}}\njobs:\n" + fmt.Sprintf(job, "a", "a")
 	for name, c := range map[string]struct {

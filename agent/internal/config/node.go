@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// child returns the value of a key in a mapping, or an item of a list by its index. The result key is the node at which a problem with the
-// name is shown; for a list, this is the item.
+// child returns the value of a key in a mapping, or an item of a list by its index. The result "key" is the node at which a problem with
+// the name is shown. For a list, this is the item.
 func child(n *yaml.Node, name string) (key, value *yaml.Node) {
 	n = resolve(n)
 	if n == nil {
@@ -72,8 +72,8 @@ func next(n *yaml.Node, path string) (key, value *yaml.Node, rest string) {
 	return nil, nil, ""
 }
 
-// pathTo returns the path of the node at a line and column. If the node is a key, path is the path of its mapping, and key
-// is the name. ok reports whether there is such a node.
+// pathTo returns the path of the node at a line and column. If the node is a key, the result "path" is the path of its mapping, and the
+// result "key" is the name. The result ok reports whether there is such a node.
 func pathTo(n *yaml.Node, line, col int) (path, key string, ok bool) {
 	switch n.Kind {
 	case yaml.DocumentNode:

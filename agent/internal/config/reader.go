@@ -289,7 +289,8 @@ func (r *reader) validate(n, key *yaml.Node, path string, v interface{ Validate(
 	}
 }
 
-// missing reports that a required setting is missing. It does nothing if the setting was suggested for an unknown name.
+// missing reports that a required setting is missing. It does nothing if the reader has already suggested this setting in place of an
+// unknown name.
 func (r *reader) missing(n *yaml.Node, path, want string) {
 	if !r.meant[path] {
 		r.bad(n, path, "is required: %s", want)

@@ -71,7 +71,7 @@ func (f *File) warning(at Problem, what, remedy string) Warning {
 	return Warning{Place: strings.TrimSuffix(at.Brief(), ": "), Text: text.OneLine(what), Remedy: remedy, line: at.at}
 }
 
-// unused warns of logins that no setting names, and of sinks that no job uses.
+// unused adds a warning for each login that no setting names, and for each sink that no job uses.
 func (w *warner) unused() {
 	used := map[string]bool{}
 	namesAuth(w.root, used, map[*yaml.Node]bool{})

@@ -261,7 +261,7 @@ func TestSameSeries(t *testing.T) {
 	}
 }
 
-// TestFailedAsk checks that an answer that comes with an error is not used, and that a comment says so.
+// TestFailedAsk checks an answer that comes together with an error. The answer must not be used, and a comment must say so.
 func TestFailedAsk(t *testing.T) {
 	const text = "[[inputs.http]]\nurls=['http://a.example']\ndata_format='json'\nfieldpass=['up*']\n" +
 		"[[inputs.sql]]\ndriver='sqlite'\ndsn='a.db'\n[[inputs.sql.query]]\nquery='select 1 as up'\n"

@@ -306,7 +306,7 @@ func expression(value string) *yaml.Node {
 	return text(value)
 }
 
-// lose adds a note about something that was not converted. The argument to is the list that gets the note: that of a job, of a
+// lose adds a note about something that was not converted. The argument "to" is the list that gets the note: the list of a job, of a
 // metric or of the file.
 func (o *output) lose(to *[]note, line int, key, format string, args ...any) {
 	o.lost++

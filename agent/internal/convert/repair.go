@@ -71,5 +71,5 @@ func (o *output) remove(path string) {
 	}
 }
 
-// under reports whether the path of a setting is name, or begins with name and a dot.
+// under reports whether the path of a setting is equal to the argument "name", or begins with this argument and a dot.
 func under(path, name string) bool { return path == name || strings.HasPrefix(path, name+".") }

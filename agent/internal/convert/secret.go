@@ -141,7 +141,7 @@ func (o *output) publicLabel(notes *[]note, line int, name, value string) string
 }
 
 // publicValue returns the value of a label. If the value is an address, its password and secret parameters are left out. The result is ""
-// if an address cannot be read. The result changed reports whether something was left out.
+// if an address cannot be read. The result "changed" reports whether something was left out.
 func publicValue(value string) (public string, changed bool) {
 	if !strings.ContainsAny(value, "?@") {
 		return value, false

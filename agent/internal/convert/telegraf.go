@@ -39,8 +39,8 @@ type block struct {
 	timeFormat  string
 	timeZone    string
 	needs       string   // why the fields are not known; "" if they are
-	bare        string   // the items as they were before the method whole has changed them
-	wholes      []string // jq expressions that the method whole was called with
+	bare        string   // the items as they were before the method "whole" changed them
+	wholes      []string // jq expressions with which the method "whole" was called
 	line        int
 }
 

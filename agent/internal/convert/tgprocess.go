@@ -282,8 +282,8 @@ func (c change) fits(x tagOut, dest tagOut) bool {
 	return true
 }
 
-// set sets the tag dest to the result of a jq expression whose input is the value of the tag x. If an item does not have the tag x, or the
-// expression gives nothing, the tag dest keeps its value.
+// set sets the tag with the name in the argument "dest" to the result of a jq expression. The input of the expression is the value of the
+// tag x. If an item does not have the tag x, or the expression gives nothing, the tag "dest" keeps its value.
 func (c change) set(x tagOut, dest, expression string, about origin) {
 	old, _ := c.b.find(dest)
 	if old.constant && old.machine {
@@ -358,8 +358,8 @@ func isFor(r *node, key, name string) bool {
 	return wanted != "" && (wanted == "*" || wanted == name)
 }
 
-// letterCase sets the tag named dest to the value of the tag x in lower or upper case. The argument jq is the name of the jq function that
-// changes the case. If the tag x is missing, nothing changes.
+// letterCase sets the tag with the name in "dest" to the value of the tag x in lower or upper case. The argument jq is the name of the jq
+// function that changes the case. If the tag x is missing, nothing changes.
 func (c change) letterCase(x tagOut, dest, jq string) {
 	switch {
 	case !x.constant && dest == x.name:

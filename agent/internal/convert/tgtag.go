@@ -25,7 +25,7 @@ func (o origin) with(more origin) origin {
 	return origin{o.variable || more.variable, slices.Concat(o.notes, more.notes)}
 }
 
-// constantTag returns a tag whose value is a text of the configuration. line and key name the setting that has the text.
+// constantTag returns a tag whose value is a text of the configuration. The arguments "line" and "key" say which setting has the text.
 func constantTag(name, text string, line int, key string) tagOut {
 	public, about := configured(line, key, text)
 	return tagOut{name: name, value: public, constant: true, origin: about}

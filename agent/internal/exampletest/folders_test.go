@@ -138,7 +138,7 @@ func tested(t *testing.T, folder string) (all []string) {
 	return all
 }
 
-// folders returns the folders with examples that have a configuration.
+// folders returns the folders of those examples that have a configuration.
 func folders(t *testing.T) (all []string) {
 	t.Helper()
 	entries, err := os.ReadDir(".")

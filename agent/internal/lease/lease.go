@@ -51,8 +51,8 @@ type Options struct {
 	Log    *slog.Logger
 	Clock  *clock.Clock
 
-	// Working is called when the lease is lost. It returns a function that reports whether a job that was running at that moment is still
-	// at work.
+	// Working is called when the lease is lost. It returns a function. That function reports whether some job was running at the moment of
+	// the loss and is still at work.
 	Working func() (still func() bool)
 	// Abort ends the process at once. It is called if a job is still at work shortly before another process can take the lease.
 	Abort func()

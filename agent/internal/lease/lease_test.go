@@ -457,8 +457,8 @@ func TestTerms(t *testing.T) {
 	})
 }
 
-// TestUnknownOutcome checks a process whose request to take the lease has succeeded, but whose response is lost: the process finds out
-// that it holds the lease, and its term follows the term of the previous holder.
+// TestUnknownOutcome checks a process that has taken the lease but does not get the response. The process must find out that it holds the
+// lease. Its term must follow the term of the previous holder.
 func TestUnknownOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, a := newHolder(t)

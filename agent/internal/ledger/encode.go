@@ -36,8 +36,8 @@ func (t *table) encode(values []string) []byte {
 }
 
 // appendMore appends the packed labels whose names sort before the name in the argument "before". If this argument is empty, it appends
-// all packed labels. It returns the packed labels that remain. A packed label with exactly that name is left out, because the metric
-// declares it.
+// all packed labels. It returns the packed labels that remain. A packed label with exactly the name in "before" is left out, because the
+// metric declares this label itself.
 func appendMore(encoded []byte, packed, before string) ([]byte, string) {
 	for packed != "" {
 		l, rest := metric.CutPacked(packed)

@@ -12,9 +12,9 @@ import (
 // changed. A record has the new values of what has changed, not the differences, so reading a record twice does no harm.
 //
 // Records have the values that only the ledger knows: running totals that the ledger adds up itself, deltas, observations, event IDs, and
-// times of readings that have their own times. For values that the source gives again in its next answer, records have only the labels: a
-// series that is missing from that answer can then be ended. For a total that the source keeps, records have the value at its start and
-// at each reset, so that no reset is counted twice.
+// the own times of readings. If the source gives a value again in its next answer, records have only the labels of the series. With these
+// labels, the ledger can end a series that is missing from that answer. For a total that the source keeps, records have the value at its
+// start and at each reset, so that no reset is counted twice.
 type journal struct {
 	values  bool     // keep the values of all series: the source does not give them again
 	based   bool     // a record with the whole state has been written
@@ -366,10 +366,10 @@ func (w *writer) number(f float64) {
 	w.float(f)
 }
 
-// Last returns the series of the newest tick that was restored, for a receiver that has perhaps not received them. The result families
+// Last returns the series of the newest tick that was restored, for a receiver that has perhaps not received them. The result "families"
 // has the series whose values are in the records. The result "known" has the series that were already shown before that tick, and the
-// series for which the records have only the labels. If the batch of that tick was delivered, known has all series and families is nil.
-// The argument descs has the current declarations of the metrics.
+// series for which the records have only the labels. If the batch of that tick was delivered, "known" has all series and "families" is
+// nil. The argument descs has the current declarations of the metrics.
 func (l *Ledger) Last(descs []*metric.Desc, delivered bool) (families, known []metric.Family, at time.Time) {
 	c := &commit{tick: l.tick, at: l.last, result: &Result{}}
 	for _, t := range l.held() {

@@ -60,8 +60,8 @@ func restart(t *testing.T, code []byte, dice *rand.Rand) {
 	}
 }
 
-// TestRestartsWithoutValues checks the same as TestRestarts for a journal that leaves out the values which the source gives again: the
-// same series are shown with the same values, except for metrics that could not be measured since the last restart.
+// TestRestartsWithoutValues checks the same as TestRestarts for another kind of journal: it leaves out the values that the source gives
+// again. The same series must be shown with the same values. Metrics that could not be measured since the last restart are an exception.
 func TestRestartsWithoutValues(t *testing.T) {
 	for seed := range uint64(100) {
 		code := make([]byte, 2000)

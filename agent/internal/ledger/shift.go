@@ -3,8 +3,8 @@ package ledger
 import "time"
 
 // Shift adjusts the times in the ledger after the clock has jumped. Values that cannot be measured then expire, and event IDs are
-// forgotten, after the time that has really passed. The argument eventsToo must be false if events count as seen at the end of a window:
-// that time comes from the API, not from the clock.
+// forgotten, after the time that has really passed. The argument "eventsToo" says whether to adjust the times of events too. It must be
+// false if events count as seen at the end of a window: that time comes from the API, not from the clock.
 func (l *Ledger) Shift(by time.Duration, eventsToo bool) {
 	ms := by.Milliseconds()
 	if l.last != 0 {
