@@ -262,7 +262,7 @@ func (p *process) dial(ctx context.Context, network, address string) (net.Conn, 
 	return conn, err
 }
 
-// sending is a connection whose process may be killed when it sends.
+// sending is a connection of a process. When the connection sends, the process is perhaps killed.
 type sending struct {
 	net.Conn
 	p *process
@@ -305,7 +305,7 @@ func (p *process) stop() {
 	<-p.done
 }
 
-// wait waits until the process is killed. If the process still runs after the time span, wait stops it.
+// wait waits until the process is killed. If the process still runs after the time span, wait stops the process.
 func (p *process) wait(span time.Duration) {
 	select {
 	case <-p.killed:
@@ -358,7 +358,7 @@ func (p *process) copyDir() (dir string) {
 	return dir
 }
 
-// stateDisk is the directory of the state file. Its process may be killed at an operation.
+// stateDisk is the directory of the state file. The process that uses this directory is perhaps killed at an operation.
 type stateDisk struct {
 	*durable.Dir
 	path string

@@ -48,7 +48,7 @@ func (s *shaky) kill(down bool) {
 	s.peer, s.down = peers.NewPushgateway(s.t), down
 }
 
-// killCommand kills the last command that has written its process ID to the file truth, if it still runs.
+// killCommand kills the command that was the last to write its process ID to the file "truth", if this command still runs.
 func killCommand(truth string) {
 	text, err := os.ReadFile(truth)
 	if err != nil {
@@ -79,7 +79,7 @@ func TestExecKilled(t *testing.T) {
 	receiver.kill(false)
 	server := httptest.NewServer(receiver)
 	defer server.Close()
-	// Each run of the command adds a line to the file truth, so its lines are the true number of runs.
+	// Each run of the command adds a line to the file "truth", so the number of lines is the true number of runs.
 	truth := filepath.Join(dir, "truth")
 	command := fmt.Sprintf("echo $$ >>%s; sleep 0.0$(( $$ %% 10 ))", truth)
 	run := func() *exec.Cmd {

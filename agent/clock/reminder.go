@@ -15,8 +15,8 @@ func NewReminder() *Reminder { return &Reminder{since: time.Now()} }
 // Since returns when the error has begun.
 func (r *Reminder) Since() time.Time { return r.since }
 
-// Due reports whether to log the error now. The caller must then log it, since Due returns true only once for each reminder. If several
-// reminders have become due since the last call, Due returns true once for all of them.
+// Due reports whether to log the error now. The caller must then log it, because Due returns true only once for each reminder. If several
+// reminders have become due since the previous call, Due returns true once for all of them.
 func (r *Reminder) Due() bool {
 	lasts := time.Since(r.since)
 	if lasts < reminderAt(r.given) {

@@ -7,7 +7,7 @@ import (
 )
 
 // Builder builds a document. Values are added in the order in which JSON would have them; the key of a member is added as a string before
-// its value. The Builder reuses its memory, so a document is only valid until the next Reset. The zero Builder is ready to use.
+// its value. The Builder reuses its memory, so a document is valid only until the next Reset. The zero Builder is ready to use.
 type Builder struct {
 	tree Tree
 	open []int // the lists and objects that have begun and not ended: the numbers that Tree.begin returned for them

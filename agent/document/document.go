@@ -7,9 +7,9 @@
 //		waiting, ok := item.Get("waiting").Number()
 //	}
 //
-// A document is a flat list of nodes that refer to its text. A node takes eight bytes and has no pointers for the garbage
-// collector to follow. Strings and numbers point into the text, so a document is only valid until its Parser or Builder is used
-// again; [Value.Clone] copies it. Numbers keep all their digits.
+// A document is a flat list of nodes that refer to its text. A node takes eight bytes and has no pointers for the garbage collector to
+// follow. Strings and numbers point into the text, so a document is valid only until its Parser or Builder is used again; [Value.Clone]
+// copies it. Numbers keep all their digits.
 package document
 
 import (

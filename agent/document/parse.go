@@ -37,7 +37,7 @@ type LineError struct {
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
 func (e *LineError) Unwrap() error { return e.Err }
 
-// Parser decodes JSON. It reuses its memory, so a document is only valid until the next call. The zero value is ready to use.
+// Parser decodes JSON. It reuses its memory, so a document is valid only until the next call. The zero value is ready to use.
 type Parser struct {
 	// Lenient allows comments (// and /* */), a comma after the last item, and NaN, Infinity and -Infinity, which become strings.
 	Lenient bool

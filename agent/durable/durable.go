@@ -60,7 +60,7 @@ type FS interface {
 // File is an open file. Data is always written at the end.
 type File interface {
 	io.Writer
-	// Truncate cuts the file to a size. Like a write, it is only durable after Sync.
+	// Truncate cuts the file to a size. Like a write, it is durable only after Sync.
 	Truncate(size int64) error
 	// Sync makes the content durable, but not the file's name: see FS.SyncDir. After a failed Sync, it is unknown which of the data
 	// written since the last Sync is on disk.
@@ -226,7 +226,7 @@ type Dir struct {
 	lock *os.File
 }
 
-// NewDir returns the directory at path, which may not exist yet.
+// NewDir returns the directory at path, which need not exist yet.
 func NewDir(path string) *Dir { return &Dir{path: path} }
 
 func (d *Dir) at(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }

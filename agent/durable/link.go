@@ -10,8 +10,8 @@ import (
 // maxLinks is the largest number of symbolic links in a row that are followed, as on Linux.
 const maxLinks = 40
 
-// follow returns the path of the file to which a symbolic link points, directly or over other links. If path is not a symbolic
-// link, it returns path. The file may not exist, but its directory must exist.
+// follow returns the path of the file to which a symbolic link points, directly or over other links. If path is not a symbolic link, it
+// returns path. The file need not exist, but its directory must exist.
 func follow(path string) (string, error) {
 	at := path
 	for links := 0; ; links++ {

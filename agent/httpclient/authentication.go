@@ -15,8 +15,9 @@ import (
 
 // Authenticator puts credentials on requests. Several goroutines may use it at once.
 type Authenticator interface {
-	// Sign puts the credentials on a request, which it may change. The result "token" identifies these credentials for the method Forget.
-	// The result "used" reports whether an earlier request had the same credentials. If so, a refusal may mean that they have expired.
+	// Sign puts the credentials on a request. It is allowed to change the request. The result "token" identifies these credentials for the
+	// method Forget. The result "used" reports whether an earlier request had the same credentials. If so, a refusal may mean that they have
+	// expired.
 	Sign(req *http.Request) (token string, used bool, err error)
 	// Forget drops a token that the server has refused.
 	Forget(ctx context.Context, token string) error

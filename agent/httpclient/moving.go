@@ -229,8 +229,8 @@ func (m *movingTransport) follow(ctx context.Context, address string) {
 	m.current = m.newGeneration()
 }
 
-// lookupDue reports whether to resolve the name of a server, and if so records the time of the lookup. It may forget servers
-// without connections.
+// lookupDue reports whether to resolve the name of a server, and if so records the time of the lookup. If there are more than maxPeers
+// servers, it can also forget servers without connections.
 func (m *movingTransport) lookupDue(address string, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

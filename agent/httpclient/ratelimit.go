@@ -62,7 +62,7 @@ func (h *Host) NoLongerAt(job string, server *url.URL) {
 	}
 }
 
-// originLimit holds the rate limits of one origin, and when requests were sent to it.
+// originLimit holds the rate limits of one origin, and the times at which requests were sent to this origin.
 type originLimit struct {
 	byJob map[string]RateLimit
 	sent  []time.Time // when requests were sent, ascending; as many as the largest limit needs

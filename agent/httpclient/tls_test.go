@@ -147,8 +147,8 @@ func TestClientCertificate(t *testing.T) {
 	wantError(t, err, "a client certificate is set by tls_config.cert_file and key_file")
 }
 
-// TestOldTLS checks the error for servers that only support an old version of TLS or an old key exchange. It also checks that the requests
-// succeed with the setting that the error names.
+// TestOldTLS checks the error for servers that support only an old version of TLS or an old key exchange. It also checks that the
+// requests succeed with the setting that the error names.
 func TestOldTLS(t *testing.T) {
 	w, ca := tlsWorld(t), newAuthority(t)
 	cert := ca.issue(t, time.Now().Add(time.Hour))

@@ -125,7 +125,8 @@ func observerOf(ctx context.Context, h *Host) func(Exchange) {
 	return h.Observe
 }
 
-// exchangeTransport sets the User-Agent, decompresses gzip and calls Host.Observe. It may change the request, which is a copy.
+// exchangeTransport sets the User-Agent, decompresses gzip and calls Host.Observe. It is allowed to change the request, because the
+// request is a copy.
 type exchangeTransport struct {
 	next   http.RoundTripper
 	host   *Host

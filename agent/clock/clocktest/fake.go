@@ -11,7 +11,7 @@ import (
 // Fake is a clock that tests can set. Otherwise its time passes like [time.Now], also in a bubble of testing/synctest.
 type Fake struct {
 	Clock *clock.Clock
-	set   atomic.Int64 // the sum of all calls of Set, in nanoseconds
+	set   atomic.Int64 // the sum of the arguments of all calls of Set, in nanoseconds
 	slept atomic.Int64 // the sum of all calls of Suspend, in nanoseconds
 }
 

@@ -40,8 +40,8 @@ type Op struct {
 // Disk is a simulated directory. It implements durable.FS and is safe for concurrent use. Set its fields only while no operation is
 // running, or in Change.
 type Disk struct {
-	// Fail returns the error with which an operation fails, or nil. It may use the disk. A write that fails has written a part of
-	// the data.
+	// Fail returns the error with which an operation fails, or nil. The function Fail is allowed to use the disk. A write that fails has
+	// written a part of the data.
 	Fail func(Op) error
 	// Capacity is the size of the disk in bytes. If it is exceeded, a write fails with ENOSPC. 0 = no limit.
 	Capacity int
@@ -126,7 +126,7 @@ func (d *Disk) Reboot(how Crash) {
 	}
 }
 
-// Change calls f, which may set fields of the disk while the disk is in use.
+// Change calls f. This function is allowed to set fields of the disk while the disk is in use.
 func (d *Disk) Change(f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

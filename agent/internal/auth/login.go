@@ -131,8 +131,8 @@ func (l *Login) validate() error {
 	return errors.Join(append(problems, (&httpclient.Settings{TLS: l.TLS, Proxy: l.Proxy}).Validate())...)
 }
 
-// validateServers checks that either all URLs of the login are only paths, or none. The values and tokens of one server would go to another
-// one otherwise.
+// validateServers checks that either all URLs of the login are only paths, or none is. If some were paths and others were not, the values
+// and tokens of one server would go to another server.
 func (l *Login) validateServers() error {
 	var problems []error
 	check := func(path string, u setting.PathOrURL) {

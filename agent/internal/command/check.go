@@ -138,8 +138,8 @@ func (a *App) notes(plan *config.Plan, report *checkReport, say func(string, ...
 	return nil
 }
 
-// ownTimes returns a note about metrics whose readings have their own time and are shown on a page. How old these readings are is only
-// known when the metrics are measured.
+// ownTimes returns a note about metrics whose readings have their own time and are shown on a page. The age of these readings is known
+// only when the metrics are measured.
 func ownTimes(plan *config.Plan, j *config.Job) []string {
 	page, names := plan.Page(j), []string(nil)
 	declared, _ := j.Declares()

@@ -296,7 +296,8 @@ func (i *inquiry) ask(ctx context.Context) error {
 	return nil
 }
 
-// explained adds a hint to the error of an API that refuses a request without credentials: how the user can give them.
+// explained adds a hint to the error of an API that refuses a request without credentials. The hint says how the user can give
+// credentials.
 func (i *inquiry) explained(err error) error {
 	status, is := errors.AsType[*httpclient.StatusError](err)
 	if !is || status.Code != http.StatusUnauthorized && status.Code != http.StatusForbidden || i.asked.Auth != "" || len(i.asked.Headers) > 0 {

@@ -83,8 +83,8 @@ func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, e
 	return over(fetch)
 }
 
-// versioned returns the key of a job followed by the version of its source. As long as a file of the source cannot be read, versioned uses
-// the version that the source had in the last plan, so that a reload does not restart the job.
+// versioned returns the key of a job followed by the version of its source. As long as a file of the source cannot be read, versioned
+// uses the version that the source had in the previous plan, so that a reload does not restart the job.
 func (b *assembly) versioned(j *config.Job, source sources.Source) string {
 	if _, late := source.(*lateSource); late {
 		return j.Key + b.versions[j.Name+" "+j.Key]

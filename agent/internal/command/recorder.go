@@ -103,7 +103,7 @@ func bodyText(req *http.Request) (string, error) {
 	return string(text), err
 }
 
-// answer returns the last successful response, nil if there is none.
+// answer returns the newest successful response, or nil if there is none.
 func (r *recorder) answer() *recorded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,7 +115,7 @@ func (r *recorder) answer() *recorded {
 	return nil
 }
 
-// RoundTrip returns the last recorded response to an equal request.
+// RoundTrip returns the newest recorded response to an equal request.
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		return nil, err

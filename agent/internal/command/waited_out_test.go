@@ -23,7 +23,7 @@ jobs:
   often: {schedule: "@every 60s", http: {url: "http://api.test/"}, metrics: {often: {type: gauge, value: .total}}}
 `
 
-// TestWrongPasswordIsWaitedOut checks for both kinds of receivers that samples wait as long as the password is wrong, also the
+// TestWrongPasswordIsWaitedOut checks both kinds of receivers. Samples must wait as long as the password is wrong. This includes the
 // sample of a job that runs once a day. Each sink logs this only twice an hour and drops nothing. It delivers everything when the
 // password is right.
 func TestWrongPasswordIsWaitedOut(t *testing.T) {

@@ -46,7 +46,7 @@ func (s *service) watchFiles(ctx context.Context, loaded []config.Origin) {
 	}
 }
 
-// changed returns the names of the files that are only in one list, or differ between the lists.
+// changed returns the names of the files that are in only one of the two lists, or that differ between the lists.
 func changed(before, now []config.Origin) (names []string) {
 	for _, all := range [][2][]config.Origin{{now, before}, {before, now}} {
 		for _, o := range all[0] {

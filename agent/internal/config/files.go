@@ -241,8 +241,8 @@ func (l *loader) include(f *File, path string) error {
 	return nil
 }
 
-// included returns the files that match a pattern. full is the pattern as a path from the working directory. A pattern with
-// wildcards may match no file.
+// included returns the files that match a pattern. The argument "full" is the pattern as a path from the working directory. It is no
+// error if a pattern with wildcards matches no file.
 func included(pattern, full string) ([]string, error) {
 	if err := sources.CheckPattern(pattern); err != nil {
 		return nil, err
@@ -313,8 +313,8 @@ func (l *loader) merge() *File {
 	return out
 }
 
-// prefix returns the path from base to folder, or "" if they are the same. Relative paths in folder become relative to base
-// when they are joined to it.
+// prefix returns the path from the directory "base" to the directory "folder", or "" if they are the same. A path that is relative to
+// "folder" becomes relative to "base" when it is appended to the result.
 func prefix(base, folder string) string {
 	rel, err := filepath.Rel(base, folder)
 	switch {
@@ -421,7 +421,7 @@ func (m *merger) bad(n *yaml.Node, path, format string, args ...any) {
 	m.problems = append(m.problems, m.Problem(n, path, fmt.Sprintf(format, args...)))
 }
 
-// isExtension reports whether a top-level key is an extension, which is not read. The value of such a key is only used by aliases.
+// isExtension reports whether a top-level key is an extension, which is not read. The value of such a key is used only by aliases.
 func isExtension(key string) bool { return strings.HasPrefix(key, "x-") }
 
 // withoutExtensions returns the top level of a file without the keys for which isExtension is true.

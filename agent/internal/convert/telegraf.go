@@ -165,8 +165,8 @@ func (t *telegraf) jitter(n *node) string {
 	return short(d)
 }
 
-// finish converts the data format of an input, applies filters and processors unless the input is passed on as it is, and adds the job. The
-// argument tags has the constant tags that the plugin adds.
+// finish converts the data format of an input and adds the job. It applies filters and processors, unless the input is passed on as it
+// is. The argument "tags" has the constant tags that the plugin adds.
 func (t *telegraf) finish(plugin string, n *node, j job, tags []tagOut) {
 	job := &j
 	job.name, job.named = t.out.unused(job.name), true

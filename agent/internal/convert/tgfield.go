@@ -92,8 +92,8 @@ func (f fieldOut) tag() string {
 	return f.path
 }
 
-// truncated returns a jq expression for a number without its fraction, as Telegraf's parsers convert it to an integer. They refuse a text
-// with a fraction; here it stays as it is.
+// truncated returns a jq expression for a number without its fraction, as Telegraf's parsers convert it to an integer. These parsers
+// refuse a text with a fraction. Here, such a text stays as it is.
 func truncated(path string) string { return piped(path, `if type == "number" then trunc else . end`) }
 
 // textual reports whether the field can have a text as its value in Telegraf.

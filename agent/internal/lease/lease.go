@@ -1,7 +1,7 @@
 // Package lease lets only one of several processes run jobs. It uses a Lease of Kubernetes (coordination.k8s.io/v1).
 //
-// The process that has the lease, the holder, renews it. The others read it every two seconds. If it has not changed for Duration,
-// they try to take it. The API server compares the resource version at each write, so only one of them gets it.
+// The process that has the lease, the holder, renews it. The others read it every two seconds. If the lease has not changed for Duration,
+// these other processes try to take it. The API server compares the resource version at each write, so only one of them gets it.
 //
 // No process compares its clock with the clock of another process. The holder counts from the moment at which it has sent the last
 // renewal that succeeded. The others count from the moment at which they have first received this renewal, which is later. So the jobs of

@@ -52,7 +52,7 @@ func appendMore(encoded []byte, packed, before string) ([]byte, string) {
 	return encoded, ""
 }
 
-// values appends the label values of a series in the order of desc.LabelNames, as readings have them.
+// values appends the label values of a series in the order of desc.LabelNames. Readings have their label values in the same order.
 func (t *table) values(into []string, set *metric.LabelSet) []string {
 	for i, name := range t.desc.LabelNames {
 		if i != t.more {

@@ -315,7 +315,8 @@ func addsOn(d *metric.Desc) bool {
 	return d.Type == metric.Counter && d.From == metric.Total && d.OnDecrease == metric.DecreaseAdd
 }
 
-// end removes the series without a reading. If the last time of such a series is from the past day, it is kept.
+// end removes the series without a reading. If the last time of such a series is from the past day, the series is kept, but it counts as
+// gone.
 func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool) {
 	x.series = slices.DeleteFunc(x.series, func(s *modelSeries) bool {
 		s.gone = !seen[s]
