@@ -83,6 +83,7 @@ func numberRemedy(expression string, items *Expr, v any) string {
 var (
 	numberInText = pattern.OnUse(`(?:^|[\s(=:<>~$€£])[-+]?[0-9]`) // a text with a number, but not a code such as E12
 	quantityText = pattern.OnUse(`^[-+]?[0-9]+(?:\.[0-9]+)? ?(?:[kKMGTPE]i?(B|bps|B/s|Hz|Wh?)|([A-Za-z%°/]{1,12}))$`)
+	prefixText   = pattern.OnUse(`^[-+]?[0-9]+(?:\.[0-9]+)? ?([kKMGTPE]i?)$`)
 )
 
 // textRemedy returns a hint for a text that is a time or contains a number.
@@ -96,11 +97,15 @@ func textRemedy(expression, text string) string {
 		return "; it is a time: write " + pipeTo(expression, how)
 	case isDuration(text):
 		return "; for its seconds write " + pipeTo(expression, "duration")
+	case prefixText().MatchString(text):
+		prefix := prefixText().FindStringSubmatch(text)[1]
+		return fmt.Sprintf("; if %s is a prefix, such as of thousands, write %s; if it is the unit, %s", prefix,
+			pipeTo(expression, `quantity("")`), pipeTo(expression, fmt.Sprintf("quantity(%q)", prefix)))
 	case quantityText().MatchString(text):
 		unit := quantityText().FindStringSubmatch(text)
 		return "; for the number in it write " + pipeTo(expression, fmt.Sprintf("quantity(%q)", unit[1]+unit[2]))
 	case numberInText().MatchString(text):
-		return "; for the number in it write " + pipeTo(expression, `capture("(?<n>-?[0-9.]+)").n`)
+		return inTextRemedy(expression, text)
 	case text == "" || slices.Contains([]string{"nan", "null", "none", "inf", "+inf", "-inf", "n/a", "-", "unknown"}, strings.ToLower(text)):
 		return ""
 	}
