@@ -201,6 +201,9 @@ func (c *cells) cell() (cell []byte, last bool, err error) {
 			c.at = i + 1
 			c.line++
 			return bytes.TrimSuffix(c.text[start:i], []byte("\r")), true, nil
+		case b == '\r' && i+1 < len(c.text) && c.text[i+1] != '\n': // the lines of a program may end with it, and others with \n
+			return nil, false, inLine(c.line, `a carriage return (\r) inside the cell %s: let all lines end with \n or with \r\n`,
+				sources.Excerpt(c.text[start:min(i+20, len(c.text))], 40))
 		case b == '"' && c.quotes:
 			return nil, false, inLine(c.line, `a quote inside the cell %s: a cell that contains quotes must be in quotes, with the inner ones doubled`,
 				sources.Excerpt(c.text[start:min(i+20, len(c.text))], 40))
