@@ -25,6 +25,7 @@ type remedy struct {
 	expr *Expr
 	v    value      // the result of the expression
 	give remedyKind // what was wanted
+	list string     // the setting that makes the result a list also if there is one item; "" = it always is one
 }
 
 // remedyKind is the kind of value that was wanted.
@@ -42,7 +43,7 @@ func (r *remedy) text(items *Expr, in *item) string {
 	case r == nil:
 		return ""
 	case r.give == remedyNumber:
-		return numberRemedy(r.expr.text, items, r.v.jq())
+		return numberRemedy(r.expr.text, items, r.v.jq(), r.list)
 	case r.give == remedyLabel:
 		return labelRemedy(r.expr.text, r.v.jq())
 	}
@@ -60,8 +61,8 @@ func failed(err error) error {
 }
 
 // numberRemedy returns a hint on how to get a number from a value that is not a number, or "". expression is the expression of the
-// value; items is the expression of the items.
-func numberRemedy(expression string, items *Expr, v any) string {
+// value; items is the expression of the items; list is the setting by which the value is always a list, or "".
+func numberRemedy(expression string, items *Expr, v any, list string) string {
 	if len(expression) > maxMember*2 {
 		return ""
 	}
@@ -71,7 +72,10 @@ func numberRemedy(expression string, items *Expr, v any) string {
 		if items != nil {
 			each = items.text + " | " + each
 		}
-		return fmt.Sprintf("; for a reading of each item write items: %s, and for their number %s", each, pipeTo(expression, "length"))
+		if list != "" {
+			list = "; set " + list + " too, for one item is a list only then"
+		}
+		return fmt.Sprintf("; for a reading of each item write items: %s, and for their number %s%s", each, pipeTo(expression, "length"), list)
 	case map[string]any:
 		return membersRemedy(expression, v)
 	case string:

@@ -89,6 +89,9 @@ func (d *Decoder) decode(ctx context.Context, name Name, from string, text []byt
 		return nil, fmt.Errorf("invalid %s: %w", title(name), err)
 	}
 	d.doc = sources.Document{From: from, Root: root}
+	if name == XMLTree {
+		d.doc.Single = "xml.lists"
+	}
 	return &d.doc, nil
 }
 

@@ -265,6 +265,7 @@ type joinedPages struct {
 	path []string // path of the list in a page
 	max  int      // maximum size of the text, in bytes
 	from string   // Document.From of the first page
+	one  string   // Document.Single of the first page
 	text []byte   // the document so far, up to the last item
 	tail []byte   // the part of the first page after its list
 	some bool     // text contains an item
@@ -273,7 +274,7 @@ type joinedPages struct {
 // add adds a page and returns the JSON text of its items, which is valid until the next call.
 func (j *joinedPages) add(doc *sources.Document, list document.Value) ([]byte, error) {
 	if j.from == "" {
-		j.from = doc.From
+		j.from, j.one = doc.From, doc.Single
 		gap := 0
 		j.text = j.frame(j.text, doc.Root, j.path, &gap)
 		j.tail = append(j.tail, j.text[gap:]...)
@@ -327,5 +328,6 @@ func (j *joinedPages) document(parser *sources.Parser) (*sources.Document, error
 	if err != nil {
 		return nil, fmt.Errorf("%s: the pages together: %w", j.from, err)
 	}
+	doc.Single = j.one
 	return doc, nil
 }
