@@ -11,6 +11,7 @@ import (
 	"github.com/collectington/collectington/agent/document"
 	"github.com/collectington/collectington/agent/pattern"
 	"github.com/collectington/collectington/agent/text"
+	"github.com/collectington/collectington/sources"
 )
 
 // Limits for messages that name the members of a page, which may be many and long.
@@ -22,11 +23,13 @@ const (
 // foundMembers remembers which of the members that paging reads have been in any page. Many APIs leave out the cursor on the last page. If
 // a member has never been there, the path may as well be wrong, and then only first pages are counted. All fetchers of a job share it.
 type foundMembers struct {
-	log *slog.Logger
+	log  *slog.Logger
+	show func(section, line string) // Env.Show
 
-	mu     sync.Mutex
-	found  map[member]bool
-	warned map[member]bool
+	mu       sync.Mutex
+	found    map[member]bool
+	warned   map[member]bool
+	unlinked bool // noLink was called
 }
 
 // member is what a setting of paging reads: a path, or the name of a header.
@@ -35,11 +38,15 @@ type member struct {
 	setting, name string
 }
 
-func newFoundMembers(log *slog.Logger) *foundMembers {
+func newFoundMembers(env *sources.Env) *foundMembers {
+	log, show := env.Log, env.Show
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &foundMembers{log: log, found: map[member]bool{}, warned: map[member]bool{}}
+	if show == nil {
+		show = func(string, string) {}
+	}
+	return &foundMembers{log: log, show: show, found: map[member]bool{}, warned: map[member]bool{}}
 }
 
 // add remembers that a page has the member.
@@ -58,6 +65,18 @@ func (f *foundMembers) warn(m member, advice string) {
 		f.log.Warn("no page so far has what shows whether there is a next page: perhaps only the first page is counted",
 			"reason", "paginate."+m.setting+": "+m.name+" is missing"+advice)
 	}
+}
+
+// noLink tells cton try that a first page with items came without a Link header. It is no warning, since many APIs send none with the only
+// page, and the name of the header cannot be wrong.
+func (f *foundMembers) noLink() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.unlinked {
+		return
+	}
+	f.unlinked = true
+	f.show("pages", "the response has no header Link (paginate.link), so this page is taken for the only one")
 }
 
 // read remembers which members a selector finds in a page. If the page lacks one that the selector compares or calculates with, it returns

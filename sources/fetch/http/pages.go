@@ -131,6 +131,9 @@ func (p *pager) next(ctx context.Context, page, list document.Value) (*pageStep,
 	case p.set.Cursor != nil:
 		return p.byCursor(ctx, page, empty)
 	case p.set.Link:
+		if items > 0 && !p.joined.some && len(p.header.Values("Link")) == 0 {
+			p.found.noLink()
+		}
 		return p.byURL(nextLink(p.header))
 	case !p.set.NextURL.IsZero():
 		address, _, err := p.text(ctx, "next_url", &p.set.NextURL, page, empty)

@@ -165,7 +165,7 @@ func joinQueries(all, own string) string {
 
 // NewTargets implements sources.Targeter.
 func (c *Config) NewTargets(env sources.Env) (sources.Targets, error) {
-	t := &targets{config: c, env: env, found: newFoundMembers(env.Log)}
+	t := &targets{config: c, env: env, found: newFoundMembers(&env)}
 	var err error
 	if t.maker, err = c.maker(env.Job); err != nil {
 		return nil, err
