@@ -72,7 +72,7 @@ func TestTables(t *testing.T) {
 		{"format: csv", "a,b\r1,2\r\r3,4\r", `[{"a":"1","b":"2"},{"a":"3","b":"4"}]`},
 		{"format: tsv", "a\tb\r1\t2\r3\t4", `[{"a":"1","b":"2"},{"a":"3","b":"4"}]`},
 		{"{format: csv, csv: {skip_lines: 1, comment: '#'}}", "x\ra\r#\r1\r", `[{"a":"1"}]`},
-		{"format: csv", "a\r1\r2\r\n", `invalid CSV: line 1: a carriage return (\r) inside the cell "a\r1\r2\r\n": let all lines end with \n or with \r\n`},
+		{"format: csv", "a\r1\r2\r\n", `invalid CSV: line 1: a carriage return (\r) inside the cell "a\r1\r2": let all lines end with \n or with \r\n`},
 		{"format: tsv", "a\n1\r2", `invalid TSV: line 2: a carriage return (\r) inside the cell "1\r2": let all lines end with \n or with \r\n`},
 		{"format: csv", "a\n\"1\r2\"\n", `[{"a":"1\u000d2"}]`},
 		{"format: csv", "", "invalid CSV: is empty, want a first row with the names of the columns; for tables without one set csv.header: false and csv.columns"},
