@@ -15,6 +15,9 @@ import (
 type Document struct {
 	From string // where the document came from, for messages: "GET https://api.example.com/v1"
 	Root document.Value
+	// Single names the setting that makes a list of a single element, such as xml.lists. "" = in the format, a list of one item is not the
+	// same as the item.
+	Single string
 	Skipped
 }
 

@@ -87,14 +87,14 @@ func (c *Client) KeepMethod() {
 	}
 }
 
-// RefuseChanges makes a redirect an error if following it would change the request's method or drop its body. A redirect that makes
-// a GET of a POST is still followed. Call it before the first request.
+// RefuseChanges makes a redirect an error if following it would change the request's method or drop its body. A 303 that makes a
+// GET of a POST is still followed. Call it before the first request.
 func (c *Client) RefuseChanges() {
 	check := c.http.CheckRedirect
 	c.http.CheckRedirect = func(next *http.Request, via []*http.Request) error {
-		if changes := changedBy(via[0], next); changes != "" {
-			return requestError(c.redact, via[len(via)-1], fmt.Errorf("redirected with %d, which %s: not followed; set url to the new address",
-				next.Response.StatusCode, changes))
+		if changes := changedBy(via[len(via)-1], next); changes != "" {
+			return requestError(c.redact, via[len(via)-1], fmt.Errorf("redirected with %d, which %s: not followed; set url to the new address, %s",
+				next.Response.StatusCode, changes, c.redact.secret(setting.Place(next.URL))))
 		}
 		return check(next, via)
 	}

@@ -29,15 +29,16 @@ func (p redirectPolicy) check(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// changedBy returns how a redirect changes the method or the body of the first request, "" if it changes neither. A POST that becomes a GET
-// does not count as changed: by custom the GET fetches the result of the POST (RFC 9110 section 15.4).
-func changedBy(first, next *http.Request) string {
+// changedBy returns how a redirect changes the method or the body of a request, "" if it changes neither. There is one exception: a 303
+// turns a POST into a GET, which fetches the result of the POST by definition (RFC 9110 section 15.4.4). With 301 and 302, clients may do so
+// only "for historical reasons" (sections 15.4.2 and 15.4.3), and the answer to the GET is usually not that to the POST.
+func changedBy(request, next *http.Request) string {
 	switch {
-	case first.Method == http.MethodPost:
+	case request.Method == http.MethodPost && next.Method == http.MethodGet && next.Response.StatusCode == http.StatusSeeOther:
 		return ""
-	case first.Method != next.Method:
-		return "makes a " + next.Method + " of the " + first.Method
-	case hasBody(first) && !hasBody(next):
+	case request.Method != next.Method:
+		return "makes a " + next.Method + " of the " + request.Method
+	case hasBody(request) && !hasBody(next):
 		return "drops the body"
 	}
 	return ""

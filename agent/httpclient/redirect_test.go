@@ -2,8 +2,10 @@ package httpclient
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -146,5 +148,58 @@ func TestKeepMethod(t *testing.T) {
 			return req
 		}())
 		wantError(t, err, "POST http://a.example/301: 301 Moved Permanently")
+	})
+}
+
+// TestRefuseChanges checks that no redirect changes a request silently: only a GET, and the 303 of a POST, are followed with another
+// request than the first.
+func TestRefuseChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		got := ""
+		w.Serve(t, "a.example:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got += r.Method + " " + r.URL.Path + " " + string(body) + ";"
+			switch {
+			case r.URL.Path == "/303-301":
+				http.Redirect(rw, r, "/301", http.StatusSeeOther)
+			case len(r.URL.Path) == len("/301"):
+				code, _ := strconv.Atoi(r.URL.Path[1:])
+				http.Redirect(rw, r, "/v2/end?key=my-api-key", code)
+			}
+		}))
+		client := w.client(t, "")
+		client.RefuseChanges()
+		for _, c := range []struct{ method, path, body, got, err string }{
+			{"GET", "/301", "", "GET /301 ;GET /v2/end ;", ""},
+			{"HEAD", "/302", "", "HEAD /302 ;HEAD /v2/end ;", ""},
+			{"POST", "/307", "x", "POST /307 x;POST /v2/end x;", ""},
+			{"POST", "/308", "x", "POST /308 x;POST /v2/end x;", ""},
+			{"POST", "/303", "x", "POST /303 x;GET /v2/end ;", ""},
+			{"POST", "/303-301", "x", "POST /303-301 x;GET /301 ;GET /v2/end ;", ""},
+			{"POST", "/301", "x", "POST /301 x;", "POST http://a.example/301: redirected with 301, which makes a GET of the POST: not followed; set url to the new address, http://a.example/v2/end"},
+			{"POST", "/302", "x", "POST /302 x;", "POST http://a.example/302: redirected with 302, which makes a GET of the POST: not followed"},
+			{"POST", "/302", "", "POST /302 ;", "POST http://a.example/302: redirected with 302, which makes a GET of the POST: not followed"},
+			{"PUT", "/303", "x", "PUT /303 x;", "PUT http://a.example/303: redirected with 303, which makes a GET of the PUT: not followed"},
+			{"GET", "/302", "x", "GET /302 x;", "GET http://a.example/302: redirected with 302, which drops the body: not followed"},
+		} {
+			got = ""
+			req, _ := http.NewRequestWithContext(t.Context(), c.method, "http://a.example"+c.path, strings.NewReader(c.body))
+			resp, err := client.Do(req)
+			switch {
+			case c.err != "":
+				wantError(t, err, c.err)
+				if strings.Contains(err.Error(), "my-api-key") {
+					t.Errorf("%s %s: %v", c.method, c.path, err)
+				}
+			case err != nil:
+				t.Errorf("%s %s: %v", c.method, c.path, err)
+			default:
+				resp.Close()
+			}
+			if got != c.got {
+				t.Errorf("%s %s: got requests %s, want %s", c.method, c.path, got, c.got)
+			}
+		}
 	})
 }

@@ -110,7 +110,8 @@ func scale(n float64, prefix string, step float64) (float64, bool) {
 	return n * math.Pow(step, float64(power)), true
 }
 
-var grouped = pattern.OnUse(`^[-+]?[0-9]{1,3}([., '’_\x{202f}])[0-9]{3}`)
+// grouped matches digits in groups. The first group does not begin with a zero: "0.123" is not 123.
+var grouped = pattern.OnUse(`^[-+]?[1-9][0-9]{0,2}([., '’_\x{202f}])[0-9]{3}`)
 
 // decimal implements decimal(mark). It converts a text with this decimal mark, a comma or a point, to a number. The digits before the
 // mark may be in groups of three.
@@ -190,7 +191,7 @@ func duration(in any, _ []any) any {
 var (
 	errDuration  = errors.New("")
 	errUneven    = errors.New(": months and years have no fixed length")
-	errTwoFields = errors.New(`: is it hours and minutes, or minutes and seconds? write . + ":00" or "00:" + . before it`)
+	errTwoFields = errors.New(`: is it hours and minutes, or minutes and seconds? write . + ":00" before it, or split(":") | map(tonumber) | .[0] * 60 + .[1]`)
 )
 
 var (

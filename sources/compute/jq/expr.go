@@ -14,13 +14,14 @@ import (
 // Expr is a compiled jq expression. The variables $start and $end are the tick's window in Unix seconds, and the function "now" returns the
 // tick's time.
 type Expr struct {
-	text   string
-	query  *gojq.Query
-	path   []string // the path if the expression is only a path, with or without [] at its end; else nil
-	stages []stage  // the expression compiled by atNode to run without gojq; nil if it needs gojq
-	step   step     // the step if stages is a single step; else nil
-	needs  string   // the part of the expression that needs gojq
-	code   *jq.Code
+	text    string
+	query   *gojq.Query
+	path    []string // the path if the expression is only a path, with or without [] at its end; else nil
+	stages  []stage  // the expression compiled by atNode to run without gojq; nil if it needs gojq
+	step    step     // the step if stages is a single step; else nil
+	counted []string // the path if the expression is the length at a path; else nil
+	needs   string   // the part of the expression that needs gojq
+	code    *jq.Code
 }
 
 // UnmarshalText compiles the expression.
@@ -31,6 +32,7 @@ func (x *Expr) UnmarshalText(text []byte) error {
 	}
 	*x = Expr{text: string(text), query: query, code: code}
 	x.path, _ = jq.Path(query)
+	x.counted = countedPath(query)
 	return nil
 }
 

@@ -25,6 +25,7 @@ type remedy struct {
 	expr *Expr
 	v    value      // the result of the expression
 	give remedyKind // what was wanted
+	list string     // the setting that makes the result a list also if there is one item; "" = it always is one
 }
 
 // remedyKind is the kind of value that was wanted.
@@ -42,7 +43,7 @@ func (r *remedy) text(items *Expr, in *item) string {
 	case r == nil:
 		return ""
 	case r.give == remedyNumber:
-		return numberRemedy(r.expr.text, items, r.v.jq())
+		return numberRemedy(r.expr.text, items, r.v.jq(), r.list)
 	case r.give == remedyLabel:
 		return labelRemedy(r.expr.text, r.v.jq())
 	}
@@ -60,8 +61,9 @@ func failed(err error) error {
 }
 
 // numberRemedy returns a hint on how to get a number from a value that is not a number, or "" if it knows none. The parameter "expression"
-// is the text of the value's expression, and "items" is the expression of the metric's items.
-func numberRemedy(expression string, items *Expr, v any) string {
+// is the text of the value's expression, and "items" is the expression of the metric's items. The parameter "list" is the setting that makes
+// the value a list even if it has one item, or "".
+func numberRemedy(expression string, items *Expr, v any, list string) string {
 	if len(expression) > maxMember*2 {
 		return ""
 	}
@@ -71,7 +73,10 @@ func numberRemedy(expression string, items *Expr, v any) string {
 		if items != nil {
 			each = items.text + " | " + each
 		}
-		return fmt.Sprintf("; for a reading of each item write items: %s, and for their number %s", each, pipeTo(expression, "length"))
+		if list != "" {
+			list = "; set " + list + " too, for one item is a list only then"
+		}
+		return fmt.Sprintf("; for a reading of each item write items: %s, and for their number %s%s", each, pipeTo(expression, "length"), list)
 	case map[string]any:
 		return membersRemedy(expression, v)
 	case string:
@@ -83,6 +88,7 @@ func numberRemedy(expression string, items *Expr, v any) string {
 var (
 	numberInText = pattern.OnUse(`(?:^|[\s(=:<>~$€£])[-+]?[0-9]`) // a text with a number, but not a code such as E12
 	quantityText = pattern.OnUse(`^[-+]?[0-9]+(?:\.[0-9]+)? ?(?:[kKMGTPE]i?(B|bps|B/s|Hz|Wh?)|([A-Za-z%°/]{1,12}))$`)
+	prefixText   = pattern.OnUse(`^[-+]?[0-9]+(?:\.[0-9]+)? ?([kKMGTPE]i?)$`)
 )
 
 // textRemedy returns a hint for a text that is a time or contains a number.
@@ -96,11 +102,15 @@ func textRemedy(expression, text string) string {
 		return "; it is a time: write " + pipeTo(expression, how)
 	case isDuration(text):
 		return "; for its seconds write " + pipeTo(expression, "duration")
+	case prefixText().MatchString(text):
+		prefix := prefixText().FindStringSubmatch(text)[1]
+		return fmt.Sprintf("; if %s is a prefix, such as of thousands, write %s; if it is the unit, %s", prefix,
+			pipeTo(expression, `quantity("")`), pipeTo(expression, fmt.Sprintf("quantity(%q)", prefix)))
 	case quantityText().MatchString(text):
 		unit := quantityText().FindStringSubmatch(text)
 		return "; for the number in it write " + pipeTo(expression, fmt.Sprintf("quantity(%q)", unit[1]+unit[2]))
 	case numberInText().MatchString(text):
-		return "; for the number in it write " + pipeTo(expression, `capture("(?<n>-?[0-9.]+)").n`)
+		return inTextRemedy(expression, text)
 	case text == "" || slices.Contains([]string{"nan", "null", "none", "inf", "+inf", "-inf", "n/a", "-", "unknown"}, strings.ToLower(text)):
 		return ""
 	}

@@ -1,16 +1,18 @@
 package jq
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/collectington/collectington/agent/jq"
 	"github.com/collectington/collectington/sources"
 )
 
 // TestRemedies checks what a message proposes if a value is not of the kind that is needed, and that the proposed expression gives
 // a number.
 func TestRemedies(t *testing.T) {
-	const doc = `{"list":[1,2],"hourly":{"t":[3,4]},"o":{"value":5,"unit":"C"},"p":{"b":1,"a-b":2},"time":"2026-03-01T12:00:00Z","day":"2026-03-01","db":"-50 dBm","size":"12.3 MiB","free":"used 3 of 4","up":"3d 4h","code":"E12","word":"open","e":{}}`
+	const doc = `{"list":[1,2],"hourly":{"t":[3,4]},"o":{"value":5,"unit":"C"},"p":{"b":1,"a-b":2},"time":"2026-03-01T12:00:00Z","day":"2026-03-01","db":"-50 dBm","size":"12.3 MiB","free":"3.5 of the disk","up":"3d 4h","code":"E12","word":"open","e":{}}`
 	for _, c := range []struct{ metric, remedy, instead string }{
 		{"value: .list", `for a reading of each item write items: .list[], and for their number .list | length`, "value: .list | length"},
 		{"value: .hourly.t", `items: .hourly.t[]`, "{items: '.hourly.t[]', value: ., on_duplicate: sum}"},
@@ -22,7 +24,7 @@ func TestRemedies(t *testing.T) {
 		{"value: .day", `.day | . + "T00:00:00Z" | timestamp`, `value: '.day | . + "T00:00:00Z" | timestamp'`},
 		{"value: .db", `.db | quantity("dBm")`, `value: '.db | quantity("dBm")'`},
 		{"value: .size", `.size | quantity("B")`, `value: '.size | quantity("B")'`},
-		{"value: .free", `.free | capture("(?<n>-?[0-9.]+)").n`, `value: '.free | capture("(?<n>-?[0-9.]+)").n'`},
+		{"value: .free", `.free | capture("(?<n>-?[0-9]+([.][0-9]+)?)").n`, `value: '.free | capture("(?<n>-?[0-9]+([.][0-9]+)?)").n'`},
 		{"value: .up", ".up | duration", "value: .up | duration"},
 		{"value: .code", "set map and default", "{value: .code, map: {E12: 1}, default: 0}"},
 		{"{items: '.lis[]', value: .}", "cannot iterate over null; at . there are list, hourly, o, p, time, day, db, size and 5 more", "{items: '.list[]', value: ., on_duplicate: sum}"},
@@ -49,6 +51,56 @@ func TestRemedies(t *testing.T) {
 		}
 		if got := collect(c.instead); !strings.HasPrefix(got, "x") || strings.Contains(got, ":") || strings.Contains(got, "drops") {
 			t.Errorf("%s: %s", c.instead, got)
+		}
+	}
+}
+
+// TestNumberRemedies checks for which texts a message proposes an expression, and the numbers that these expressions give. If the text
+// can be two numbers, both expressions are proposed.
+func TestNumberRemedies(t *testing.T) {
+	const capture = `capture("(?<n>-?[0-9]+([.][0-9]+)?)").n`
+	for text, want := range map[string]map[string]string{
+		"1,5":      {`decimal(",")`: "1.5"},
+		"1,234":    {`decimal(",")`: "1.234", `decimal(".")`: "1234"},
+		"1.234,5":  {`decimal(",")`: "1234.5"},
+		"1 234":    {`decimal(".")`: "1234"},
+		"1'000":    {`decimal(".")`: "1000"},
+		"1_000":    {`decimal(".")`: "1000"},
+		"0x10":     {"hex": "16"},
+		"1e5x":     {},
+		"0x10 z":   {},
+		"12abc z":  {},
+		"5-10":     {},
+		"3 / 4":    {},
+		"10.0.0.1": {},
+		"1 or .5":  {},
+		"€1,50":    {`capture("(?<n>-?[0-9][0-9.,]*[0-9])").n | decimal(",")`: "1.5"},
+		"€-1,50":   {`capture("(?<n>-?[0-9][0-9.,]*[0-9])").n | decimal(",")`: "-1.5"},
+		"€1,500":   {`capture("(?<n>-?[0-9][0-9.,]*[0-9])").n | decimal(",")`: "1.5", `capture("(?<n>-?[0-9][0-9.,]*[0-9])").n | decimal(".")`: "1500"},
+		"1:30":     {`. + ":00" | duration`: "5400", `split(":") | map(tonumber) | .[0] * 60 + .[1]`: "90"},
+		"10:08":    {`. + ":00" | duration`: "36480", `split(":") | map(tonumber) | .[0] * 60 + .[1]`: "608"},
+		"1.5k":     {`quantity("")`: "1500", `quantity("k")`: "1.5"},
+		"-5 (low)": {capture: "-5"},
+		"~ 3.25 °": {capture: "3.25"},
+		"load: 7.": {capture: "7"},
+		"50 %":     {`quantity("%")`: "50"},
+	} {
+		hint := textRemedy(".a", text)
+		if len(want) == 0 && !strings.Contains(hint, "is not certain") {
+			t.Errorf("%s: got %s", text, hint)
+		}
+		for how, number := range want {
+			_, code, err := jq.Compile(how + " | tonumber")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := code.One(t.Context(), text)
+			if !strings.Contains(hint, " .a | "+how) || err != nil || fmt.Sprint(got) != number {
+				t.Errorf("%s: got %s, and %v, %v; want %s and %s", text, hint, got, err, how, number)
+			}
+		}
+		if strings.Count(hint, " .a | ") != len(want) {
+			t.Errorf("%s: got %s", text, hint)
 		}
 	}
 }

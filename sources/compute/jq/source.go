@@ -35,6 +35,7 @@ type source struct {
 	more      []metric.Label          // labels that labels_from gives the current item
 	evaluator evaluator               // evaluates expressions in the current tick
 	window    window                  // window of the current tick
+	single    string                  // Document.Single of the current tick
 
 	local map[*metric.Measured][]localTime // readings of the current tick in the hour that comes twice
 }
@@ -182,6 +183,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	}
 	// The root is converted for gojq when the first expression needs it, so at most once per tick.
 	root := &item{value: ofDocument(doc.Root)}
+	s.single = doc.Single
 	for _, w := range s.walks {
 		w.begin()
 		err := s.collectWalk(ctx, w, root)
@@ -199,7 +201,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 		return nil, fmt.Errorf("compute metrics: %w", context.Cause(ctx))
 	}
 	for _, w := range s.walks {
-		s.warn(w)
+		s.warn(w, root)
 	}
 	s.gather(tick, doc.Skipped)
 	return s.readings, nil
@@ -259,10 +261,15 @@ func (s *source) fail(w *walk, err error) {
 	}
 }
 
-// warn adds warnings for labels that no item of a walk has, since their paths are probably wrong.
-func (s *source) warn(w *walk) {
+// warn adds warnings for labels that no item of a walk has, since their paths are probably wrong, and for items that are members of a
+// single element.
+func (s *source) warn(w *walk, root *item) {
+	single := s.singleWarning(w, root)
 	for _, g := range w.groups {
 		lines := g.warnings(w.items)
+		if single != "" {
+			lines = append(lines, single)
+		}
 		for _, r := range g.metrics {
 			s.measured[r.index].Warnings = lines
 		}
@@ -426,7 +433,7 @@ func (s *source) labels(ctx context.Context, g *labelGroup, in *item) (values []
 		}
 		switch {
 		case !ok:
-			return nil, nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s: want a string, got %s", x, v.preview()), &remedy{x, v, remedyLabel}}
+			return nil, nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s: want a string, got %s", x, v.preview()), &remedy{expr: x, v: v, give: remedyLabel}}
 		case !utf8.ValidString(text):
 			return nil, nil, &itemProblem{metric.NotLabel, fmt.Sprintf("label %s is not UTF-8", x), nil}
 		case len(text) > maxLabel:
@@ -461,6 +468,9 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 		row.Value = 1
 		return nil
 	}
+	if problem := s.checkCount(r.Value, in); problem != nil {
+		return problem
+	}
 	v, err := r.Value.evalOne(ctx, &s.evaluator, in)
 	switch {
 	case err != nil:
@@ -474,7 +484,7 @@ func (s *source) reading(ctx context.Context, r *Metric, in *item, row *metric.R
 	}
 	number, ok := v.number()
 	if !ok {
-		return &itemProblem{metric.NotNumber, fmt.Sprintf("value %s: want a number, got %s", r.Value, strings.TrimSpace(v.preview())), &remedy{r.Value, v, remedyNumber}}
+		return &itemProblem{metric.NotNumber, fmt.Sprintf("value %s: want a number, got %s", r.Value, strings.TrimSpace(v.preview())), &remedy{r.Value, v, remedyNumber, s.singleSetting(r.Value.path)}}
 	}
 	row.Value = number
 	return nil

@@ -61,7 +61,7 @@ func (c *check) texts(output string) (first, data string) {
 // measure reads performance data: 'label'=value[unit];[warning];[critical];[min];[max], separated by spaces.
 func (c *check) measure(data string) (skipped sources.Skipped) {
 	skip := func(item string) {
-		skipped.Add(sources.Skipped{Items: 1, First: fmt.Errorf("invalid performance data %s: want label=value", sources.Excerpt([]byte(item), 40))})
+		skipped.Add(sources.Skipped{Items: 1, First: fmt.Errorf("invalid performance data %s: want label=value and a unit without digits, and spaces between items", sources.Excerpt([]byte(item), 40))})
 	}
 	for data = strings.TrimLeft(data, " \t\r\n"); data != ""; data = strings.TrimLeft(data, " \t\r\n") {
 		if len(c.Perfdata) == maxPerfdata {
@@ -110,6 +110,10 @@ func cutLabel(data string) (label, rest string, found bool) {
 	return "", "", false // the quote is not closed
 }
 
+// isUnit reports whether a text can be a unit: it has no digit, semicolon or quote (https://nagios-plugins.org/doc/guidelines.html, section
+// Performance data). It has no comma and no = either: they would be those of a second item, in a=1ms,b=2ms.
+func isUnit(text string) bool { return !strings.ContainsAny(text, `0123456789;'",=`) }
+
 // readPerfdata parses the text after the = of an item of performance data.
 func readPerfdata(label, text string) (p perfdata, ok bool) {
 	fields := append(strings.Split(text, ";"), "", "", "", "")
@@ -118,7 +122,7 @@ func readPerfdata(label, text string) (p perfdata, ok bool) {
 	for ; digits > 0; digits-- { // the unit may begin with e or E, which can also be part of a number
 		if p.Value = number(fields[0][:digits]); p.Value != nil {
 			p.Unit = fields[0][digits:]
-			return p, true
+			return p, isUnit(p.Unit)
 		}
 	}
 	return p, fields[0] == "U"

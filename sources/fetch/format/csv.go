@@ -16,6 +16,7 @@ const maxColumns = 16_384
 // row could belong to other columns. A column without a name is left out.
 func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
 	c := &cells{text: text, line: 1, delimiter: delimiter, comment: byte(d.set.CSV.Comment), quotes: quotes, trim: d.set.CSV.Trim, plain: d.quoted}
+	c.returns = bytes.Count(text, []byte("\r")) > bytes.Count(text, []byte("\r\n"))
 	defer func() { d.quoted = c.plain }()
 	if err := c.skipLines(d.set.CSV.SkipLines); err != nil {
 		return err
@@ -125,6 +126,7 @@ type cells struct {
 	at, line           int
 	delimiter, comment byte
 	quotes, trim       bool
+	returns            bool   // the text has a carriage return that does not belong to \r\n
 	plain              []byte // the cell, if it differs from the text
 }
 
@@ -193,6 +195,17 @@ func (c *cells) cell() (cell []byte, last bool, err error) {
 	if c.quotes && start < len(c.text) && c.text[start] == '"' {
 		return c.quoted()
 	}
+	line := c.line
+	cell, last, err = c.unquoted()
+	if c.returns && bytes.IndexByte(cell, '\r') >= 0 { // the lines of one program may end with it, and those of another with \n
+		return nil, false, inLine(line, `a carriage return (\r) inside the cell %s: let all lines end with \n or with \r\n`, sources.Excerpt(cell, 40))
+	}
+	return cell, last, err
+}
+
+// unquoted returns a cell that is not in quotes.
+func (c *cells) unquoted() (cell []byte, last bool, err error) {
+	start := c.at
 	for i := start; i < len(c.text); i++ {
 		switch b := c.text[i]; {
 		case b == c.delimiter:

@@ -89,6 +89,9 @@ func (d *Decoder) decode(ctx context.Context, name Name, from string, text []byt
 		return nil, fmt.Errorf("invalid %s: %w", title(name), err)
 	}
 	d.doc = sources.Document{From: from, Root: root}
+	if name == XMLTree {
+		d.doc.Single = "xml.lists"
+	}
 	return &d.doc, nil
 }
 
@@ -99,11 +102,11 @@ func (d *Decoder) root(ctx context.Context, name Name, text []byte) (document.Va
 		root, err := d.lines.ParseLines(text)
 		return root, ndjsonError(text, err)
 	case CSVTable:
-		err = d.table(text, byte(d.set.CSV.Delimiter), true)
+		err = d.table(withNewlines(text), byte(d.set.CSV.Delimiter), true)
 	case TSVTable:
-		err = d.table(text, '\t', false)
+		err = d.table(withNewlines(text), '\t', false)
 	case KeyValues:
-		err = d.keyValues(text)
+		err = d.keyValues(withNewlines(text))
 	case Influx:
 		err = d.influx(text)
 	case XMLTree:
@@ -119,6 +122,15 @@ func (d *Decoder) root(ctx context.Context, name Name, text []byte) (document.Va
 		return document.Value{}, err
 	}
 	return d.built.Value()
+}
+
+// withNewlines returns a text in which carriage returns end the lines, as in files of old Macs, with newlines in their place. A text that has
+// newlines is returned as it is.
+func withNewlines(text []byte) []byte {
+	if bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') < 0 {
+		return text
+	}
+	return bytes.ReplaceAll(text, []byte("\r"), []byte("\n"))
 }
 
 // title returns the name of a format as messages show it.

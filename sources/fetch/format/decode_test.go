@@ -69,6 +69,12 @@ func TestTables(t *testing.T) {
 		{"format: csv", "a,b\n", `[]`},
 		{"format: csv", "a,b", `[]`},
 		{"format: csv", "\n\na\nx\r", `[{"a":"x"}]`},
+		{"format: csv", "a,b\r1,2\r\r3,4\r", `[{"a":"1","b":"2"},{"a":"3","b":"4"}]`},
+		{"format: tsv", "a\tb\r1\t2\r3\t4", `[{"a":"1","b":"2"},{"a":"3","b":"4"}]`},
+		{"{format: csv, csv: {skip_lines: 1, comment: '#'}}", "x\ra\r#\r1\r", `[{"a":"1"}]`},
+		{"format: csv", "a\r1\r2\r\n", `invalid CSV: line 1: a carriage return (\r) inside the cell "a\r1\r2": let all lines end with \n or with \r\n`},
+		{"format: tsv", "a\n1\r2", `invalid TSV: line 2: a carriage return (\r) inside the cell "1\r2": let all lines end with \n or with \r\n`},
+		{"format: csv", "a\n\"1\r2\"\n", `[{"a":"1\u000d2"}]`},
 		{"format: csv", "", "invalid CSV: is empty, want a first row with the names of the columns; for tables without one set csv.header: false and csv.columns"},
 		{"format: csv", "a,,c,\n1,2,3,4\n", `[{"a":"1","c":"3"}]`},
 		{"format: csv", ",\n", "invalid CSV: line 1: no column has a name: set csv.columns, or csv.skip_lines if the names are in a later line"},
@@ -178,6 +184,11 @@ func TestTextAndLines(t *testing.T) {
 	const pairs = `{format: text, text: {pattern: '(?m)^(?P<name>\w+) = (?P<value>\S+)( # (?P<note>.*))?$'}}`
 	check(t, []example{
 		{pairs, "a = 1\nnothing\nb = 2 # x\n", `[{"name":"a","value":"1","note":null},{"name":"b","value":"2","note":"x"}]`},
+		{pairs, "a = 1\r\nb = 2\r\n", `[{"name":"a","value":"1","note":null},{"name":"b","value":"2","note":null}]`},
+		{pairs, "a = 1\rb = 2\r", `[{"name":"a","value":"1","note":null},{"name":"b","value":"2","note":null}]`},
+		{`{format: text, text: {pattern: '(?m)(?P<n>\d+)$'}}`, "10%\r20\r\n30", `[{"n":"20"},{"n":"30"}]`},
+		{`{format: text, text: {pattern: '(?P<n>\d+)\r\n'}}`, "1\r\n2\r\n", `[{"n":"1"},{"n":"2"}]`},
+		{`{format: text, text: {pattern: '(?P<n>\d+)\x0D'}}`, "1\r2\r", `[{"n":"1"},{"n":"2"}]`},
 		{pairs, "<html>", `[]`},
 		{"{format: text, text: {pattern: '(?P<a>.)'}}", strings.Repeat("x", maxMatched/2+1), `invalid text: more than 125000 matches of text.pattern: write a pattern that matches less`},
 		{"{format: text, text: {pattern: '(?P<a>x*)'}}", "ab", `[{"a":""},{"a":""},{"a":""}]`},
@@ -204,6 +215,7 @@ func TestTextAndLines(t *testing.T) {
 
 func TestKeyValues(t *testing.T) {
 	check(t, []example{
+		{"format: keyvalue", "a=1\rb=2\r", `{"a":"1","b":"2"}`},
 		{"format: keyvalue", "# x\nA=1\n\n B = \"two words\" \r\nc='x=y'\nd=\ne='", `{"A":"1","B":"two words","c":"x=y","d":"","e":"'"}`},
 		{"format: keyvalue", "", `{}`},
 		{"{format: keyvalue, keyvalue: {separator: ':'}}", "STATUS   : ONLINE\nTIME : 12:30\n", `{"STATUS":"ONLINE","TIME":"12:30"}`},

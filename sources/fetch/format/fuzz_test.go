@@ -43,17 +43,21 @@ func root(t *testing.T, d *Decoder, text []byte) *document.Value {
 	return &doc.Root
 }
 
-// FuzzCSV compares tables with those of encoding/csv: both accept the same texts, with the same cells.
+// FuzzCSV compares tables with those of encoding/csv: both accept the same texts, with the same cells. Only ours refuses carriage returns
+// inside cells without quotes.
 func FuzzCSV(f *testing.F) {
 	for _, s := range []string{"a,b\n1,2\n", "a\n\"x\"\"y\nz\"\r\n", "\r\n\ra,b\r", "#c\n1,\"", "\"a\",b\n\"\",\n", "a\"b", "\"a\"b", "a,b\n\r\n1", "\"\r\n\"\n"} {
 		f.Add([]byte(s))
 	}
 	d := decoder(f, "{format: csv, csv: {comment: '#'}}")
 	f.Fuzz(func(t *testing.T, text []byte) {
+		got := root(t, d, text)
+		if text = withNewlines(text); got == nil && bytes.Contains(bytes.ReplaceAll(text, []byte("\r\n"), nil), []byte("\r")) {
+			return
+		}
 		r := csv.NewReader(bytes.NewReader(text))
 		r.Comment = '#'
 		want, wantErr := r.ReadAll()
-		got := root(t, d, text)
 		if got == nil || wantErr != nil || len(want) == 0 {
 			// Ours also refuses tables without a name, duplicate names, and HTML pages.
 			named := false

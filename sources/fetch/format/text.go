@@ -1,10 +1,12 @@
 package format
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
 	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/pattern"
 )
 
 // Limits of texts.
@@ -13,17 +15,24 @@ const (
 	maxMatched = 250_000  // groups of all matches together
 )
 
-// text decodes a text to a list with an object for each match of the pattern. The object has the text of each named group, or null if
+// namesReturn matches a pattern that searches for carriage returns. The lines of its text keep them.
+var namesReturn = pattern.OnUse(`\r|\\(?:r|x0[dD]|x\{0*[dD]\}|015)`)
+
+// text decodes a text to a list with an object for each match of the pattern. A carriage return at the end of a line is not part of it, unless
+// the pattern searches for carriage returns. The object has the text of each named group, or null if
 // the group did not match.
 func (d *Decoder) text(ctx context.Context, text []byte) error {
 	if len(text) > maxText {
 		return fmt.Errorf("exceeds %d MiB, the most that text.pattern can search", maxText>>20)
 	}
-	pattern := d.set.Text.Pattern
-	names := pattern.Regexp().SubexpNames()
+	searched := d.set.Text.Pattern
+	if !namesReturn().MatchString(searched.Regexp().String()) { // $ matches before \n, but not before \r\n
+		text = bytes.ReplaceAll(withNewlines(text), []byte("\r\n"), []byte("\n"))
+	}
+	names := searched.Regexp().SubexpNames()
 	most := maxMatched / len(names)
 	var matches [][]int
-	err := pattern.Each(ctx, string(text), func(match []int) error {
+	err := searched.Each(ctx, string(text), func(match []int) error {
 		if len(matches) == most {
 			return fmt.Errorf("more than %d matches of text.pattern: write a pattern that matches less", most)
 		}

@@ -116,6 +116,7 @@ func (f *fetcher) clientFor(plan *plannedRequest) (*httpclient.Client, error) {
 		if err != nil {
 			return nil, err
 		}
+		client.RefuseChanges()
 		f.other = client
 	}
 	return f.other, nil

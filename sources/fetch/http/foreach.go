@@ -194,6 +194,9 @@ func (f *fetcher) fetchEach(ctx context.Context, tick sources.Tick, r sources.Re
 		return nil, err
 	}
 	doc.Skipped = skipped
+	for _, a := range results {
+		doc.Single = cmp.Or(doc.Single, a.single)
+	}
 	return doc, nil
 }
 
@@ -213,6 +216,7 @@ func (f *fetcher) fetchList(ctx context.Context, tick sources.Tick) (*sources.Do
 // itemResult is the outcome of one item.
 type itemResult struct {
 	members []byte // members of the item's object in the document, as JSON without braces
+	single  string // Document.Single of the item's document
 	err     error  // why the item is skipped; nil = it is not
 }
 
@@ -252,7 +256,8 @@ func (f *fetcher) fetchItems(ctx context.Context, tick sources.Tick, r sources.R
 // fetchItem fetches one item. If the result "lost" is not nil, the item could not be fetched (with keepItem: not even a status was
 // received). If all items are lost, the server itself is probably down. If the result "err" is not nil, the tick fails.
 func (f *fetcher) fetchItem(ctx context.Context, tick sources.Tick, r sources.Request, i *item) (result itemResult, lost, err error) {
-	body, err := f.itemBody(ctx, tick, r, i)
+	body, single, err := f.itemBody(ctx, tick, r, i)
+	result.single = single
 	keeps := f.set.ForEach.OnError == keepItem
 	switch {
 	case err == nil && keeps && f.document == Body:
@@ -282,8 +287,8 @@ func (e *ForEach) concernsItem(err error) bool {
 	return (e.OnError == skipItem || e.OnError == keepItem) && !waits && !unsigned
 }
 
-// itemBody returns the document of one item as JSON.
-func (f *fetcher) itemBody(ctx context.Context, tick sources.Tick, r sources.Request, i *item) ([]byte, error) {
+// itemBody returns the document of one item as JSON, and its Document.Single.
+func (f *fetcher) itemBody(ctx context.Context, tick sources.Tick, r sources.Request, i *item) (body []byte, single string, err error) {
 	f.status = 0
 	if timeout := time.Duration(f.set.ForEach.Timeout); timeout > 0 {
 		var cancel context.CancelFunc
@@ -302,11 +307,11 @@ func (f *fetcher) itemBody(ctx context.Context, tick sources.Tick, r sources.Req
 	defer func() { f.remake = nil }()
 	request, err := f.remake()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	doc, err := f.fetchPaged(ctx, tick, request, f.set.Paginate)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return doc.Root.AppendJSON(nil, int(f.set.MaxBody)), nil
+	return doc.Root.AppendJSON(nil, int(f.set.MaxBody)), doc.Single, nil
 }

@@ -87,7 +87,7 @@ func (c *Config) New(env sources.Env) (sources.Fetcher, error) {
 		return nil, err
 	}
 	return &fetcher{
-		requestBuilder: &requestBuilder{set: c, host: host, templates: templates, literals: c.literals()},
+		requestBuilder: &requestBuilder{set: c, host: host, templates: templates, literals: c.literals(), found: newFoundMembers(&env)},
 		client:         client, decoder: c.Decoding.Decoder(env.Web.Secrets), valid: c.ValidStatusCodes, document: c.Document,
 	}, nil
 }

@@ -113,30 +113,34 @@ func (p *pager) begin() pageStep {
 
 // next returns the step to the next page, or nil if this page is the last one.
 func (p *pager) next(ctx context.Context, page, list document.Value) (*pageStep, error) {
+	items := list.Len()
+	empty := items == 0 && !p.joined.some // without any item, nothing can be missing
 	if !p.set.Until.IsZero() {
-		end, err := p.set.Until.from(ctx, page)
+		end, err := p.value(ctx, "until", &p.set.Until, page)
 		if err != nil {
-			return nil, fmt.Errorf("paginate.until: %s", p.excerpt(err.Error()))
+			return nil, err
 		}
 		if isTrue(end) {
+			if !empty {
+				p.last("until", &p.set.Until, page)
+			}
 			return nil, nil
 		}
 	}
 	switch {
 	case p.set.Cursor != nil:
-		return p.byCursor(ctx, page)
+		return p.byCursor(ctx, page, empty)
 	case p.set.Link:
+		if items > 0 && !p.joined.some && len(p.header.Values("Link")) == 0 {
+			p.found.noLink()
+		}
 		return p.byURL(nextLink(p.header))
 	case !p.set.NextURL.IsZero():
-		address, err := p.set.NextURL.textFrom(ctx, page)
+		address, _, err := p.text(ctx, "next_url", &p.set.NextURL, page, empty)
 		if err != nil {
-			return nil, fmt.Errorf("paginate.next_url: %s", p.excerpt(err.Error()))
+			return nil, err
 		}
 		return p.byURL(address)
-	}
-	items := 0
-	for range list.Items {
-		items++
 	}
 	if items == 0 {
 		return nil, nil
@@ -153,18 +157,52 @@ func (p *pager) byNumber() *pageStep {
 	return &pageStep{param: at.Param, body: at.Body, value: strconv.Itoa(p.number), number: true}
 }
 
-func (p *pager) byCursor(ctx context.Context, page document.Value) (*pageStep, error) {
-	cursor, number := p.header.Get(p.set.Cursor.Header), false
-	if p.set.Cursor.Header == "" {
-		found, err := p.set.Cursor.From.from(ctx, page)
-		if err == nil {
-			cursor, err = textOf(found)
+// value returns what a setting selects from a page.
+func (p *pager) value(ctx context.Context, setting string, s *selector, page document.Value) (any, error) {
+	if err := p.read(setting, s, page); err != nil {
+		return nil, err
+	}
+	v, err := s.from(ctx, page)
+	if err != nil {
+		return nil, fmt.Errorf("paginate.%s: %s", setting, p.excerpt(err.Error()))
+	}
+	return v, nil
+}
+
+// text returns the cursor or URL that a setting selects from a page, "" if there is none. A text that is a JSON number has the same digits.
+func (p *pager) text(ctx context.Context, setting string, s *selector, page document.Value, empty bool) (string, bool, error) {
+	v, err := p.value(ctx, setting, s, page)
+	if err != nil {
+		return "", false, err
+	}
+	text, err := textOf(v)
+	if err != nil {
+		return "", false, fmt.Errorf("paginate.%s: %s", setting, p.excerpt(err.Error()))
+	}
+	if text == "" && !empty {
+		p.last(setting, s, page)
+	}
+	_, isText := v.(string)
+	return text, !isText, nil
+}
+
+// byCursor returns the step to the page of the cursor. empty is true if the pages so far have no items.
+func (p *pager) byCursor(ctx context.Context, page document.Value, empty bool) (*pageStep, error) {
+	var cursor string
+	var number bool
+	if name := p.set.Cursor.Header; name != "" {
+		header := member{p.set, "cursor.header", name}
+		switch cursor = p.header.Get(name); {
+		case len(p.header.Values(name)) > 0:
+			p.found.add(header)
+		case !empty:
+			p.found.warn(header, " in the response")
 		}
-		if err != nil {
-			return nil, fmt.Errorf("paginate.cursor.from: %s", p.excerpt(err.Error()))
+	} else {
+		var err error
+		if cursor, number, err = p.text(ctx, "cursor.from", &p.set.Cursor.From, page, empty); err != nil {
+			return nil, err
 		}
-		_, text := found.(string)
-		number = !text
 	}
 	switch {
 	case cursor == "":
@@ -230,6 +268,7 @@ type joinedPages struct {
 	path []string // path of the list in a page
 	max  int      // maximum size of the text, in bytes
 	from string   // Document.From of the first page
+	one  string   // Document.Single of the first page
 	text []byte   // the document so far, up to the last item
 	tail []byte   // the part of the first page after its list
 	some bool     // text contains an item
@@ -238,7 +277,7 @@ type joinedPages struct {
 // add adds a page and returns the JSON text of its items, which is valid until the next call.
 func (j *joinedPages) add(doc *sources.Document, list document.Value) ([]byte, error) {
 	if j.from == "" {
-		j.from = doc.From
+		j.from, j.one = doc.From, doc.Single
 		gap := 0
 		j.text = j.frame(j.text, doc.Root, j.path, &gap)
 		j.tail = append(j.tail, j.text[gap:]...)
@@ -292,5 +331,6 @@ func (j *joinedPages) document(parser *sources.Parser) (*sources.Document, error
 	if err != nil {
 		return nil, fmt.Errorf("%s: the pages together: %w", j.from, err)
 	}
+	doc.Single = j.one
 	return doc, nil
 }

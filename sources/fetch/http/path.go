@@ -17,7 +17,8 @@ import (
 // document for jq. The zero value selects nothing.
 type selector struct {
 	jq.Expression
-	path []string // keys of a plain path; nil if the expression is not a plain path
+	path  []string  // keys of a plain path; nil if the expression is not a plain path
+	reads []jq.Read // the plain paths that the expression reads
 }
 
 // UnmarshalText compiles the expression. An empty text gives the zero value.
@@ -29,7 +30,11 @@ func (p *selector) UnmarshalText(text []byte) error {
 	if path, each := p.Path(); !each {
 		p.path = path
 	}
-	return nil
+	query, _, err := jq.Compile(string(text))
+	if err == nil {
+		p.reads = jq.Reads(query)
+	}
+	return err
 }
 
 // from returns the selected value of a document.
@@ -43,15 +48,6 @@ func (p *selector) from(ctx context.Context, root document.Value) (any, error) {
 		}
 	}
 	return p.Run(ctx, root.JQ())
-}
-
-// textFrom returns the selected string or number as text for a request; "" for null and false.
-func (p *selector) textFrom(ctx context.Context, root document.Value) (string, error) {
-	v, err := p.from(ctx, root)
-	if err != nil {
-		return "", err
-	}
-	return textOf(v)
 }
 
 // textOf returns a string or number as text for a request; "" for null and false.
@@ -97,6 +93,16 @@ func follow(v document.Value, path []string) (document.Value, error) {
 		v = v.Get(name)
 	}
 	return v, nil
+}
+
+// has reports whether a document has a member at a path of keys, which may be null.
+func has(v document.Value, path []string) bool {
+	for _, name := range path {
+		if v = v.Get(name); v == (document.Value{}) {
+			return false
+		}
+	}
+	return true
 }
 
 // listPath is the path of a list in a document, such as .data. The zero value is the document itself.

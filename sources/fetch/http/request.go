@@ -21,7 +21,8 @@ type requestBuilder struct {
 	host      *httpclient.Host
 	templates *templates
 	literals  url.Values // see Config.literals
-	now       time.Time  // time of the request that is being made; zero = none is being made. See the methods "at" and "timed"
+	found     *foundMembers
+	now       time.Time // time of the request that is being made; zero = none is being made. See the methods "at" and "timed"
 }
 
 // plannedRequest is a request whose templates and secrets are not yet filled in.

@@ -66,7 +66,7 @@ func (f *fetcher) response(from string, took time.Duration, body *sources.Docume
 	f.whole = append(text, '}')
 	doc, err := f.joined.JSON(from, f.whole)
 	if err == nil && body != nil {
-		doc.Skipped = body.Skipped
+		doc.Skipped, doc.Single = body.Skipped, body.Single
 	}
 	return doc, err
 }

@@ -166,7 +166,7 @@ func joinQueries(all, own string) string {
 
 // NewTargets implements sources.Targeter.
 func (c *Config) NewTargets(env sources.Env) (sources.Targets, error) {
-	t := &targets{config: c, env: env}
+	t := &targets{config: c, env: env, found: newFoundMembers(&env)}
 	var err error
 	if t.maker, err = c.maker(env.Job); err != nil {
 		return nil, err
@@ -190,7 +190,8 @@ type targets struct {
 	client *httpclient.Client
 	maker  *discovery.Maker
 	lists  *discovery.Lists
-	reads  int // value of lists.Reads when the field "list" was made; 0 = no tick has made it
+	found  *foundMembers // of all targets
+	reads  int           // lists.Reads when list was made; 0 = no tick has made it
 
 	list     []*sources.Target
 	problems []error
@@ -307,7 +308,7 @@ func (t *targets) open(e *endpoint, name, key string) (*sources.Target, error) {
 		}
 	}
 	// The host is the same for all targets, so that a fetcher can keep its client for other origins.
-	builder := &requestBuilder{set: &own, host: t.host, templates: templates, literals: own.literals()}
+	builder := &requestBuilder{set: &own, host: t.host, templates: templates, literals: own.literals(), found: t.found}
 	limit := func() { t.host.AlsoAt(t.env.Job, &own.URL.URL.URL) }
 	return &sources.Target{Name: name, Labels: e.labels, Of: &target{key, builder, client, limit}}, nil
 }

@@ -1,0 +1,64 @@
+package jq
+
+import (
+	"fmt"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/collectington/collectington/agent/document"
+	"github.com/collectington/collectington/agent/jq"
+	"github.com/collectington/collectington/agent/metric"
+)
+
+// Some formats, such as XML, do not tell a list of one item from a single value: see sources.Document.Single. In such a document, the number of
+// items and the iteration over them would be that of the members of the only item.
+
+// countedPath returns the path in an expression such as .a.b | length. For any other expression, the path is nil.
+func countedPath(q *gojq.Query) []string {
+	if q.Op != gojq.OpPipe || len(q.Patterns)+len(q.FuncDefs) > 0 || q.Right.Term == nil || len(q.Right.FuncDefs) > 0 {
+		return nil
+	}
+	t := q.Right.Term
+	if t.Type != gojq.TermTypeFunc || t.Func.Name != "length" || len(t.Func.Args)+len(t.SuffixList) > 0 {
+		return nil
+	}
+	if path, each := jq.Path(q.Left); !each && len(path) > 0 {
+		return path
+	}
+	return nil
+}
+
+// isSingle reports whether the value at a path of an item is an object, in a document in which it may be the only item of a list.
+func (s *source) isSingle(in *item, path []string) bool {
+	if s.single == "" || len(path) == 0 || in.form != formDoc {
+		return false
+	}
+	v, err := resolvePath(in.doc(), path)
+	return err == nil && v.Kind() == document.Object
+}
+
+// checkCount returns a problem if a value is the number of items of a list, and the list has only one item, which is not in a list.
+func (s *source) checkCount(x *Expr, in *item) *itemProblem {
+	if !s.isSingle(in, x.counted) {
+		return nil
+	}
+	return &itemProblem{metric.Expression, fmt.Sprintf("value %s: there is one %s, which is not in a list, so length would count its members: set %s", x,
+		x.counted[len(x.counted)-1], s.singleSetting(x.counted)), nil}
+}
+
+// singleSetting returns the setting by which the last name of a path is a list, or "" if the document has no such setting.
+func (s *source) singleSetting(path []string) string {
+	if s.single == "" || len(path) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s: [%s]", s.single, path[len(path)-1])
+}
+
+// singleWarning returns a warning if the items of a walk are the members of an object that may be the only item of a list; "" if not.
+func (s *source) singleWarning(w *walk, root *item) string {
+	if w.items == nil || !s.isSingle(root, w.items.path) {
+		return ""
+	}
+	return short(fmt.Sprintf("items %s: there is one %s, which is not in a list, so its members are the items: if it can be several, set %s",
+		w.items, w.items.path[len(w.items.path)-1], s.singleSetting(w.items.path)))
+}
