@@ -42,9 +42,9 @@ type Fetcher interface {
 type Tick struct {
 	Time time.Time // when the tick began; its samples have this time
 
-	// The tick reads [Start, End). If the job has the setting "window", this is a window that has ended, and Start is earlier by the
-	// setting "overlap". Otherwise, it is the time from the previous successful tick until this tick. If no tick was successful before, it
-	// is one interval.
+	// The tick reads [Start, End). If the job has the setting "window", this is a window that has ended, and Start is earlier by the duration
+	// in the setting "overlap". Otherwise, it is the time from the previous successful tick until this tick. If no tick was successful before,
+	// it is one interval.
 	Start, End time.Time
 
 	Zone *time.Location // time zone of dates, if windows are whole days; nil = UTC
@@ -134,15 +134,15 @@ type Target struct {
 	Of     any           // data of the implementation of Targets
 }
 
-// Identifier is an optional interface of a fetcher's Config: it returns what is fetched, without how. A job whose header or
+// Identifier is an optional interface of a fetcher's Config: it returns what is fetched, but not how it is fetched. A job whose header or
 // timeout changes still measures the same thing, and keeps its totals over a reload.
 type Identifier interface {
 	Identity() string
 }
 
-// Dated is an optional interface of a Config. Its method reports whether the data depends on the tick's window, or has its own times. If it
-// does neither, the job can have no windows and no backfill, since every window would get the current data. A Config without this interface
-// is treated as if its data depended on the window.
+// Dated is an optional interface of a Config. Its method reports whether the data depends on the tick's window, or has its own times. If
+// neither is the case, the job can have no windows and no backfill, since every window would get the current data. A Config without this
+// interface is treated as if its data depended on the window.
 type Dated interface{ Dated() bool }
 
 // Overrunner is an optional interface of a Config. Overtime returns how long after Tick.Deadline the fetcher or source may continue, so

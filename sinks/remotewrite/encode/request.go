@@ -56,7 +56,7 @@ func (w *requestWriter) add(from *sampleBuffer, g *group, samples []sample) {
 	}
 }
 
-// addTogether adds samples of one group to one request. If the family is unknown, the group has none.
+// addTogether adds samples of one group to one request. The group's family can be nil, which means that it is unknown.
 func (w *requestWriter) addTogether(from *sampleBuffer, g *group, samples []sample) {
 	shard, family := int(g.shard), g.key.desc
 	b := w.builders[shard]

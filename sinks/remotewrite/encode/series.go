@@ -102,8 +102,8 @@ type registry struct {
 
 	closed map[uint64]int64 // last timestamps of closed series
 	order  []closedSeries   // closed series in the order in which they were closed
-	// floor is the newest timestamp that may have been sent for an unknown series. An earlier process may have sent it, or this process before
-	// it closed and forgot the series.
+	// floor is the newest timestamp that may have been sent for an unknown series. Either an earlier process has perhaps sent a sample with
+	// this timestamp, or this process has sent one before it closed and forgot the series.
 	floor int64
 
 	beyondLegacy string // the result of Encoder.BeyondLegacy

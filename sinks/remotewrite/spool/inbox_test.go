@@ -138,7 +138,7 @@ func TestGuestsBefore(t *testing.T) {
 	}
 }
 
-// hiding is a directory that is read while names are added: each of the first readings does not show a name that is there.
+// hiding is a directory that is read while names are added: each of the first readings leaves out one name that is there.
 type hiding struct {
 	durable.FS
 	hide []int // for each reading, the name to leave out

@@ -9,9 +9,9 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// A record whose file cannot be read (EACCES, EIO and similar errors) is not damaged: it stays in the queue, and its file is not
-// touched. Other records of its shard wait for it for readPatience, since receivers refuse samples that are out of order. After
-// that, newer records are sent before it, and it is read again every rereadPause.
+// A record whose file cannot be read (EACCES, EIO and similar errors) is not damaged: it stays in the queue, and its file is not touched.
+// Other records of its shard wait for it for readPatience, since receivers refuse samples that are out of order. After that, newer records
+// are sent before the unreadable record, and its file is read again every rereadPause.
 //
 // If the process cannot open more files (EMFILE and similar errors), nothing else works either, so records wait without a limit.
 const (

@@ -52,8 +52,8 @@ func NewPrometheusFor(t testing.TB, span time.Duration) *Prometheus {
 	return newPrometheus(t, options, nil)
 }
 
-// NewOutOfOrder returns a Prometheus that accepts samples in any order, if they are at most window older than the newest sample of
-// their series.
+// NewOutOfOrder returns a Prometheus that accepts samples in any order, if they are older than the newest sample of their series by at most
+// the duration "window".
 func NewOutOfOrder(t testing.TB, window time.Duration) *Prometheus {
 	t.Helper()
 	options := tsdb.DefaultOptions()

@@ -229,8 +229,9 @@ func lacks(skipped sources.Skipped) error {
 	return fmt.Errorf("not computed: the document lacks %d of its items, and this metric needs all of them; the first: %w", skipped.Items, skipped.First)
 }
 
-// needsAll reports whether a metric would be wrong without some items, because its readings are added up: a counter that lacks some
-// looks as if it had been reset, and a gauge without labels is about all items. A total that the ledger counts up only lacks these items.
+// needsAll reports whether a metric would be wrong without some items, because its readings are added up. A counter without these items
+// looks as if it had been reset, and a gauge without labels is about all items. A total that the ledger counts up is different: it merely
+// lacks these items.
 func needsAll(d *metric.Desc) bool {
 	if d.OnDuplicate != metric.DuplicateSum && d.OnDuplicate != metric.DuplicateCount || d.From != metric.Total || d.Once {
 		return false

@@ -182,7 +182,7 @@ func (c *Config) NewTargets(env sources.Env) (sources.Targets, error) {
 	return t, nil
 }
 
-// targets are the targets of a job. They share a client, except those on unix sockets.
+// targets are the targets of a job. They share a client, except the targets on unix sockets.
 type targets struct {
 	config *Config
 	env    sources.Env

@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// identity and the labels together identify the series of a line. It also has the role of the line in the series.
+// identity identifies the series of a line, together with the labels of the series. It also says which role the line has in the series.
 type identity struct {
 	name  string // name of the series
 	typ   metric.Type
