@@ -72,7 +72,7 @@ type Kind[T any] struct {
 	Expressions func(c Config[T]) []Expression
 	// Forwards reports whether the source calls Env.Forward. If so, the job needs sinks that accept streams.
 	Forwards func(c Config[T]) bool
-	// A source or fetcher may be made from other data than its settings, such as a script. Version returns the version of these data. A
+	// Some sources and fetchers are made from other data than their settings, such as a script. Version returns the version of these data. A
 	// reload makes a new source or fetcher if the version has changed.
 	Version func(made T) string
 }

@@ -78,7 +78,7 @@ func (p *pace) next(queued, now time.Time) time.Duration {
 	return pause
 }
 
-// wait waits until a record may be sent, or stopping is done.
+// wait waits until it is time to send the record, or until the context "stopping" is done.
 func (p *pace) wait(stopping context.Context, queued time.Time) {
 	pause := p.next(queued, time.Now())
 	if pause == 0 {

@@ -21,7 +21,7 @@ type chunk struct {
 	serverErrors                     int // number of responses of 500
 
 	suspect bool // a sample of its series was refused earlier
-	again   bool // samples of it may have been sent before
+	again   bool // samples of the chunk have perhaps been sent before
 
 	joined []spool.Record // the records that the chunk is made of, if several; nil = one record, or a part of one
 }

@@ -56,9 +56,9 @@ func (d *delivery) apart(records []spool.Record) (all []*chunk) {
 	return all
 }
 
-// run sends the records until all of their chunks are settled. It returns false if the context "life" is done before that. Once the context
-// "stopping" is done, pauses are short. In addition, records on disk are then left to the next process at the first failure, unless
-// Options.Patient is set. A panic loses only the records of this delivery.
+// run sends the records until all of their chunks are settled. It returns false if the context "life" is done before that. When the context
+// "stopping" is done, pauses are short, and records on disk are left to the next process at the first failure, unless Options.Patient is
+// set. A panic loses only the records of this delivery.
 func (d *delivery) run(life, stopping context.Context) (done bool) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -33,7 +33,7 @@ type negotiation struct {
 	unclear  bool      // the fallback was not after 415
 	probed   time.Time // time of the newest small probe; before the first one, the time of the fallback
 	guessed  bool      // the fallback was after a response whose reason was perhaps not the protocol
-	why      string    // the response that led to the fallback; "" once the receiver has accepted 1.0
+	why      string    // the response that led to the fallback; "" after the receiver has accepted 1.0
 	reason   string    // like why, but kept until 2.0 is accepted
 }
 

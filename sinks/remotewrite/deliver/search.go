@@ -19,7 +19,7 @@ import (
 // otherwise show gaps. A search in 1,000 bad samples takes about 80 seconds: 1,511 requests, with a pause of up to maxSearchPause each.
 const (
 	maxSearchPause = 100 * time.Millisecond
-	fewSamples     = 4 // up to this number, samples are sent one by one: halving would need at least as many requests
+	fewSamples     = 4 // if at most this number of samples is left, they are sent one by one: halving would need at least as many requests
 )
 
 // searches reports whether a refused chunk is to be searched for samples that the receiver accepts.

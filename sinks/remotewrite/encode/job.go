@@ -25,7 +25,7 @@ type job struct {
 	known   []metric.Family // series that an earlier process has sent; only set by Encoder.Repeat
 
 	groups, previous []*group            // the groups of this batch and those of the previous one, each in the order of its batch
-	next             int                 // index in "previous", after the group that was found last
+	next             int                 // index in "previous" of the group that comes after the group that was found last
 	byKey            map[groupKey]*group // all groups in "groups" and "previous"; nil while all batches have the same order
 	searched         bool                // byKey was needed for this batch
 	sorted           []*group            // groups in the order that compresses best

@@ -116,7 +116,7 @@ func (q *Queue) load() error {
 	}
 	last := uint64(0)
 	for _, name := range records(bad) {
-		last = max(last, idOf(name)) // so that no new record gets the ID of this file, which Replay may put into the queue again
+		last = max(last, idOf(name)) // so that no new record gets the ID of this file: Replay can put the file into the queue again
 		if file := path.Join(badDir, name); laterVersion(q.fsys, file) == nil {
 			q.bad = append(q.bad, file)
 		}

@@ -19,9 +19,9 @@ type Record struct {
 	Meta
 	Payload []byte        // must not be modified after Put
 	Age     time.Duration // time since the record was put, independent of clock changes; set by Next
-	// Again says that the samples may have been sent before. The caller of Put can set it. Next also sets it in two cases. The first case
-	// is a record of an earlier process, which may have ended between the response and the end of Ack. The second case is a record of
-	// another process, which may repeat samples that an earlier process has sent.
+	// Again says that the samples have perhaps been sent before. The caller of Put can set it. Next also sets it in two cases. The first case
+	// is a record of an earlier process, which may have ended between the response and the end of Ack. The second case is a record of another
+	// process, which may repeat samples that an earlier process has sent.
 	Again bool
 }
 

@@ -294,8 +294,8 @@ func (y *symbols) refOfText(text string) uint32 {
 	return n
 }
 
-// addText returns the reference of a string, and adds the string if it has none. The string may have got a reference before it was
-// in the table.
+// addText returns the reference of a string, and adds the string if it has none. The string can have a reference from a time when it was
+// not yet in the table.
 func (y *symbols) addText(text string) uint32 {
 	if n := y.texts[text]; n != 0 {
 		return n

@@ -13,7 +13,7 @@ import (
 	agenttext "github.com/collectington/collectington/agent/text"
 )
 
-// The limits for hints that name members of the document, which may be many and long.
+// The limits for hints that name members of the document. There can be many such members, and their names can be long.
 const (
 	maxNamed  = 8  // number of members
 	maxMember = 40 // length of a name in bytes

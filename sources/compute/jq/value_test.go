@@ -16,7 +16,7 @@ func TestAValueFitsRegisters(t *testing.T) {
 	}
 }
 
-// TestStringsBeyondTheirBound checks that gojq makes strings once the evaluator has no room for more.
+// TestStringsBeyondTheirBound checks that gojq makes the strings when the evaluator has no room for more.
 func TestStringsBeyondTheirBound(t *testing.T) {
 	m := &evaluator{boxes: make([]box, maxBoxes)}
 	m.variables = evaluatorAt(time.Now()).variables

@@ -131,7 +131,7 @@ func guardFormat(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _
 	return args[0], err
 }
 
-// boundAddend returns an error if the right operand of + or += is large, so that a loop which doubles a value ends soon.
+// boundAddend returns an error if the right operand of + or += is large, so that a loop that doubles a value in each step ends soon.
 func boundAddend(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	switch x := args[0].(type) {
 	case starlark.String:
