@@ -43,8 +43,8 @@ type Tick struct {
 	Time time.Time // when the tick began; its samples have this time
 
 	// The tick reads [Start, End). If the job has the setting "window", this is a window that has ended, and Start is earlier by the duration
-	// in the setting "overlap". Otherwise, it is the time from the previous successful tick until this tick. If no tick was successful before,
-	// it is one interval.
+	// in the setting "overlap". Otherwise, [Start, End) is the time from the previous successful tick until this tick. If no tick was
+	// successful before, this time is one interval.
 	Start, End time.Time
 
 	Zone *time.Location // time zone of dates, if windows are whole days; nil = UTC
@@ -85,9 +85,8 @@ type Config[T any] interface {
 	// Validate returns every problem of the settings, joined with errors.Join. Each problem is made by setting.Errorf, which names the
 	// setting. Validate reads no files and sends no requests.
 	Validate() error
-	// New makes the fetcher or source. It may read secrets. It opens nothing that must be closed. If it cannot read a file, its
-	// error wraps the *fs.PathError. Then only the runs of this job fail, and each run calls New again; other jobs are not
-	// affected.
+	// New makes the fetcher or source. It may read secrets. It opens nothing that must be closed. If New cannot read a file, the error of New
+	// wraps the *fs.PathError. Then only the runs of this job fail, and each run calls New again; other jobs are not affected.
 	New(env Env) (T, error)
 }
 
@@ -106,7 +105,7 @@ type Labeler interface {
 // Targeter is an optional interface of a fetcher's Config. With it, a job can fetch from several targets and compute the same metrics
 // for each of them.
 type Targeter interface {
-	// HasTargets reports whether the settings name targets. Then NewTargets is called instead of New.
+	// HasTargets reports whether the settings name targets. If they do, NewTargets is called instead of New.
 	HasTargets() bool
 	NewTargets(env Env) (Targets, error)
 	Labeler // adds labels to the targets; a label is not added to a target that has a label with the same name

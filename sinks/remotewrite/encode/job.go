@@ -253,8 +253,8 @@ func (j *job) write(w *requestWriter) {
 const preloaded = 64
 
 // preload reads the memory that is needed to write the groups. Groups that are neighbours in the sorted order are far from each other in
-// memory. Here the processor loads the memory of several groups at the same time. Without this, the method "write" would wait for the
-// memory of each group. That saves a fifth of the CPU time of an encoded batch. The result has no meaning, but the compiler must not
+// memory. Without preload, the method "write" would wait for the memory of each group. Here the processor loads the memory of several
+// groups at the same time, which saves a fifth of the CPU time of an encoded batch. The result has no meaning, but the compiler must not
 // optimize the reads away.
 //
 //go:noinline

@@ -45,8 +45,8 @@ func isCrowded(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
-// read returns the payload of a record that was taken. If the file is damaged, read sets it aside and reports the record as
-// dropped. If the file has a later version, it is not touched. The error is an *unreadableError if the record stays in the queue.
+// read returns the payload of a record that was taken. If the file is damaged, it is set aside, and the record is reported as dropped. If
+// the file has a later version, it is not touched. The error is an *unreadableError if the record stays in the queue.
 func (q *Queue) read(e *entry) ([]byte, error) {
 	q.mu.Lock()
 	payload, saved := e.payload, e.saved

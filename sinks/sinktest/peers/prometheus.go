@@ -1,5 +1,5 @@
-// Package peers runs Prometheus and the Pushgateway inside a test, for the tests of this repository. They are the real handlers and
-// storage, called without a network.
+// Package peers runs Prometheus and the Pushgateway inside a test, for the tests of this repository. It uses their real handlers and
+// storage, and calls them without a network.
 //
 // Since package peers has many dependencies, it is separate from package sinktest: the author of a sink can use sinktest without them.
 package peers

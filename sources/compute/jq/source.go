@@ -386,8 +386,8 @@ func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, i
 	m.Drops = append(m.Drops, metric.Drop{Reason: p.reason, Count: 1, First: text()})
 }
 
-// named returns the label values of an item in parentheses, or "" if it has none. They identify the item, since its index is not
-// always its position in the document: to_entries sorts items, and select leaves items out.
+// named returns the label values of an item in parentheses, or "" if the item has none. In messages, the label values identify the item,
+// since its index is not always its position in the document: to_entries sorts items, and select leaves items out.
 func (g *labelGroup) named(labels []string) string {
 	var shown []string
 	for i, value := range labels[:min(len(labels), len(g.labels))] {

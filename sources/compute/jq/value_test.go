@@ -8,8 +8,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestAValueFitsRegisters checks that the compiler can keep a value in registers. It cannot keep structures of more than four
-// words or fields, and evaluation would take twice the time.
+// TestAValueFitsRegisters checks that the compiler can keep a value in registers. The compiler cannot do so for a structure of more than
+// four words or fields, and evaluation would then take twice the time.
 func TestAValueFitsRegisters(t *testing.T) {
 	if v := reflect.TypeFor[value](); v.NumField() > 4 || v.Size() > 4*8 {
 		t.Errorf("a value has %d fields and %d bytes", v.NumField(), v.Size())

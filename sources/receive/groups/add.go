@@ -16,9 +16,9 @@ func isTotal(t metric.Type) bool {
 	return t == metric.Counter || t == metric.Histogram || t == metric.Summary
 }
 
-// add returns the pushed family with the values of the family "old" added to it. That is the group's family with the same name, or nil if
-// the group has none. Series that were not pushed keep their values. The start timestamp of a new series is just before the push. Quantiles
-// of a summary cannot be added, so the result has those of this push.
+// add returns the pushed family with the values of the family "old" added to it. The family "old" is the group's family with the same name,
+// or nil if the group has none. Series that were not pushed keep their values. The start timestamp of a new series is just before the push.
+// Quantiles of a summary cannot be added, so the result has those of this push.
 func add(old, pushed *Family) (*Family, error) {
 	if !isTotal(pushed.Type) {
 		return pushed, nil

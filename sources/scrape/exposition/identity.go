@@ -35,7 +35,8 @@ func suffixes(t model.MetricType) []string {
 	return nil
 }
 
-// scrapedType returns the type of a metric that is passed on as gauges, or 0 if it is a gauge.
+// scrapedType returns the type of a metric whose series are passed on as gauges: info, stateset or gauge histogram. It returns 0 for any
+// other type.
 func scrapedType(t model.MetricType) metric.Type {
 	switch t {
 	case model.MetricTypeInfo:

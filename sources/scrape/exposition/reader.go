@@ -101,7 +101,7 @@ func (r *Reader) parse(body []byte, contentType string) error {
 	return nil
 }
 
-// choose sets the parser for a page, and its format. It returns the page as the parser reads it.
+// choose sets the parser for a page, and the format of the page. It returns the page as the parser reads it.
 func (r *Reader) choose(body []byte, contentType string) ([]byte, error) {
 	o := &r.pool.options
 	fallback := o.Fallback
