@@ -211,9 +211,9 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	return settled
 }
 
-// maxWaits is a number of responses to a chunk that do not come from a receiver. After this number, a request without samples is sent. If
-// that request is accepted, the chunk itself is the cause of the responses: for example, a firewall can block one request because of its
-// contents. Later requests must not wait for such a chunk.
+// maxWaits limits the number of responses to a chunk that do not come from a receiver. When the limit is reached, a request without samples
+// is sent. If that request is accepted, the chunk itself is the cause of the responses: for example, a firewall can block one request
+// because of its contents. Later requests must not wait for such a chunk.
 const maxWaits = 16
 
 // waitsOut reports whether a response does not come from a receiver, and counts such a response. If the request without samples was

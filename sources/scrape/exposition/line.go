@@ -100,8 +100,8 @@ type metadata struct {
 	seen, typed      uint32 // the last round in which a page had a metadata line of the family, and the last round with its # TYPE line
 }
 
-// isIn reports whether the page of this round already had metadata of the family: at least one line and, unless the type is unknown, the #
-// TYPE line.
+// isIn reports whether the page of this round already had metadata of the family: at least one line, and also the line with the type unless
+// the type is unknown.
 func (m *metadata) isIn(round uint32) bool {
 	return m.seen == round && (m.typed == round || m.typ == model.MetricTypeUnknown)
 }
