@@ -15,10 +15,10 @@ import (
 
 // Sink delivers batches.
 type Sink interface {
-	// Write takes a batch. It returns nil if the batch was delivered, or if the sink will deliver it. The agent calls Write with one batch
-	// at a time, and calls it again after an error: see [Permanent] and [After]. A batch replaces the previous batch of its job: a series
-	// that is not in the new batch has ended. A batch without families ends all series of its job. Write does not change the batch, and
-	// does not keep it after it returns.
+	// Write takes a batch. It returns nil if the batch was delivered, or if the sink will deliver it. The agent calls Write with one batch at
+	// a time, and calls it again after an error: see [Permanent] and [After]. A batch replaces the previous batch of its job: a series that is
+	// not in the new batch has ended. A batch without families ends all series of its job. Write does not change the batch, and does not use
+	// it after Write has returned.
 	Write(ctx context.Context, batch metric.Batch) error
 }
 
@@ -29,7 +29,8 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
-// Checker is an optional interface of a Sink. Check reports whether the sink would work. It sends no metrics.
+// Checker is an optional interface of a Sink. Check finds out whether the sink can work, and returns an error if it cannot. It sends no
+// metrics.
 type Checker interface {
 	Check(ctx context.Context) error
 }
@@ -54,7 +55,7 @@ type Fact struct{ Name, Text string }
 type Repeater interface {
 	// Repeat takes the newest batch that a job had before a restart, with the time of that batch. The agent calls Repeat before the first
 	// Write. The receiver may already have the samples: if it refuses them, that is neither an error nor a loss. The series of the batch,
-	// including those in Known, were delivered before the restart: the next batch of the job ends those that it does not contain.
+	// including those in Known, were delivered before the restart: the next batch of the job ends those series that are not in the next batch.
 	Repeat(ctx context.Context, batch metric.Batch) error
 }
 
@@ -82,8 +83,8 @@ type Kind struct {
 	Notes func(c Config) []string
 	// SpoolDir returns the directory of the sink's queue, relative to the configuration's folder. "" = the queue is in memory.
 	SpoolDir func(c Config) string
-	// ForBackfill returns the settings for a backfill while the agent runs. With these settings, the queue is in memory, since the agent
-	// has locked the spool. No series ends. ForBackfill is nil for a kind whose receiver does not accept samples of the past.
+	// ForBackfill returns the settings for a backfill while the agent runs. With these settings, the queue is in memory, since the agent has
+	// locked the spool, and the sink ends no series. ForBackfill is nil for a kind whose receiver does not accept samples of the past.
 	ForBackfill func(c Config) Config
 }
 

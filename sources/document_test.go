@@ -65,7 +65,7 @@ func TestExcerptKeepsWholeCharacters(t *testing.T) {
 	}
 }
 
-// FuzzJSON checks that the parser returns for any text either a document that can be written out or an error of one short line.
+// FuzzJSON checks that, for any text, the parser returns either a document that can be written out or an error of one short line.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`{"a": [1, null, "é\u00e9"]}`, "\xef\xbb\xbf1", "[[", "\xff\xfe", "<html>", `{"a": tru`, "-", `"\ud800"`} {
 		f.Add([]byte(s))

@@ -13,7 +13,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestGlob checks that Glob finds what filepath.Glob does, and names the directories that cannot be read.
+// TestGlob checks that Glob finds the same files as filepath.Glob, and that its error names the directories that cannot be read.
 func TestGlob(t *testing.T) {
 	dir := t.TempDir()
 	for _, file := range []string{"a.json", "b.json", "one/a.json", "two/a.json", "two/b.yaml", "odd[1]/a.json"} {

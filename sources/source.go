@@ -42,9 +42,9 @@ type Fetcher interface {
 type Tick struct {
 	Time time.Time // when the tick began; its samples have this time
 
-	// The tick reads [Start, End). If the job has the setting "window", this is a window that has ended, and Start is earlier by the
-	// setting "overlap". Otherwise, it is the time from the previous successful tick until this tick. If no tick was successful before, it
-	// is one interval.
+	// The tick reads [Start, End). If the job has the setting "window", this is a window that has ended, and Start is earlier by the duration
+	// in the setting "overlap". Otherwise, [Start, End) is the time from the previous successful tick until this tick. If no tick was
+	// successful before, this time is one interval.
 	Start, End time.Time
 
 	Zone *time.Location // time zone of dates, if windows are whole days; nil = UTC
@@ -72,7 +72,7 @@ type Kind[T any] struct {
 	Expressions func(c Config[T]) []Expression
 	// Forwards reports whether the source calls Env.Forward. If so, the job needs sinks that accept streams.
 	Forwards func(c Config[T]) bool
-	// A source or fetcher may be made from other data than its settings, such as a script. Version returns the version of these data. A
+	// Some sources and fetchers are made from other data than their settings, such as a script. Version returns the version of these data. A
 	// reload makes a new source or fetcher if the version has changed.
 	Version func(made T) string
 }
@@ -85,9 +85,8 @@ type Config[T any] interface {
 	// Validate returns every problem of the settings, joined with errors.Join. Each problem is made by setting.Errorf, which names the
 	// setting. Validate reads no files and sends no requests.
 	Validate() error
-	// New makes the fetcher or source. It may read secrets. It opens nothing that must be closed. If it cannot read a file, its
-	// error wraps the *fs.PathError. Then only the runs of this job fail, and each run calls New again; other jobs are not
-	// affected.
+	// New makes the fetcher or source. It may read secrets. It opens nothing that must be closed. If New cannot read a file, the error of New
+	// wraps the *fs.PathError. Then only the runs of this job fail, and each run calls New again; other jobs are not affected.
 	New(env Env) (T, error)
 }
 
@@ -106,7 +105,7 @@ type Labeler interface {
 // Targeter is an optional interface of a fetcher's Config. With it, a job can fetch from several targets and compute the same metrics
 // for each of them.
 type Targeter interface {
-	// HasTargets reports whether the settings name targets. Then NewTargets is called instead of New.
+	// HasTargets reports whether the settings name targets. If they do, NewTargets is called instead of New.
 	HasTargets() bool
 	NewTargets(env Env) (Targets, error)
 	Labeler // adds labels to the targets; a label is not added to a target that has a label with the same name
@@ -134,15 +133,15 @@ type Target struct {
 	Of     any           // data of the implementation of Targets
 }
 
-// Identifier is an optional interface of a fetcher's Config: it returns what is fetched, without how. A job whose header or
+// Identifier is an optional interface of a fetcher's Config: it returns what is fetched, but not how it is fetched. A job whose header or
 // timeout changes still measures the same thing, and keeps its totals over a reload.
 type Identifier interface {
 	Identity() string
 }
 
-// Dated is an optional interface of a Config. Its method reports whether the data depends on the tick's window, or has its own times. If it
-// does neither, the job can have no windows and no backfill, since every window would get the current data. A Config without this interface
-// is treated as if its data depended on the window.
+// Dated is an optional interface of a Config. Its method reports whether the data depends on the tick's window, or has its own times. If
+// neither is the case, the job can have no windows and no backfill, since every window would get the current data. A Config without this
+// interface is treated as if its data depended on the window.
 type Dated interface{ Dated() bool }
 
 // Overrunner is an optional interface of a Config. Overtime returns how long after Tick.Deadline the fetcher or source may continue, so

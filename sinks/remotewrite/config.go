@@ -5,7 +5,8 @@
 //	               requests of a      on disk or      sink.Run
 //	               batch              in memory
 //
-// Run and Write share the queue, and the Format of requests that the receiver accepts. Package wire encodes and decodes requests for both.
+// Run and Write share the queue. They also share the Format, which says what kind of requests the receiver accepts. Package wire encodes
+// and decodes requests for both.
 //
 // The protocols are specified in https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0) and
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (2.0). The comments call them "the specification".

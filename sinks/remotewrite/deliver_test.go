@@ -83,8 +83,8 @@ func TestFallBack(t *testing.T) {
 				if n := r.stats.Sent.Load(); n != 3 {
 					r.Errorf("Sent is %d, want 3", n)
 				}
-				// After a day, a record is sent in 2.0 again. If the fallback was not after 415, an empty request asks for 2.0
-				// after five minutes.
+				// After a day, a record is sent in 2.0 again. If the reason for the fallback was not a 415, an empty request is sent in 2.0 after five
+				// minutes.
 				d.set(acceptAll)
 				after, want := 24*time.Hour, []Protocol{2, 2}
 				if name != "415" {

@@ -135,7 +135,7 @@ func TestJoinedRefusal(t *testing.T) {
 }
 
 // TestJoinedZeros joins a record of an old series with a record of a new series. Prometheus refuses the zero of the old series, since it
-// has the sample after it. The zero of the new series must be stored.
+// already has the sample after that zero. The zero of the new series must be stored.
 func TestJoinedZeros(t *testing.T) {
 	s := newServer(t)
 	slow := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {

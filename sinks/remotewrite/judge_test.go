@@ -50,7 +50,7 @@ func rejectAny(code int, text string, rooms ...string) func(time.Time) func(http
 	}
 }
 
-// until responds with the function "answer" for the time "end", and accepts everything afterwards.
+// until lets the function "answer" respond until the duration "end" has passed, and accepts everything afterwards.
 func until(end time.Duration, answer func(http.ResponseWriter, request)) func(time.Time) func(http.ResponseWriter, request) {
 	return func(began time.Time) func(http.ResponseWriter, request) {
 		return func(w http.ResponseWriter, r request) {

@@ -99,8 +99,8 @@ func TestPointAfterReload(t *testing.T) {
 	})
 }
 
-// TestPointThatReturnsIsCountedOnce checks a point that was sent, and that comes again after its series was gone. It is counted once as not
-// newer, even if it comes again several times.
+// TestPointThatReturnsIsCountedOnce checks a point that was sent, and that comes again after its series was gone. The point is counted once
+// as not newer, even if it comes again several times.
 func TestPointThatReturnsIsCountedOnce(t *testing.T) {
 	inEveryProtocol(t, nil, func(r *rig, s *server) {
 		temp, other := gauge("temp", 0, "a"), gauge("other", 1, "a")

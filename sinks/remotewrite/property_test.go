@@ -107,7 +107,7 @@ func markersAndZeros(t testing.TB, requests []wire.Request) (n int) {
 	return n
 }
 
-// randomPoints returns points before the values of a family's series, some of them zero.
+// randomPoints returns points that are earlier than the values of a family's series. Some of these points have the value zero.
 func randomPoints(dice *rand.Rand, f *metric.Family) map[*metric.LabelSet][]metric.Point {
 	earlier := map[*metric.LabelSet][]metric.Point{}
 	for _, s := range f.Series {

@@ -43,7 +43,7 @@ func TestRelabel(t *testing.T) {
 	})
 }
 
-// TestSeriesBecomeEqual checks that of two series that relabelling makes equal, one is sent and the other is counted as dropped.
+// TestSeriesBecomeEqual checks two series that relabelling makes equal: one is sent, and the other is counted as dropped.
 func TestSeriesBecomeEqual(t *testing.T) {
 	name := "room"
 	change := func(c *Config, _ *sinks.Env) {

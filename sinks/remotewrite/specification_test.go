@@ -174,7 +174,8 @@ func inAll() []rule {
 	}
 }
 
-// specified checks rules with a job that has metrics of several types. During the test, one of the job's series ends, and its totals start.
+// specified checks rules with a job that has metrics of several types. During the test, one of the job's series ends, and the job's running
+// totals start.
 func specified(t *testing.T, protocol Protocol, rules []rule) {
 	for _, c := range append(inAll(), rules...) {
 		t.Run(protocol.String()+"/"+c.text, func(t *testing.T) {

@@ -132,16 +132,15 @@ func TestMarkersAndZeros(t *testing.T) {
 		time.Sleep(time.Second)
 		r.write("j", counter("n", 1, started, "a"), own(1, r.began, "a"), gauge("x", 1, "a", "b"))
 		time.Sleep(time.Second)
-		// The counter n has a new start, so it gets no zero. The gauge own has the same timestamp, so it is not sent. The series
+		// The counter "n" has a new start, so it gets no zero. The gauge "own" has the same timestamp as before, so it is not sent. The series
 		// x{b} is gone.
 		r.write("j", counter("n", 0.5, time.Now().Add(-1), "a"), own(1, r.began, "a"), gauge("x", 1, "a"))
 		r.wantDropped(sinks.NotNewer, 0)
 		time.Sleep(time.Second)
-		// All series end. The gauge own gets no marker, since it has timestamps of its own.
+		// All series end. The gauge "own" gets no marker, since it has timestamps of its own.
 		r.write("j")
 		time.Sleep(time.Second)
-		// The counter n comes back with a start before its marker, so it gets no zero. The counter m started later, so it gets
-		// one.
+		// The counter "n" comes back with a start before its marker, so it gets no zero. The counter "m" started later, so it gets a zero.
 		r.write("j", counter("n", 1, started, "a"), counter("m", 1, time.Now().Add(-2*time.Second), "a"))
 	})
 	want := [][]string{

@@ -20,7 +20,7 @@ import (
 type Address struct {
 	URL      url.URL // its scheme and path may be ""
 	Socket   string  // path of the unix socket; "" = none
-	Instance string  // the label instance, if nothing sets it; "" = the label __address__
+	Instance string  // value of the label "instance" if nothing else sets this label; "" = the value of __address__
 }
 
 // Endpoint is the URL of a target with the labels of its series.

@@ -140,8 +140,8 @@ func withoutPath(err error) error {
 	return err
 }
 
-// readGroups reads a file. If the contents are the same as when it was called before, and were not valid then, it does not parse them
-// again: parsing can take long, and readGroups can be called at each tick.
+// readGroups reads a file. If the previous call has found that the same contents are not valid, they are not parsed again: parsing can take
+// long, and readGroups can be called at each tick.
 func (f *Files) readGroups(path string, known *file) ([]Group, error) {
 	opened, err := os.Open(path)
 	if err != nil {

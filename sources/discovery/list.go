@@ -72,7 +72,7 @@ func parseYAML(list []byte) ([]Group, error) {
 	return groups, nil
 }
 
-// checkSize returns an error if a mapping is too large: the time that the decoder needs for it grows with the square of its size.
+// checkSize returns an error if a mapping is too large: the time for decoding a mapping grows with the square of its size.
 func checkSize(n *yaml.Node) error {
 	if n.Kind == yaml.MappingNode && len(n.Content) > 2*maxLabels {
 		return fmt.Errorf("line %d: has more than %d labels", n.Line, maxLabels)

@@ -45,7 +45,7 @@ func (l *Lists) Files() []Group {
 	return groups
 }
 
-// Reads returns a number that grows when the groups may have changed. It is more than 0.
+// Reads returns a number that grows when the groups have perhaps changed. It is more than 0.
 func (l *Lists) Reads() int { return 1 + l.files.Reads + l.server.reads }
 
 // CloseIdleConnections closes the unused connections to the server that sends the list.

@@ -87,7 +87,7 @@ func notAllowed(w http.ResponseWriter, methods string) {
 }
 
 // decode waits until fewer than maxDecoding other bodies are being decoded, and then calls the function "do". If the client closes the
-// connection before that, decode returns false without the call.
+// connection before that, "do" is not called, and the result is false.
 func (h *handler) decode(ctx context.Context, do func()) bool {
 	select {
 	case h.decoding <- struct{}{}:

@@ -127,7 +127,7 @@ func collect(t testing.TB, s *source) collected {
 // values returns the scraped samples without the labels job and instance.
 func (c collected) values() map[string]float64 { return c.scraped("job", "instance") }
 
-// scraped returns the samples without those about the scrape, and without the labels named in drop.
+// scraped returns the samples without those about the scrape, and without the labels whose names are in "drop".
 func (c collected) scraped(drop ...string) map[string]float64 {
 	all := c.everything(drop...)
 	for name := range all {

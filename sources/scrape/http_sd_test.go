@@ -37,8 +37,8 @@ func (i *inventory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, i.body)
 }
 
-// TestHTTPSD checks that the list is requested once per refresh_interval, and only with its own credentials. While the list cannot be used,
-// the previous targets stay. If the server of the list hangs, there is still time for the scrapes.
+// TestHTTPSD checks that the list is requested once per refresh_interval, and that the request has only the credentials of the list. While
+// the list cannot be used, the previous targets stay. If the server of the list hangs, there is still time for the scrapes.
 func TestHTTPSD(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.NewNetwork()

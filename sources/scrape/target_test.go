@@ -23,8 +23,8 @@ import (
 	"github.com/collectington/collectington/sources/discovery"
 )
 
-// TestTargetsAreThoseOfPrometheus checks that the settings and the labels of a group make the URL and the labels that Prometheus
-// makes of them.
+// TestTargetsAreThoseOfPrometheus checks that the settings and the labels of a group result in the same URL and the same labels as in
+// Prometheus.
 func TestTargetsAreThoseOfPrometheus(t *testing.T) {
 	for name, c := range map[string]struct {
 		settings, address string

@@ -23,8 +23,8 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// Subject is the source to test. The suite gives it a fetcher and an HTTP client, and answers each request that it
-// makes with them. Each secret of the form env:NAME has a value.
+// Subject is the source to test. The suite gives the source a fetcher and an HTTP client, and answers each request that the source makes
+// with them. Each secret of the form env:NAME has a value.
 type Subject struct {
 	// Config returns new settings.
 	Config func(t *testing.T) sources.Config[sources.Source]

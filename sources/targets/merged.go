@@ -16,7 +16,7 @@ type merged struct {
 	same     map[*metric.Desc]bool // descriptions of workers that were found to be equal to the description in the field "of"
 	measured int                   // number of targets that gave readings of the metric or an error
 	failed   int                   // number of targets that gave an error
-	lost     int                   // number of targets that gave an error and no Drops; end adds a Drop for them
+	lost     int                   // number of targets that gave an error and no Drops; the method "end" adds a Drop for them
 	first    error                 // the first error
 }
 

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The pause before a retry is random, up to 100 ms. The bound doubles with each retry, up to 30 s (full jitter). A pause
-// that the receiver asks for with Retry-After is added, up to 5 minutes.
+// The pause before the first retry is a random time of up to 100 ms. This bound doubles with each retry, up to 30 s (full jitter). If the
+// receiver asks for a pause with Retry-After, that pause is added, but at most 5 minutes.
 const (
 	firstPause    = 100 * time.Millisecond
 	maxPause      = 30 * time.Second
@@ -28,8 +28,9 @@ func (b *backoff) next(retryAfter time.Duration) time.Duration {
 	return min(retryAfter, maxRetryAfter) + rand.N(bound)
 }
 
-// wait waits until it is time for the next retry. It returns true if the caller should retry, and false if the context "life" is done. When
-// the context "stopping" is done, it returns at once, unless the receiver has asked for the pause with Retry-After. Later pauses are short.
+// wait waits until it is time for the next retry. It returns true if the caller should retry, and false if the context "life" is done. If
+// the context "stopping" becomes done during the pause, this method returns at once, unless the receiver has asked for the pause with
+// Retry-After. The pauses after that begin with short ones again.
 func (b *backoff) wait(life, stopping context.Context, retryAfter time.Duration) bool {
 	hurry := stopping.Done()
 	if retryAfter > 0 || stopping.Err() != nil {
@@ -77,7 +78,7 @@ func (p *pace) next(queued, now time.Time) time.Duration {
 	return pause
 }
 
-// wait waits until a record may be sent, or stopping is done.
+// wait waits until it is time to send the record, or until the context "stopping" is done.
 func (p *pace) wait(stopping context.Context, queued time.Time) {
 	pause := p.next(queued, time.Now())
 	if pause == 0 {

@@ -21,7 +21,7 @@ type chunk struct {
 	serverErrors                     int // number of responses of 500
 
 	suspect bool // a sample of its series was refused earlier
-	again   bool // samples of it may have been sent before
+	again   bool // samples of the chunk have perhaps been sent before
 
 	joined []spool.Record // the records that the chunk is made of, if several; nil = one record, or a part of one
 }
@@ -81,8 +81,8 @@ func (c *chunk) convert(to wire.Protocol) error {
 	return err
 }
 
-// keep removes some items from the chunk and returns the number of samples removed. An item stays if the argument, a function of the same
-// name, returns true for it. If no samples would remain, it removes nothing.
+// keep removes some items from the chunk and returns the number of samples removed. An item stays if the function in the argument "keep"
+// returns true for the item. If no sample would then remain, the method removes nothing.
 func (c *chunk) keep(q wire.Request, keep func(*wire.Item) bool) (leftOut int) {
 	rest, err := q.Rewrite(q.Protocol, keep)
 	if err != nil || rest.Counts.Total() == 0 || rest.Counts.Total() == q.Counts.Total() {
@@ -106,8 +106,8 @@ func (c *chunk) leaveOutZeros(q wire.Request) int {
 	})
 }
 
-// zerosOf returns a value for each item of a request. It is true if the item is a zero that package encode has put before the first sample
-// of a running total. Only in this case does a message contain two samples of one series.
+// zerosOf returns true or false for each item of a request: true if the item is a zero that package encode has put before the first sample
+// of a running total. A message contains two samples of one series only if the first of them is such a zero.
 func zerosOf(q wire.Request) (zeros []bool) {
 	last, isZero := -1, false
 	for i, err := range q.Items() {
@@ -125,7 +125,7 @@ func zerosOf(q wire.Request) (zeros []bool) {
 }
 
 // hasZeros reports whether zerosOf finds at least n zeros in the chunk, so that n refused samples can all be such zeros. A receiver refuses
-// a zero if an earlier process has already sent the sample after it.
+// a zero if an earlier process has already sent the sample that follows the zero.
 func (c *chunk) hasZeros(n int) bool {
 	if !c.again {
 		return false

@@ -127,7 +127,7 @@ func (r *response) status() string {
 // error returns the response as an error.
 func (r *response) error(place string) error { return fmt.Errorf("POST %s: %s", place, r.status()) }
 
-// errorWithHint returns the response as an error that says what to do, if a hint is known.
+// errorWithHint returns the response as an error. If a hint is known, the error also says what to do.
 func (r *response) errorWithHint(place string) error {
 	do := hint(r.code, r.text)
 	switch {

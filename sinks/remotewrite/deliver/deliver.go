@@ -120,7 +120,7 @@ func (s *Sender) sendEmpty(ctx context.Context, p wire.Protocol) (response, erro
 	return s.client.send(ctx, p, snappy.Encode(nil, b.End().Raw))
 }
 
-// probe finds out, at most once per interval, whether the receiver accepts 2.0 after a fallback to 1.0.
+// probe finds out whether the receiver accepts 2.0 again after a fallback to 1.0. It does so at most once per interval.
 func (s *Sender) probe(ctx context.Context) {
 	if !s.protocol.probeDue(time.Now()) {
 		return

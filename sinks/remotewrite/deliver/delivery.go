@@ -26,7 +26,7 @@ type delivery struct {
 	refused       bool     // the last response was a refusal
 
 	waits  int  // number of responses to the first chunk that do not come from a receiver
-	blamed bool // a request without samples was accepted meanwhile, so the chunk itself is the reason
+	blamed bool // a request without samples was accepted meanwhile, so the chunk itself is the reason for these responses
 }
 
 func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *delivery {
@@ -56,9 +56,9 @@ func (d *delivery) apart(records []spool.Record) (all []*chunk) {
 	return all
 }
 
-// run sends the records until all of their chunks are settled. It returns false if the context "life" is done before that. Once the context
-// "stopping" is done, pauses are short. In addition, records on disk are then left to the next process at the first failure, unless
-// Options.Patient is set. A panic loses only the records of this delivery.
+// run sends the records until all of their chunks are settled. It returns false if the context "life" is done before that. When the context
+// "stopping" is done, pauses are short, and records on disk are left to the next process at the first failure, unless Options.Patient is
+// set. A panic loses only the records of this delivery.
 func (d *delivery) run(life, stopping context.Context) (done bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -211,9 +211,9 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	return settled
 }
 
-// maxWaits limits how often a chunk gets a response that does not come from a receiver. After this number of such responses, a request
-// without samples is sent. If that request is accepted, the chunk is the cause. For example, a firewall can block one request because of
-// its contents. Later requests must not wait for such a chunk.
+// maxWaits limits the number of responses to a chunk that do not come from a receiver. When the limit is reached, a request without samples
+// is sent. If that request is accepted, the chunk itself is the cause of the responses: for example, a firewall can block one request
+// because of its contents. Later requests must not wait for such a chunk.
 const maxWaits = 16
 
 // waitsOut reports whether a response does not come from a receiver, and counts such a response. If the request without samples was
@@ -233,8 +233,8 @@ func (d *delivery) acceptsEmpty(ctx context.Context) bool {
 	return err == nil && r.code/100 == 2 && !r.isForeign() && (p == wire.V1 || r.hasWritten)
 }
 
-// isMute reports whether a response does not say what was written, although the settings allow only 2.0. 202 is a success without the
-// headers: Mimir and Cortex send it to a replica that is not the leader of its HA group.
+// isMute reports whether a response does not say what was written, although the settings allow only 2.0. The result is false for 202, which
+// is a success even without the headers: Mimir and Cortex send it to a replica that is not the leader of its HA group.
 func (d *delivery) isMute(c *chunk, r response) bool {
 	return d.options.Protocol == wire.V2 && c.protocol == wire.V2 && r.code/100 == 2 && r.code != 202 && !r.hasWritten
 }

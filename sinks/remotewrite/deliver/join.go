@@ -13,8 +13,8 @@ import (
 )
 
 // Queued records are joined to one request, so that many small jobs do not wait for one response each. Joining a large record would save
-// nothing. Records that were queued more than joinWithin apart are not joined, since a request that has become too old is dropped as a
-// whole.
+// nothing. Records are not joined if the times at which they were queued differ by more than joinWithin, since a request that has become
+// too old is dropped as a whole.
 const (
 	joinWithin = time.Minute
 	maxJoined  = 1000 // maximum number of records in a request
@@ -86,8 +86,8 @@ func idsOf(records []spool.Record) (ids []uint64) {
 }
 
 // joining says whether records may be joined. Some receivers store nothing of a request with one bad sample. After a refusal by such a
-// receiver, records are sent separately for the time apartFor, unless the request is searched for the bad sample. So the bad sample of one
-// job makes another job lose samples only once.
+// receiver, records are not joined until the duration apartFor has passed, unless the request is searched for the bad sample. So the bad
+// sample of one job makes another job lose samples only once.
 type joining struct {
 	mu    sync.Mutex
 	until time.Time // when joining is allowed again; zero = it is allowed

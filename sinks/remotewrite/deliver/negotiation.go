@@ -11,8 +11,9 @@ import (
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
 
-// A fallback to 1.0 ends after probeInterval: a record is then sent in 2.0 again. If the fallback was not after 415, another server than
-// the receiver may have answered. In that case a request without samples, which is small, is also sent in 2.0 every smallProbeInterval.
+// A fallback to 1.0 ends after probeInterval: a record is then sent in 2.0 again. If the reason for the fallback was not a 415, the
+// response was perhaps not from the receiver but from another server. In that case a request without samples, which is small, is also sent
+// in 2.0 every smallProbeInterval.
 const (
 	probeInterval      = 24 * time.Hour
 	smallProbeInterval = 5 * time.Minute
@@ -32,7 +33,7 @@ type negotiation struct {
 	unclear  bool      // the fallback was not after 415
 	probed   time.Time // time of the newest small probe; before the first one, the time of the fallback
 	guessed  bool      // the fallback was after a response whose reason was perhaps not the protocol
-	why      string    // the response that led to the fallback; "" once the receiver has accepted 1.0
+	why      string    // the response that led to the fallback; "" after the receiver has accepted 1.0
 	reason   string    // like why, but kept until 2.0 is accepted
 }
 
@@ -173,7 +174,7 @@ func (n *negotiation) rejected() {
 }
 
 const (
-	maxSize      = 4 << 20   // size of a request, without its last group, if no request was too large
+	maxSize      = 4 << 20   // size of a request before its final group is added, as long as no request was too large
 	minSizeLimit = 16 << 10  // lower bound of the limit; if a smaller request is refused as too large, its size is not the problem
 	sizeLimitFor = time.Hour // time after which larger requests are tried again
 )

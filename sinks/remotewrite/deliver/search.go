@@ -19,7 +19,7 @@ import (
 // otherwise show gaps. A search in 1,000 bad samples takes about 80 seconds: 1,511 requests, with a pause of up to maxSearchPause each.
 const (
 	maxSearchPause = 100 * time.Millisecond
-	fewSamples     = 4 // up to this number, samples are sent one by one: halving would need at least as many requests
+	fewSamples     = 4 // if at most this number of samples is left, they are sent one by one: halving would need at least as many requests
 )
 
 // searches reports whether a refused chunk is to be searched for samples that the receiver accepts.
@@ -36,8 +36,9 @@ func (d *delivery) searches(c *chunk, r response) bool {
 	return r.code == 413 || c.protocol == wire.V1 && d.receiver == refusesWhole
 }
 
-// search makes a refused chunk smaller. If the chunk is joined from several records and has zeros that package encode has added, it sends
-// the records separately. Otherwise it removes such zeros, or splits the chunk. The result is true if there are chunks to send again.
+// search makes a refused chunk smaller. If the chunk is joined from several records and has zeros that package encode has added, the chunk
+// is replaced by a chunk for each record. Otherwise such zeros are removed, or the chunk is split. The result is true if there are chunks
+// to send again.
 func (d *delivery) search(c *chunk, r response) bool {
 	if !d.searches(c, r) || c.suspect {
 		return false
@@ -140,8 +141,8 @@ func (s *suspects) empty() bool {
 	return len(s.all) == 0
 }
 
-// in returns the suspects among the series of a request. The result "alone" is the suspect that has not been sent alone for the longest
-// time. Since the caller then sends this suspect alone, "now" is stored as the time when that happened.
+// in returns those series of a request that are suspects. The result "alone" is the one of them that was sent alone the longest time ago.
+// Since the caller then sends this suspect alone, "now" is stored as the time when that happened.
 func (s *suspects) in(q wire.Request, now time.Time) (found map[uint64]bool, alone uint64) {
 	found = map[uint64]bool{}
 	s.mu.Lock()

@@ -93,9 +93,10 @@ func (e *Encoder) Encode(batch *metric.Batch, resend bool, f Format) []spool.Rec
 	return e.requests.finish()
 }
 
-// Repeat encodes the last batch of a job before a restart. The receiver may already have its samples. The series of batch.Known were sent
-// before the restart. They are remembered as if they had samples in this batch, and get no zero before their first sample. Other series can
-// get such a zero. If the receiver already has the batch, it refuses these zeros, and the request is sent again without them.
+// Repeat encodes the batch that was the newest one of its job before a restart. The receiver may already have the samples of this batch.
+// The series of batch.Known were sent before the restart. They are remembered as if they had samples in this batch, and get no zero before
+// their first sample. Other series can get such a zero. If the receiver already has the batch, it refuses these zeros, and the request is
+// sent again without them.
 func (e *Encoder) Repeat(batch *metric.Batch, f Format) []spool.Record {
 	now := e.now(batch)
 	j := e.job(batch.Job)

@@ -51,8 +51,8 @@ func TestMetadataSchedule(t *testing.T) {
 	}
 }
 
-// TestClosedSeriesAreForgotten checks that closed series are remembered only for a limited time and up to a limited number. No zero is sent
-// for a forgotten series if the receiver may already have later samples of it.
+// TestClosedSeriesAreForgotten checks that closed series are remembered only for a limited time and up to a limited number. If the receiver
+// perhaps has later samples of a forgotten series, no zero is sent for this series.
 func TestClosedSeriesAreForgotten(t *testing.T) {
 	now := time.UnixMilli(1e12)
 	r := newRegistry(now)

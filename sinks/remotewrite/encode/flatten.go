@@ -128,7 +128,8 @@ func appendValues(dst []float64, d *metric.Desc, s *metric.Series) []float64 {
 	return append(dst, normalNaN(s.Value))
 }
 
-// normalNaN returns v. Any NaN becomes the usual NaN, since a NaN with certain bits would be read as a staleness marker.
+// normalNaN returns v unless it is a NaN. For any NaN it returns the usual NaN, since a NaN with certain bits would be read as a staleness
+// marker.
 func normalNaN(v float64) float64 {
 	if math.IsNaN(v) {
 		return math.NaN()
@@ -136,7 +137,7 @@ func normalNaN(v float64) float64 {
 	return v
 }
 
-// normalHistogram returns h. If its sum is any NaN, the sum becomes the usual NaN, which is not a staleness marker.
+// normalHistogram returns h. If the sum of h is a NaN, the sum of the result is the usual NaN, which is not a staleness marker.
 func normalHistogram(h *metric.HistogramValue) *metric.HistogramValue {
 	if !math.IsNaN(h.Sum) {
 		return h

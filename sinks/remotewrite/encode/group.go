@@ -18,7 +18,7 @@ type groupKey struct {
 	labels *metric.LabelSet
 }
 
-// group holds the series that one series of a family is sent as: a single series, or the parts of a histogram or summary.
+// group holds what one series of a family is sent as: a single series, or the parts of a histogram or summary.
 type group struct {
 	key     groupKey
 	one     [1]*series // the part, if there is only one, as in most groups
@@ -95,8 +95,8 @@ func (j *job) newGroup(key groupKey, d *metric.Desc, s *metric.Series, n int) *g
 	return g
 }
 
-// labels returns the labels of part i of n parts. The labels of the series itself are in j.own. A label of the series whose name is also a
-// label of the target is renamed to exported_NAME. The result is valid until the next call.
+// labels returns the labels of part i of n parts. The labels of the series itself are in j.own. If the series and the target have a label
+// with the same name, the label of the series is renamed to exported_NAME. The result is valid until the next call.
 func (j *job) labels(d *metric.Desc, i, n int) []metric.Label {
 	name, own := part(d, i, n)
 	j.added = append(j.added[:0], metric.Label{Name: "__name__", Value: name})
@@ -128,7 +128,7 @@ func (j *job) relabel(all []metric.Label) []metric.Label {
 }
 
 // valid reports whether labels meet the demands of both specifications ("Labels"): a metric name, no empty or repeated label name, and
-// valid UTF-8. A receiver can reject a request with thousands of series because a single one does not meet them.
+// valid UTF-8. A receiver can reject a request with thousands of series because a single series does not meet these demands.
 func valid(all []metric.Label) bool {
 	named := false
 	for i, l := range all {

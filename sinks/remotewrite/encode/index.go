@@ -54,8 +54,8 @@ func (x *index) put(s *series) {
 	x.used++
 }
 
-// remove removes the series with this hash, if there is one. The free slot would end the search for some other series too early, so such a
-// series is moved into it.
+// remove removes the series with this hash, if there is one. The slot that becomes free would end the search for some other series too
+// early, so such a series is moved into the free slot.
 func (x *index) remove(hash uint64) {
 	if x.get(hash) == nil {
 		return

@@ -25,7 +25,7 @@ type job struct {
 	known   []metric.Family // series that an earlier process has sent; only set by Encoder.Repeat
 
 	groups, previous []*group            // the groups of this batch and those of the previous one, each in the order of its batch
-	next             int                 // index in "previous", after the group that was found last
+	next             int                 // index in "previous" of the group that comes after the group that was found last
 	byKey            map[groupKey]*group // all groups in "groups" and "previous"; nil while all batches have the same order
 	searched         bool                // byKey was needed for this batch
 	sorted           []*group            // groups in the order that compresses best
@@ -253,8 +253,9 @@ func (j *job) write(w *requestWriter) {
 const preloaded = 64
 
 // preload reads the memory that is needed to write the groups. Groups that are neighbours in the sorted order are far from each other in
-// memory. Here the processor loads the memory of several groups at the same time, while write would wait for each group. That saves a fifth
-// of the CPU time of an encoded batch. The result has no meaning, but the compiler must not optimize the reads away.
+// memory. Without preload, the method "write" would wait for the memory of each group. Here the processor loads the memory of several
+// groups at the same time, which saves a fifth of the CPU time of an encoded batch. The result has no meaning, but the compiler must not
+// optimize the reads away.
 //
 //go:noinline
 func (j *job) preload(groups []*group) (n int) {

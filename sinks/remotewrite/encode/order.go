@@ -14,8 +14,8 @@ import (
 )
 
 // Compression finds what a series has in common with other series within the preceding 64 KiB. Which order of a job's series is best
-// depends on their labels. The metrics of one record differ only in their names; records have most in common if they have the same values
-// of labels that have few different values. So several orders are tried, and the best one is used.
+// depends on their labels. The metrics of one record differ only in their names. Two records have the most in common if they have the same
+// values of those labels that have few different values. So several orders are tried, and the best one is used.
 
 // order is an order of series: they are sorted by the value of the first label, then by the value of the second label, and so on. A series
 // without the label comes before series with the label.

@@ -56,7 +56,7 @@ func (w *requestWriter) add(from *sampleBuffer, g *group, samples []sample) {
 	}
 }
 
-// addTogether adds samples of one group to one request. If the family is unknown, the group has none.
+// addTogether adds samples of one group to one request. The group's family can be nil, which means that it is unknown.
 func (w *requestWriter) addTogether(from *sampleBuffer, g *group, samples []sample) {
 	shard, family := int(g.shard), g.key.desc
 	b := w.builders[shard]
@@ -111,8 +111,8 @@ func (w *requestWriter) finish() []spool.Record {
 }
 
 // metadataInterval is how often the metadata of a family is sent in 1.0, together with samples of the family. Mimir and Cortex keep
-// metadata for 10 minutes (metadata-retain-period). Prometheus sends metadata every minute. For a slow job this would be a third of the
-// traffic. In 2.0, metadata is sent with every series.
+// metadata for 10 minutes (metadata-retain-period). Prometheus sends metadata every minute, but for a slow job, such metadata would be a
+// third of the traffic. In 2.0, metadata is sent with every series.
 const metadataInterval = 5 * time.Minute
 
 // metadataSchedule decides when the metadata of a family is sent.

@@ -102,8 +102,8 @@ type registry struct {
 
 	closed map[uint64]int64 // last timestamps of closed series
 	order  []closedSeries   // closed series in the order in which they were closed
-	// floor is the newest timestamp that may have been sent for an unknown series. An earlier process may have sent it, or this process before
-	// it closed and forgot the series.
+	// floor is the newest timestamp that may have been sent for an unknown series. Either an earlier process has perhaps sent a sample with
+	// this timestamp, or this process has sent one before it closed and forgot the series.
 	floor int64
 
 	beyondLegacy string // the result of Encoder.BeyondLegacy
@@ -207,8 +207,9 @@ func (r *registry) forget(now int64) {
 	r.order = slices.Delete(r.order, 0, n)
 }
 
-// maxZeroDistance is how long before the first sample a zero may be. Prometheus and databases built on its TSDB reject samples that are
-// more than an hour older than their newest sample. The limit is only half an hour, since the sample may have waited in the queue.
+// maxZeroDistance is the longest time by which a zero can be before the first sample. Prometheus and databases built on its TSDB reject
+// samples that are more than an hour older than their newest sample. The limit is only half an hour, since the sample may have waited in
+// the queue.
 const maxZeroDistance = 30 * time.Minute
 
 // startsAt reports whether a zero with the timestamp "start" can be sent before the first sample, which has the timestamp t. The zero

@@ -61,7 +61,7 @@ func check(dir string) error {
 	return nil
 }
 
-// checkMissing checks whether a missing directory could be made, in the nearest parent directory that exists.
+// checkMissing checks whether a missing directory could be made. It does so by looking at the nearest parent directory that exists.
 func checkMissing(dir string) error {
 	for {
 		parent := filepath.Dir(dir)

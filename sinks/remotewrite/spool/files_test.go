@@ -165,7 +165,7 @@ func TestGoneFile(t *testing.T) {
 	}
 }
 
-// TestSetAsideIsBounded checks that the oldest files that were set aside are removed.
+// TestSetAsideIsBounded checks that the number of files that were set aside is limited: the oldest ones are removed.
 func TestSetAsideIsBounded(t *testing.T) {
 	d := disktest.New(1)
 	b := openOn(t, d, nil)

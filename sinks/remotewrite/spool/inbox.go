@@ -31,7 +31,7 @@ const (
 	adoptPause = 500 * time.Millisecond // time between the moments at which an owner looks into the inbox
 )
 
-// guest holds the state that a queue needs if it is not the owner of its directory, or if it is not sure to be the owner.
+// guest holds the state that a queue needs if it is not the owner of its directory, or if it cannot be sure that it is the owner.
 type guest struct {
 	inbox  durable.FS // nil = there is no inbox
 	folder string     // name of the inbox in the directory of the queue
@@ -260,9 +260,9 @@ func (q *Queue) takeAll() {
 	q.finish(q.boundDisk(nil))
 }
 
-// inboxNames returns the names of the records in the inbox, oldest first. If guests add names while the directory is read, the result of
-// this reading can contain a name without an older one that is also there. So inboxNames reads the directory again, until a reading has the
-// same names up to the newest name of the previous reading.
+// inboxNames returns the names of the records in the inbox, oldest first. If guests add names while the directory is read, the reading can
+// show a name and miss an older name that is also there. So the directory is read again, until two readings in a row show the same names.
+// Names that are newer than all names of the earlier reading are ignored in this comparison.
 func (q *Queue) inboxNames() []string {
 	if q.guest.inbox == nil {
 		return nil

@@ -51,7 +51,7 @@ func sent(t *testing.T, q *Queue, n int) string {
 	return strings.Join(all, " ")
 }
 
-// TestGuests checks that one of three processes that put records into one spool sends all records, in order.
+// TestGuests checks three processes that put records into one spool: one of them sends all records, in order.
 func TestGuests(t *testing.T) {
 	dir := t.TempDir()
 	owner, a, b := openShared(t, dir, "x"), openShared(t, dir, "x"), openShared(t, dir, "x")
@@ -126,7 +126,7 @@ func TestGuestsTurn(t *testing.T) {
 	}
 }
 
-// TestGuestsBefore checks that records that a guest has put come before records that the owner puts later.
+// TestGuestsBefore checks the order of records: those that a guest has put come before those that the owner puts later.
 func TestGuestsBefore(t *testing.T) {
 	dir := t.TempDir()
 	owner, a := openShared(t, dir, "x"), openShared(t, dir, "x")
@@ -138,7 +138,7 @@ func TestGuestsBefore(t *testing.T) {
 	}
 }
 
-// hiding is a directory that is read while names are added: each of the first readings does not show a name that is there.
+// hiding is a directory that is read while names are added: each of the first readings leaves out one name that is there.
 type hiding struct {
 	durable.FS
 	hide []int // for each reading, the name to leave out

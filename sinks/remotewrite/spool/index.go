@@ -10,7 +10,7 @@ import (
 type entry struct {
 	Meta
 	put     int64  // when it was put into the queue, in Unix milliseconds. When the clock jumps, this time is moved, unlike Taken
-	payload []byte // nil once the record is saved
+	payload []byte // nil after the record was saved
 	saved   bool   // the file and its name are synced to disk
 	file    bool   // the file may exist
 	out     bool   // Next has returned the record

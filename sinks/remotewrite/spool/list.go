@@ -22,7 +22,7 @@ const (
 
 // Listed describes a record on disk.
 type Listed struct {
-	Meta  // if State is Later, only the ID can be known, and perhaps not even the ID
+	Meta  // if State is Later, at most the ID is known
 	File  string
 	State State
 	Err   error // why the record cannot be used; nil if it can be used, or if it was not read

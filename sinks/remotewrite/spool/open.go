@@ -14,15 +14,15 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// memoryID is the ID of the first record that is put before the directory is open. Such a record gets another ID when the directory
-// is opened, after the IDs of the records of earlier processes. No file has an ID from memoryID on.
+// memoryID is the ID of the first record that is put before the directory is open. When the directory is opened, such a record gets another
+// ID, which is higher than the IDs of the records of earlier processes. The IDs of files are always lower than memoryID.
 const memoryID = 1 << 62
 
 // openPause is the time between two attempts to open the directory.
 const openPause = 5 * time.Second
 
-// Open returns the queue in dir, with the records of earlier processes. It creates dir if it does not exist. If dir cannot be opened, that
-// is logged, records are kept in memory, and Put and Close try again to open the directory. If dir is "", the queue is in memory.
+// Open returns the queue in dir, with the records of earlier processes. It creates dir if it does not exist. If dir cannot be opened, Open
+// logs this. Records are then kept in memory, and Put and Close try again to open the directory. If dir is "", the queue is in memory.
 func Open(dir string, o Options) *Queue {
 	if dir == "" {
 		return newQueue(nil, o)
@@ -116,7 +116,7 @@ func (q *Queue) load() error {
 	}
 	last := uint64(0)
 	for _, name := range records(bad) {
-		last = max(last, idOf(name)) // so that no new record gets the ID of this file, which Replay may put into the queue again
+		last = max(last, idOf(name)) // so that no new record gets the ID of this file: Replay can put the file into the queue again
 		if file := path.Join(badDir, name); laterVersion(q.fsys, file) == nil {
 			q.bad = append(q.bad, file)
 		}
@@ -139,8 +139,8 @@ func (q *Queue) load() error {
 	return nil
 }
 
-// strange handles a file that cannot be put into the queue. It sets the file aside and returns 0. If the file has a later version or cannot
-// be read, strange leaves the file in the directory, and returns its ID.
+// strange handles a file that cannot be put into the queue. If the file has a later version or cannot be read, the file stays in the
+// directory, and the result is its ID. Any other file is set aside, and the result is 0.
 func (q *Queue) strange(name string, why error) (id uint64) {
 	later, err := inspect(q.fsys, name)
 	switch {

@@ -290,8 +290,8 @@ func TestVanished(t *testing.T) {
 	})
 }
 
-// TestUnreadableRecords checks that other records wait no longer for many unreadable records than for a single one. The unreadable records
-// come in their order when they can be read.
+// TestUnreadableRecords checks many unreadable records. Other records wait for them no longer than for a single unreadable record. When the
+// unreadable records can be read again, they come in their order.
 func TestUnreadableRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)

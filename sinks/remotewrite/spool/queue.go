@@ -4,8 +4,8 @@
 //
 // A record is sent at least once. It is sent twice only if the process ends between the receiver's response and the end of Ack, or if its
 // file could not be removed before the process ended. A receiver ignores samples that it already has, unless it has received newer samples
-// of the same series in the meantime. While the disk works, this is possible only within the records of a shard that were sent in one
-// request.
+// of the same series in the meantime. While the disk works, it can have such newer samples only from records of the same shard that were
+// sent in the same request.
 //
 // Records of a later version of the format are not changed: see [List].
 package spool

@@ -264,7 +264,7 @@ func TestEarlierRunFirst(t *testing.T) {
 	b.want("new", slices.Concat(b.nextIDs(0, OldestFirst), b.nextIDs(1, OldestFirst)), []int{5, 4})
 }
 
-// TestEarlierRunEnds checks that Next returns once the last record of an earlier run is acknowledged.
+// TestEarlierRunEnds checks that Next returns as soon as the last record of an earlier run is acknowledged.
 func TestEarlierRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)

@@ -9,9 +9,9 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// A record whose file cannot be read (EACCES, EIO and similar errors) is not damaged: it stays in the queue, and its file is not
-// touched. Other records of its shard wait for it for readPatience, since receivers refuse samples that are out of order. After
-// that, newer records are sent before it, and it is read again every rereadPause.
+// A record whose file cannot be read (EACCES, EIO and similar errors) is not damaged: it stays in the queue, and its file is not touched.
+// Other records of its shard wait for it for readPatience, since receivers refuse samples that are out of order. After that, newer records
+// are sent before the unreadable record, and its file is read again every rereadPause.
 //
 // If the process cannot open more files (EMFILE and similar errors), nothing else works either, so records wait without a limit.
 const (
@@ -45,8 +45,8 @@ func isCrowded(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
-// read returns the payload of a record that was taken. If the file is damaged, read sets it aside and reports the record as
-// dropped. If the file has a later version, it is not touched. The error is an *unreadableError if the record stays in the queue.
+// read returns the payload of a record that was taken. If the file is damaged, it is set aside, and the record is reported as dropped. If
+// the file has a later version, it is not touched. The error is an *unreadableError if the record stays in the queue.
 func (q *Queue) read(e *entry) ([]byte, error) {
 	q.mu.Lock()
 	payload, saved := e.payload, e.saved

@@ -19,9 +19,9 @@ type Record struct {
 	Meta
 	Payload []byte        // must not be modified after Put
 	Age     time.Duration // time since the record was put, independent of clock changes; set by Next
-	// Again says that the samples may have been sent before. The caller of Put can set it. Next also sets it in two cases. The first case
-	// is a record of an earlier process, which may have ended between the response and the end of Ack. The second case is a record of
-	// another process, which may repeat samples that an earlier process has sent.
+	// Again says that the samples have perhaps been sent before. The caller of Put can set it. Next also sets it in two cases. The first case
+	// is a record of an earlier process, which may have ended between the response and the end of Ack. The second case is a record of another
+	// process, which may repeat samples that an earlier process has sent.
 	Again bool
 }
 
@@ -49,8 +49,8 @@ type Meta struct {
 //	cton-spool 1 s0.p2.t1795958472481.o1795958472477.n1795958472478.v36.h2.e0.b764
 //
 // The rules for files of later versions are: the name must also end in .rec, and it must start with the ID if the record has one. The
-// content must begin with the same word and the version's number. So earlier versions of the program recognize them. The folder testdata
-// contains records of each version. All later versions of the program must read them.
+// content must begin with the same word and the version's number. So earlier versions of the program recognize such files. The folder
+// testdata contains records of each version. All later versions of the program must read them.
 const (
 	suffix  = ".rec"
 	letters = "sptonvheb" // the first letter of each field

@@ -34,8 +34,8 @@ func (t *Table) NewBuilder() *Builder {
 }
 
 // Layout is the order of the fields in the messages of series and samples in 2.0. Protobuf allows any order. Neighbouring series differ in
-// some bytes, and compression finds the repetitions between these bytes. So it depends on the series and on their order which layout makes
-// a request shorter.
+// some bytes, and compression finds the repetitions between these bytes. So the series and their order determine which layout makes a
+// request shorter.
 type Layout uint8
 
 const (
@@ -294,8 +294,8 @@ func (y *symbols) refOfText(text string) uint32 {
 	return n
 }
 
-// addText returns the reference of a string, and adds the string if it has none. The string may have got a reference before it was
-// in the table.
+// addText returns the reference of a string, and adds the string if it has none. The string can have a reference from a time when it was
+// not yet in the table.
 func (y *symbols) addText(text string) uint32 {
 	if n := y.texts[text]; n != 0 {
 		return n
@@ -305,7 +305,7 @@ func (y *symbols) addText(text string) uint32 {
 	return y.next - 1
 }
 
-// forget moves the reference of a slot to texts, since another string will be put into the slot.
+// forget moves the reference of a slot to the map "texts", since another string will be put into the slot.
 func (y *symbols) forget(slot uint32) {
 	y.tail = ""
 	if int(slot) < len(y.bySlot) && y.bySlot[slot] != 0 {

@@ -491,7 +491,7 @@ func (s *bucketList) span(raw []byte) error {
 	return err
 }
 
-// list sets a packed list. If the message has the list twice, list returns an error.
+// list stores the contents of a packed list. If the message has the list twice, the result is an error.
 func list(of *[]byte, raw []byte) error {
 	if *of != nil {
 		return errors.New("a histogram has two lists of counts")

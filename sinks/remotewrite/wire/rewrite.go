@@ -6,15 +6,15 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Rewrite returns a request of protocol p with those items of q for which keep returns true, or with all items if keep is nil. It shares no
-// memory with q. The result has metadata if q has it. A result in 1.0 has no start timestamps.
+// Rewrite returns a request of protocol p with items of q: those for which the function "keep" returns true, or all if "keep" is nil. The
+// result shares no memory with q. It has metadata if q has metadata. A result in 1.0 has no start timestamps.
 func (q Request) Rewrite(p Protocol, keep func(*Item) bool) (Request, error) {
 	return Join(p, keep, q)
 }
 
-// Join returns a request of protocol p with the items of all requests, in their order. Like Rewrite, it takes only the items for which keep
-// returns true, or all items if keep is nil. If several requests have the same series, the result has one message of that series for each
-// of these requests.
+// Join returns a request of protocol p with the items of all requests, in their order. Like Rewrite, it takes only the items for which the
+// function "keep" returns true, or all items if "keep" is nil. If several requests have the same series, the result has one message of that
+// series for each of these requests.
 func Join(p Protocol, keep func(*Item) bool, requests ...Request) (Request, error) {
 	b := NewTable().NewBuilder()
 	b.Begin(p)

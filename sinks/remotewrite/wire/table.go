@@ -8,7 +8,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Table stores each string of a set of series once. A table, its series and its builders are not safe for concurrent use.
+// Table stores the strings of a set of series, each string once. A table, its series and its builders are not safe for concurrent use.
 type Table struct {
 	slots    map[string]uint32
 	strings  []tableString // strings by slot; slot 0 is "" and is never released

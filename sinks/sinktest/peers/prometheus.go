@@ -1,5 +1,5 @@
-// Package peers runs Prometheus and the Pushgateway inside a test, for the tests of this repository. They are the real handlers and
-// storage, called without a network.
+// Package peers runs Prometheus and the Pushgateway inside a test, for the tests of this repository. It uses their real handlers and
+// storage, and calls them without a network.
 //
 // Since package peers has many dependencies, it is separate from package sinktest: the author of a sink can use sinktest without them.
 package peers
@@ -52,8 +52,8 @@ func NewPrometheusFor(t testing.TB, span time.Duration) *Prometheus {
 	return newPrometheus(t, options, nil)
 }
 
-// NewOutOfOrder returns a Prometheus that accepts samples in any order, if they are at most window older than the newest sample of
-// their series.
+// NewOutOfOrder returns a Prometheus that accepts samples in any order, if they are older than the newest sample of their series by at most
+// the duration "window".
 func NewOutOfOrder(t testing.TB, window time.Duration) *Prometheus {
 	t.Helper()
 	options := tsdb.DefaultOptions()

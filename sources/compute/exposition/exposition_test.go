@@ -164,7 +164,7 @@ func parts(d *metric.Desc, s *metric.Series) int {
 	return 1
 }
 
-// TestTextsThatPeopleWrite checks that blanks before a line are not part of a name, as for node_exporter, and that a text whose last
+// TestTextsThatPeopleWrite checks two kinds of texts. Blanks before a line are not part of a name, as in node_exporter. A text whose last
 // line is not complete has no series.
 func TestTextsThatPeopleWrite(t *testing.T) {
 	for text, want := range map[string]string{

@@ -27,8 +27,8 @@
 //	        orders_total: {type: counter, help: Orders ever placed.}
 //	        delivery_time: {type: histogram, labels: [country]}
 //
-// A method returns the readings of one tick and keeps no state: the agent keeps totals, last values and the IDs of events. If a
-// method returns an error or panics, its metric fails in that tick, and keeps its last value while that is valid. If the job's own
+// A method returns the readings of one tick and keeps no state: the agent keeps totals, last values and the IDs of events. If a method
+// returns an error or panics, its metric fails in that tick, and keeps its last value for as long as that value is valid. If the job's own
 // document cannot be fetched, the whole tick fails.
 package goclass
 

@@ -14,8 +14,8 @@ import (
 )
 
 // step computes a value from a value without gojq. If "ok" is true, "out" is the result that jq would return. If "ok" is false, gojq
-// evaluates the expression. That is so if jq would return an error, and in cases that are too rare to implement, such as integers of more
-// than 64 bits.
+// evaluates the expression. The result "ok" is false for any value for which jq would return an error, and in cases that are too rare to
+// implement, such as integers of more than 64 bits.
 type step func(e *evaluator, in value) (out value, ok bool)
 
 // needsJQ is the error for an expression that only gojq can evaluate. The field "part" is the part of the expression that needs gojq.
@@ -295,7 +295,7 @@ func (n *pathNode) compileStages(q *gojq.Query) ([]stage, error) {
 	return append(stages, rest...), err
 }
 
-// errUnsupported says that the result of a step was not ok, so gojq must evaluate the expression.
+// errUnsupported says that the result "ok" of a step was false, so gojq must evaluate the expression.
 var errUnsupported = errors.New("needs gojq")
 
 // run yields the results of the stages. It may return errUnsupported after it has yielded some results.

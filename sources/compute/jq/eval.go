@@ -26,8 +26,8 @@ type evaluator struct {
 	ended     error           // why the tick ends together with the expression; nil while the tick continues
 }
 
-// Limits for the strings that the evaluator makes. It keeps them until the end of the tick. gojq, which frees strings earlier, evaluates
-// an expression that exceeds a limit.
+// Limits for the strings that the evaluator makes. The evaluator keeps these strings until the end of the tick. An expression that exceeds
+// a limit is evaluated by gojq, which frees strings earlier.
 const (
 	maxStrings = 64 << 20 // bytes of all strings
 	maxBoxes   = 1 << 20  // number of strings

@@ -234,8 +234,8 @@ func (d *Default) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Missing says what to do if a value is null or absent. It also applies to labels if it is Error. Otherwise, a label that is null or absent
-// is left out.
+// Missing says what to do if the value of a reading is null or absent. Only Error also applies to labels. With Drop and Zero, a label that
+// is null or absent is left out.
 type Missing uint8
 
 // Drop drops the reading. Error makes the whole metric fail, also if a label is missing. Zero makes the value zero.

@@ -13,7 +13,7 @@ import (
 	agenttext "github.com/collectington/collectington/agent/text"
 )
 
-// The limits for hints that name members of the document, which may be many and long.
+// The limits for hints that name members of the document. There can be many such members, and their names can be long.
 const (
 	maxNamed  = 8  // number of members
 	maxMember = 40 // length of a name in bytes
@@ -50,7 +50,7 @@ func (r *remedy) text(items *Expr, in *item) string {
 	return missingRemedy(r.expr.text, in.forJQ())
 }
 
-// failed returns an error of an expression. If the error is a common one, failed adds a hint.
+// failed returns err, the error of an expression. If it is a common error, a hint is added.
 func failed(err error) error {
 	rest, isTime := strings.CutPrefix(err.Error(), `strptime("%Y-%m-%dT%H:%M:%S%z") cannot be applied to `)
 	if !isTime {
@@ -211,8 +211,8 @@ func missingRemedy(expression string, item any) string {
 	return ifError(whole)
 }
 
-// holder returns the name of the member of an object in which there is a value at the path. It returns "" if there is no such member, or
-// more than one. For an item of for_each, this is "body".
+// holder looks for a value at the path inside each member of an object. If exactly one member has such a value, holder returns the name of
+// this member, and otherwise "". For an item of for_each, the result is "body".
 func holder(object map[string]any, path []string) (found string) {
 	for name, member := range object {
 		for _, next := range path {

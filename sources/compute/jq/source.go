@@ -231,8 +231,9 @@ func lacks(skipped sources.Skipped) error {
 	return fmt.Errorf("not computed: the document lacks %d of its items, and this metric needs all of them; the first: %w", skipped.Items, skipped.First)
 }
 
-// needsAll reports whether a metric would be wrong without some items, because its readings are added up: a counter that lacks some
-// looks as if it had been reset, and a gauge without labels is about all items. A total that the ledger counts up only lacks these items.
+// needsAll reports whether a metric would be wrong without some items, because its readings are added up. A counter without these items
+// looks as if it had been reset, and a gauge without labels is about all items. A total that the ledger counts up is different: it merely
+// lacks these items.
 func needsAll(d *metric.Desc) bool {
 	if d.OnDuplicate != metric.DuplicateSum && d.OnDuplicate != metric.DuplicateCount || d.From != metric.Total || d.Once {
 		return false
@@ -392,8 +393,8 @@ func (p *itemProblem) report(m *metric.Measured, missing Missing, items *Expr, i
 	m.Drops = append(m.Drops, metric.Drop{Reason: p.reason, Count: 1, First: text()})
 }
 
-// named returns the label values of an item in parentheses, or "" if it has none. They identify the item, since its index is not
-// always its position in the document: to_entries sorts items, and select leaves items out.
+// named returns the label values of an item in parentheses, or "" if the item has none. In messages, the label values identify the item,
+// since its index is not always its position in the document: to_entries sorts items, and select leaves items out.
 func (g *labelGroup) named(labels []string) string {
 	var shown []string
 	for i, value := range labels[:min(len(labels), len(g.labels))] {

@@ -120,7 +120,7 @@ func (v value) isNull() bool {
 	return v.form == formNull || v.form == formDoc && v.doc().Kind() == document.Null
 }
 
-// isTrue reports whether a condition with this value is true: only false and null are not.
+// isTrue reports whether a condition with this value is true: only false and null are not true.
 func (v value) isTrue() bool {
 	switch v.form {
 	case formDoc:

@@ -8,15 +8,15 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// TestAValueFitsRegisters checks that the compiler can keep a value in registers. It cannot keep structures of more than four
-// words or fields, and evaluation would take twice the time.
+// TestAValueFitsRegisters checks that the compiler can keep a value in registers. The compiler cannot do so for a structure of more than
+// four words or fields, and evaluation would then take twice the time.
 func TestAValueFitsRegisters(t *testing.T) {
 	if v := reflect.TypeFor[value](); v.NumField() > 4 || v.Size() > 4*8 {
 		t.Errorf("a value has %d fields and %d bytes", v.NumField(), v.Size())
 	}
 }
 
-// TestStringsBeyondTheirBound checks that gojq makes strings once the evaluator has no room for more.
+// TestStringsBeyondTheirBound checks that gojq makes the strings when the evaluator has no room for more.
 func TestStringsBeyondTheirBound(t *testing.T) {
 	m := &evaluator{boxes: make([]box, maxBoxes)}
 	m.variables = evaluatorAt(time.Now()).variables

@@ -16,8 +16,8 @@ import (
 	"github.com/collectington/collectington/agent/digest"
 )
 
-// crypto returns the module crypto: hashes, HMAC (RFC 2104), PBKDF2 (RFC 8018) and random bytes, for requests that are signed and
-// logins that answer a challenge.
+// crypto returns the module crypto: hashes, HMAC (RFC 2104), PBKDF2 (RFC 8018) and random bytes, for signed requests, and for logins that
+// answer a challenge.
 func (s *source) crypto() *starlarkstruct.Module {
 	members := starlark.StringDict{
 		"pbkdf2": starlark.NewBuiltin("crypto.pbkdf2", s.pbkdf2),
@@ -87,8 +87,8 @@ func (s *source) pbkdf2(_ *starlark.Thread, b *starlark.Builtin, args starlark.T
 	return s.encoded(b.Name(), derived, encoding, text)
 }
 
-// encoded returns the hash sum in an encoding. The parameter "of" is the text that was hashed. If it contains a secret, the hash is also
-// treated as a secret, since some servers accept the hash of a password in place of the password.
+// encoded returns the hash sum in an encoding. The parameter "of" is the text that was hashed. If this text contains a secret, the hash is
+// also treated as a secret, since some servers accept the hash of a password in place of the password.
 func (s *source) encoded(name string, sum []byte, encoding, of string) (starlark.Value, error) {
 	if s.vault().Scrub(of) != of {
 		s.vault().RememberResult(hex.EncodeToString(sum))

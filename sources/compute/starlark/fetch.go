@@ -96,7 +96,7 @@ type response struct {
 }
 
 // response returns the response that this tick already has for the key. If there is none, it returns a cached response that is younger than
-// maxAge. If there is no such response either, it calls get and returns the result.
+// maxAge. If there is no such response either, it calls the function "get" and returns the result.
 func (t *tick) response(key string, maxAge time.Duration, get func() (value starlark.Value, size int, err error)) (starlark.Value, error) {
 	r, ok := t.responses[key]
 	if !ok {
@@ -175,7 +175,7 @@ type cachedResponse struct {
 	maxAge time.Duration // the largest maxAge for which a function has asked
 }
 
-// find returns a response that is younger than maxAge at now, the time of a tick.
+// find returns a response that is younger than maxAge at the time "now", which is the time of a tick.
 func (c *responseCache) find(key string, now time.Time, maxAge time.Duration) (response, bool) {
 	r, ok := c.responses[key]
 	return r.response, ok && !now.Before(r.time) && now.Sub(r.time) < maxAge

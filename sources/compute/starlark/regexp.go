@@ -59,7 +59,7 @@ func ended(ctx context.Context, b *starlark.Builtin, err error) error {
 	return err
 }
 
-// compile returns the compiled pattern. It also returns an error if the text is too long.
+// compile returns the compiled pattern. It also returns an error if the text to be searched is too long.
 func (p *patterns) compile(expression, text string) (*pattern.Pattern, error) {
 	if len(text) > maxSubject {
 		return nil, fmt.Errorf("re: the text exceeds %d MiB", maxSubject>>20)

@@ -139,7 +139,7 @@ func (r *registry) bind(s *source, c *Config, globals starlark.StringDict) error
 		}
 		m := c.Metrics[name]
 		d := m.Desc(name)
-		// The name of the function identifies the metric's state, so changes of the script keep the totals.
+		// The name of the function identifies the metric's state, so the totals continue after a change of the script.
 		d.How = "script function " + f.Name()
 		if c := r.changes[f]; c.apply != nil {
 			if err := c.apply(d); err != nil {

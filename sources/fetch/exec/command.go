@@ -34,8 +34,8 @@ type ending struct {
 	cut            error // why the output is not complete; nil = it is complete
 }
 
-// run runs the command until it ends. It stops the command when ctx or the context "limit" ends, which is derived from ctx. If ctx ends,
-// the agent is stopping, and run returns an error. If only "limit" ends, run returns no error.
+// run runs the command until it ends. The context "limit" is derived from ctx. The command is stopped when one of the two ends. If ctx has
+// ended, the agent is stopping, and the result is an error. If only "limit" has ended, there is no error.
 func (c *command) run(ctx, limit context.Context) (ending, error) {
 	if info, err := os.Stat(c.dir); err != nil {
 		return ending{}, fmt.Errorf("dir: %w", err)

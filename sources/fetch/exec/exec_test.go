@@ -354,7 +354,7 @@ func TestRunsToItsEnd(t *testing.T) {
 	}
 }
 
-// TestNotes checks problems that a command reports without making the run fail. Each is logged, and only once.
+// TestNotes checks problems that a command reports without making the run fail. Each problem is logged, and only once.
 func TestNotes(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer

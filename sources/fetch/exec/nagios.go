@@ -84,8 +84,8 @@ func (c *check) measure(data string) (skipped sources.Skipped) {
 	return skipped
 }
 
-// cutLabel cuts a label and the = after it from the beginning of data. The label may be in single quotes; a quote inside it is doubled.
-// If there is no valid label, found is false.
+// cutLabel cuts a label and the = after it from the beginning of data. The label may be in single quotes; a quote inside it is doubled. If
+// there is no valid label, the result "found" is false.
 func cutLabel(data string) (label, rest string, found bool) {
 	if data[0] != '\'' {
 		end := strings.IndexAny(data, "= \t\r\n")

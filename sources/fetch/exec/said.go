@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	maxStderr = 32 << 10 // bytes that are kept of the beginning of standard error, and as many of its end
+	maxStderr = 32 << 10 // bytes that are kept from the beginning of standard error; as many are kept from its end
 	maxLine   = 200      // bytes of each line of standard error that are shown
-	maxLines  = 10       // lines that are shown of the beginning of standard error, and as many of its end
+	maxLines  = 10       // lines that are shown from the beginning of standard error; as many are shown from its end
 )
 
 // said holds what a command has written to standard error, as lines without secrets.

@@ -178,8 +178,8 @@ func (f *fetcher) unchanged(names []string) bool {
 	return true
 }
 
-// minAge is the minimum time between the last change of a file and the reading of it. Then a later change will have another time,
-// even if the file system stores times in steps of up to two seconds (FAT).
+// minAge is the time that must have passed since the newest change of a file when the file is read. A change after the reading then gives
+// the file another time, even if the file system stores times in steps of up to two seconds (FAT).
 const minAge = 2 * time.Second
 
 // isSettled reports whether any later change of the files will change their times.

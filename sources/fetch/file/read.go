@@ -14,8 +14,8 @@ import (
 
 var errChanged = errors.New("the file changed while it was read: write it under another name and rename it")
 
-// read appends the text of a file, and returns the state in which the file was read. If the file changes during the read, read reads it
-// once more.
+// read appends the text of a file, and returns the state in which the file was read. If the file changes during the read, it is read once
+// more.
 func (f *fetcher) read(ctx context.Context, name string, into []byte) ([]byte, fs.FileInfo, error) {
 	for range 2 {
 		text, info, whole, err := readOnce(ctx, f.path(name), into, int64(f.config.MaxBytes))

@@ -389,7 +389,7 @@ func FuzzPrometheus(f *testing.F) {
 	d := decoder(f, "format: prometheus")
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if bytes.ContainsAny(text, "\x00\v\f") {
-			return // Prometheus reads a zero byte as the end, and a TYPE with one of the others as a comment
+			return // Prometheus takes a zero byte for the end of the text, and a TYPE line with \v or \f for a comment
 		}
 		var want []string
 		p := textparse.NewPromParser(text, labels.NewSymbolTable(), false)

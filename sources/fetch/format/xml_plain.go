@@ -216,7 +216,7 @@ func (p *plain) unescaped(text []byte) ([]byte, bool) {
 	return p.text, true
 }
 
-// allowed reports whether a text has no control characters that an XML document must not have.
+// allowed reports whether a text is free of the control characters that XML forbids.
 func allowed(text []byte) bool {
 	for _, c := range text {
 		if c < ' ' && c != '\t' && c != '\n' {

@@ -81,7 +81,7 @@ func (l *lines) next() {
 
 // end is called after a scalar or a flow collection. It checks that only a comment follows on the line, and goes to the next line. A next
 // line that is indented more than the collection around the scalar would continue the scalar, or be an error. No collection accepts such a
-// line, since all lines of a collection have the same indentation. So the line remains unread, and read returns false.
+// line, since all lines of a collection have the same indentation. So such a line remains unread, and the method "read" returns false.
 func (l *lines) end(rest []byte) bool {
 	if len(rest) > 0 && (rest[0] != ' ' || bytes.TrimLeft(rest, " ")[0] != '#') {
 		return false

@@ -30,7 +30,7 @@ type fetcher struct {
 	text    []byte // content of buffer in UTF-8
 	decoder *format.Decoder
 
-	// Of the last response.
+	// The following fields describe the newest response.
 	status int
 	header http.Header
 	whole  []byte   // the response as JSON, for document: response

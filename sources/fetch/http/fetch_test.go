@@ -349,8 +349,8 @@ func TestRedirectOnTheSameHost(t *testing.T) {
 	})
 }
 
-// TestTimesAreNotSecrets checks that the time of a template is not taken for a secret because of its parameter's name. Otherwise
-// it would be removed from every log line.
+// TestTimesAreNotSecrets checks that the time of a template is not taken for a secret because of the parameter's name. Otherwise the time
+// would be removed from every log line.
 func TestTimesAreNotSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)

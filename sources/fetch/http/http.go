@@ -194,8 +194,8 @@ func (c *Config) validateMethod() error {
 	return errors.Join(problems...)
 }
 
-// checkBody returns an error for text in the body that looks like a reference but would be sent literally. It accepts any GraphQL
-// body, since variables of GraphQL look alike.
+// checkBody returns an error for text in the body that looks like a reference but would be sent literally. It accepts any GraphQL body,
+// since variables of GraphQL look like references.
 func (c *Config) checkBody() error {
 	if graphQL().MatchString(c.Body) {
 		return nil

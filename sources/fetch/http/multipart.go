@@ -86,8 +86,8 @@ func fieldHeader(name string) textproto.MIMEHeader {
 	return textproto.MIMEHeader{"Content-Disposition": {named}}
 }
 
-// fileHeader returns the header of the part of a file. If the reference is to a whole file, its name is the file name in the header.
-// For other references, the file name is the name of the part.
+// fileHeader returns the header of the part of a file. If the reference is to a whole file, the header contains the name of that file. For
+// other references, the file name in the header is the name of the part.
 func fileHeader(name string, reference setting.Secret, value string) textproto.MIMEHeader {
 	as := name
 	if file, isFile := strings.CutPrefix(string(reference), "file:"); isFile && !strings.Contains(file, "#") {

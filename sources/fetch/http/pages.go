@@ -300,8 +300,8 @@ func (j *joinedPages) add(doc *sources.Document, list document.Value) ([]byte, e
 	return items, nil
 }
 
-// frame appends a document in which the list at the path is empty, and sets gap to the position for the list's items. If an object has
-// several members with the same key, the gap is in the final one.
+// frame appends a document in which the list at the path is empty, and sets *gap to the position at which the items of the list belong. If
+// an object has several members with the same key, the gap is in the final one.
 func (j *joinedPages) frame(into []byte, v document.Value, path []string, gap *int) []byte {
 	if len(path) == 0 {
 		*gap = len(into) + 1

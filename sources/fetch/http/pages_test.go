@@ -107,7 +107,7 @@ func TestPagesKeepTheShape(t *testing.T) {
 	})
 }
 
-// TestPageProblems checks that the fetch fails if a page does, and that the error says which page and why.
+// TestPageProblems checks that the fetch fails if a page cannot be fetched, and that the error says which page and why.
 func TestPageProblems(t *testing.T) {
 	const cursor = "\npaginate: {cursor: {from: .next, param: cursor}, items: .data}"
 	for settings, want := range map[string]string{

@@ -180,7 +180,7 @@ func (p bodyPath) set(body, value string) (string, error) {
 	return string(text), err
 }
 
-// with appends a copy of the object to the slice into. In the copy, the member at the path has the value.
+// with appends a copy of the object to the slice "into". In the copy, the member at the path has the value.
 func (p bodyPath) with(into []byte, object document.Value, value string) ([]byte, error) {
 	if len(p) == 0 {
 		return append(into, value...), nil

@@ -115,7 +115,7 @@ func (b *requestBuilder) at(now time.Time) *requestBuilder {
 	return &same
 }
 
-// timed returns a builder of requests with the time of b, or with the time now if b has none.
+// timed returns a builder of requests with the time of b, or with the current time if b has no time.
 func (b *requestBuilder) timed() *requestBuilder {
 	if b.now.IsZero() {
 		return b.at(time.Now())

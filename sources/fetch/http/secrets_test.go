@@ -44,8 +44,8 @@ func TestCutSecret(t *testing.T) {
 	}
 }
 
-// TestOwnCondition checks jobs that send their own If-None-Match. A response 304 to it does not give a cached response that is another
-// version.
+// TestOwnCondition checks jobs that send their own If-None-Match. If the response to such a request is 304, and only another version is in
+// the cache, the fetch fails and does not return the cached version.
 func TestOwnCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)

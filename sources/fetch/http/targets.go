@@ -36,8 +36,8 @@ func (c *Config) HasTargets() bool {
 // AddLabels implements sources.Labeler.
 func (c *Config) AddLabels(labels map[string]string) { c.jobLabels = labels }
 
-// validateTargets checks the targets of the settings. If there are targets, the setting "url" can only be a path. Otherwise it needs a
-// server.
+// validateTargets checks the targets of the settings. If there are targets, the setting "url" can only be a path. If there are none, it
+// must name a server.
 func (c *Config) validateTargets() error {
 	var errs []error
 	bad := func(path, format string, args ...any) { errs = append(errs, setting.Errorf(path, format, args...)) }
@@ -182,7 +182,7 @@ func (c *Config) NewTargets(env sources.Env) (sources.Targets, error) {
 	return t, nil
 }
 
-// targets are the targets of a job. They share a client, except those on unix sockets.
+// targets are the targets of a job. They share a client, except the targets on unix sockets.
 type targets struct {
 	config *Config
 	env    sources.Env

@@ -93,7 +93,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestTargetsStay checks that a target is the same as long as it is listed with the same labels.
+// TestTargetsStay checks that a target keeps its *sources.Target as long as it is listed with the same labels.
 func TestTargetsStay(t *testing.T) {
 	c := config(t, "{targets: [{url: 'http://a.test/x'}, {url: 'http://b.test/x'}], rate_limit: {requests: 1, per: 1h}}")
 	if err := c.Validate(); err != nil {

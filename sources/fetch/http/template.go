@@ -66,8 +66,8 @@ func (c *Config) templates() (*templates, error) {
 	return t, errors.Join(problems...)
 }
 
-// bodyEscape returns the function that escapes a value for the body. It is the escaping of JSON or XML if the body begins like JSON or
-// XML, that of a form if the Content-Type says so, and otherwise none.
+// bodyEscape returns the function that escapes a value for the body. If the body begins like JSON or XML, the function escapes for JSON or
+// XML. Otherwise, if the Content-Type is that of a form, it escapes for a form. In all other cases, it returns the value unchanged.
 func (c *Config) bodyEscape() func(string) (string, error) {
 	begin := strings.TrimSpace(c.Body)
 	switch {

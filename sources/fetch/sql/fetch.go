@@ -82,7 +82,7 @@ func (f *fetcher) fetch(ctx context.Context, tick sources.Tick) (document.Value,
 	return f.rows.end()
 }
 
-// begin begins a transaction in the kept connection. If there is none, or it no longer works, it opens a new connection.
+// begin begins a transaction in the kept connection. If there is no such connection, or it no longer works, a new connection is opened.
 func (f *fetcher) begin(ctx context.Context) (session, string, error) {
 	dsn := f.path
 	if f.config.Driver != SQLite {

@@ -16,9 +16,9 @@ func isTotal(t metric.Type) bool {
 	return t == metric.Counter || t == metric.Histogram || t == metric.Summary
 }
 
-// add returns the pushed family with the values of the family "old" added to it. That is the group's family with the same name, or nil if
-// the group has none. Series that were not pushed keep their values. The start timestamp of a new series is just before the push. Quantiles
-// of a summary cannot be added, so the result has those of this push.
+// add returns the pushed family with the values of the family "old" added to it. The family "old" is the group's family with the same name,
+// or nil if the group has none. Series that were not pushed keep their values. The start timestamp of a new series is just before the push.
+// Quantiles of a summary cannot be added, so the result has those of this push.
 func add(old, pushed *Family) (*Family, error) {
 	if !isTotal(pushed.Type) {
 		return pushed, nil
@@ -59,7 +59,7 @@ func add(old, pushed *Family) (*Family, error) {
 	return &sum, nil
 }
 
-// checkTotal refuses values that would spoil a total. A total with NaN or an infinity stays so, and one that falls looks like a
+// checkTotal refuses values that would spoil a total. A total that has become NaN or infinite stays so. A total that falls looks like a
 // counter that was reset.
 func checkTotal(d *metric.Desc, s *metric.Series) error {
 	switch d.Type {
@@ -83,7 +83,7 @@ func checkSum(sum float64) error {
 	return nil
 }
 
-// keep appends those series of the family old that are also in rest.
+// keep appends those series of the family "old" that are also in the map "rest".
 func (f *Family) keep(old *Family, rest map[string]*metric.Series) {
 	for _, p := range old.Parts {
 		var kept []metric.Series

@@ -326,7 +326,7 @@ func nativeOf(h *dto.Histogram, isGauge bool) (*metric.HistogramValue, error) {
 // maxExemplar is the maximum number of characters in the labels of an exemplar (OpenMetrics 1.0, section "Exemplars").
 const maxExemplar = 128
 
-// appendExemplar appends an exemplar. It skips an exemplar without labels. See metric.Exemplar for sample.
+// appendExemplar appends an exemplar. It skips an exemplar without labels. For the argument "sample", see metric.Exemplar.
 func appendExemplar(all []metric.Exemplar, e *dto.Exemplar, sample int) []metric.Exemplar {
 	if len(e.GetLabel()) == 0 {
 		return all

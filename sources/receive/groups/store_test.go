@@ -377,7 +377,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestDiskFails checks that a push is refused if it cannot be written. It leaves no trace, not even on disk once the disk works again.
+// TestDiskFails checks that a push is refused if it cannot be written. Such a push leaves no trace, not even on disk when the disk works
+// again.
 func TestDiskFails(t *testing.T) {
 	for _, kind := range []string{"create", "write", "sync", "rename", "syncdir", "remove"} {
 		disk := disktest.New(7)

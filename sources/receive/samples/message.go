@@ -123,7 +123,7 @@ func (v fieldValue) inner(read func(protowire.Number, fieldValue) error) error {
 	return each(v.bytes, read)
 }
 
-// numbers calls add for each number in a repeated field, which may be packed.
+// numbers calls the function "add" for each number in a repeated field. The field can be packed.
 func (v fieldValue) numbers(kind protowire.Type, add func(uint64)) error {
 	switch v.kind {
 	case kind:

@@ -148,7 +148,7 @@ func (q *reference) addHistogram(s *metric.StreamSeries, time, start int64, ints
 	s.Samples = append(s.Samples, metric.StreamSample{Time: time, Start: start, Histogram: v})
 }
 
-// addExemplar adds an exemplar to a series. One with labels that are not valid is left out, as Prometheus does without an error.
+// addExemplar adds an exemplar to a series. An exemplar with invalid labels is left out without an error, as in Prometheus.
 func (q *reference) addExemplar(s *metric.StreamSeries, e metric.Exemplar) {
 	for _, l := range e.Labels {
 		if !model.UTF8Validation.IsValidLabelName(l.Name) || !model.LabelValue(l.Value).IsValid() {
@@ -175,7 +175,7 @@ func (q *reference) add(s *metric.StreamSeries) {
 	q.Stream = append(q.Stream, *s)
 }
 
-// FuzzReference checks that a request is decoded as the types of Prometheus decode it.
+// FuzzReference checks that Decode returns the same result for a request as decoding it with the types of Prometheus.
 func FuzzReference(f *testing.F) {
 	f.Add(encoded(f, v1()), false)
 	f.Add(encoded(f, v2()), true)

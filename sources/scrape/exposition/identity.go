@@ -10,7 +10,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// identity and the labels together identify the series of a line. It also has the role of the line in the series.
+// identity identifies the series of a line, together with the labels of the series. It also says which role the line has in the series.
 type identity struct {
 	name  string // name of the series
 	typ   metric.Type
@@ -35,7 +35,8 @@ func suffixes(t model.MetricType) []string {
 	return nil
 }
 
-// scrapedType returns the type of a metric that is passed on as gauges, or 0 if it is a gauge.
+// scrapedType returns the type of a metric whose series are passed on as gauges: info, stateset or gauge histogram. It returns 0 for any
+// other type.
 func scrapedType(t model.MetricType) metric.Type {
 	switch t {
 	case model.MetricTypeInfo:

@@ -27,7 +27,7 @@ const (
 )
 
 // bounds says which label contains the number of a bound. Different spellings of the number are equal: 1 and 1.0 are the same bound. As in
-// Prometheus, it depends on the previous # TYPE line which label that is, not on the family of the sample.
+// Prometheus, the label is determined by the previous # TYPE line on the page, not by the family of the sample.
 type bounds uint8
 
 const (
@@ -100,7 +100,8 @@ type metadata struct {
 	seen, typed      uint32 // the last round in which a page had a metadata line of the family, and the last round with its # TYPE line
 }
 
-// isIn reports whether the page of this round already had all metadata that is remembered of the family.
+// isIn reports whether the page of this round already had metadata of the family: at least one line, and also the line with the type unless
+// the type is unknown.
 func (m *metadata) isIn(round uint32) bool {
 	return m.seen == round && (m.typed == round || m.typ == model.MetricTypeUnknown)
 }

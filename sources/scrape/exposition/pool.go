@@ -200,7 +200,7 @@ func (p *Pool) drop(reason metric.Reason, describe func() string) {
 	p.drops = append(p.drops, metric.Drop{Reason: reason, Count: 1, First: describe()})
 }
 
-// contain calls the function "parse". If that function panics, contain returns an error.
+// contain calls the function "parse". If that function panics, the result is an error.
 func (p *Pool) contain(parse func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -101,7 +101,7 @@ func (r *Reader) parse(body []byte, contentType string) error {
 	return nil
 }
 
-// choose sets the parser for a page, and its format. It returns the page as the parser reads it.
+// choose sets the parser for a page, and the format of the page. It returns the page as the parser reads it.
 func (r *Reader) choose(body []byte, contentType string) ([]byte, error) {
 	o := &r.pool.options
 	fallback := o.Fallback
@@ -424,7 +424,7 @@ func (r *Reader) countOnly() error {
 }
 
 // open counts the current sample and prepares its line for the value. It returns nil if the sample is dropped. The result "again" is true
-// if the sample is another point of the line that open returns.
+// if the sample is another point of the returned line.
 func (r *Reader) open(l *line, text []byte, timestamp *int64, isNew bool) (_ *line, again bool) {
 	c, o := r.cache, &r.pool.options
 	isKept, isCounted := l.series != nil || l.duplicate, r.isCounted(l)
@@ -556,8 +556,8 @@ func (r *Reader) resolve(l *line, isNative bool) error {
 func (r *Reader) labels() (all labels.Labels) {
 	r.parser.Labels(&all)
 	name := boundsOf(r.typ).label()
-	// After a # TYPE line, the parser normalizes bounds. A new parser for the rest of a page does not know about this line, so it
-	// is done here.
+	// After a # TYPE line, the parser normalizes bounds. A new parser for the rest of a page does not know about this line, so the bounds are
+	// normalized here.
 	if text := all.Get(name); text != "" {
 		if bound, err := strconv.ParseFloat(text, 64); err == nil {
 			b := r.pool.builder

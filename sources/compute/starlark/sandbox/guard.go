@@ -101,7 +101,8 @@ func isLiteral(x syntax.Expr) bool {
 	return false
 }
 
-// guardOperand returns the value. If an operator or method could make a very large result from it, it returns an operand.
+// guardOperand returns its argument. If an operator or method could make a very large result from the argument, the argument is wrapped in
+// an operand.
 func guardOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	switch x := args[0].(type) {
 	case starlark.String, starlark.Bytes, *starlark.List, starlark.Tuple:
@@ -121,7 +122,7 @@ func guardRightOperand(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tu
 }
 
 // guardFormat returns an error if the right side of %= could make a very large result. The text on the left side is not known here. Since
-// it may use a key of a dict several times, a dict is always an error.
+// that text may use a key of a dict several times, a dict is always an error.
 func guardFormat(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	if _, ok := args[0].(starlark.Mapping); ok {
 		return nil, errors.New("%= with a dict needs a variable on its left side")
@@ -130,7 +131,7 @@ func guardFormat(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _
 	return args[0], err
 }
 
-// boundAddend returns an error if the right operand of + or += is large, so that a loop which doubles a value ends soon.
+// boundAddend returns an error if the right operand of + or += is large, so that a loop that doubles a value in each step ends soon.
 func boundAddend(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	switch x := args[0].(type) {
 	case starlark.String:

@@ -94,7 +94,7 @@ func (l Limits) Run(ctx context.Context, thread *starlark.Thread, run func(*star
 // contextKey is the key under which a thread stores its context.
 const contextKey = "context"
 
-// Context returns the context of a thread that Run runs. It ends when the thread must stop.
+// Context returns the context of a thread that Run runs. This context ends when the thread must stop.
 func Context(thread *starlark.Thread) context.Context {
 	if ctx, ok := thread.Local(contextKey).(context.Context); ok {
 		return ctx
