@@ -53,7 +53,8 @@ func validate(t *testing.T, schema *jsonschema.Schema, text string) error {
 	return schema.Validate(jsonValue(v))
 }
 
-// jsonValue converts a value that was read from YAML into what it would be if it was read from JSON, where all keys are strings.
+// jsonValue converts a value that was read from YAML. The result is the same as if the value had been read from JSON, where all keys are
+// strings.
 func jsonValue(v any) any {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Map:

@@ -161,7 +161,7 @@ func FuzzExpressions(f *testing.F) {
 	})
 }
 
-// checkFirstUse checks that an expression which Compile accepts has no error that is found only at its first use.
+// checkFirstUse checks an expression which Compile accepts. The first use of the expression must find no error.
 func checkFirstUse(t *testing.T, text string) {
 	if _, code, err := Compile(text); err == nil {
 		if _, err := code.take(); err != nil {
@@ -170,8 +170,8 @@ func checkFirstUse(t *testing.T, text string) {
 	}
 }
 
-// TestCompiles checks expressions that are not compiled when they are read: none of them has an error. It also checks that this includes
-// some expressions that many configurations have.
+// TestCompiles checks expressions that are not compiled when they are read. None of them has an error. Some expressions that occur in many
+// configurations must be among them.
 func TestCompiles(t *testing.T) {
 	for _, text := range expressions() {
 		checkFirstUse(t, text)

@@ -154,8 +154,8 @@ func (m *meter) largest(in any, a []any) any {
 	return m.extreme(byName("max", a), in, a, func(order int) bool { return order <= 0 })
 }
 
-// extreme returns the item whose key is the smallest or the largest one. The function "replaces" gets the order of the best key so far and
-// a later key, and returns whether the later key is better.
+// extreme returns the item whose key is the smallest or the largest one. The function "replaces" decides which. Its argument says how the
+// best key so far compares with a later key, and it returns true if the later key is better.
 func (m *meter) extreme(name string, in any, a []any, replaces func(order int) bool) any {
 	list, keys, ok := pairs(in, a)
 	if !ok {
@@ -240,7 +240,7 @@ func (m *meter) objectContains(l, r map[string]any) any {
 	return true
 }
 
-// unless returns its argument, unless the run has exceeded its limits. In that case it returns the error.
+// unless returns its argument or, if the run has exceeded its limits, the error that says so.
 func (m *meter) unless(result any) any {
 	if m.stop != nil {
 		return m.stop

@@ -287,8 +287,8 @@ func (m *meter) compare(l, r any) (int, error) {
 	return gojq.Compare(l, r), nil
 }
 
-// compareWhole compares two lists or objects. It first measures the one with fewer items, since this one limits the work of the comparison.
-// If "left" is true, the one with fewer items is l, otherwise r.
+// compareWhole compares two lists or objects. It first measures the one with fewer items, which limits the work of the comparison. This is
+// l if the argument "left" is true, otherwise r.
 func (m *meter) compareWhole(l, r any, left bool) (int, error) {
 	shorter := r
 	if left {

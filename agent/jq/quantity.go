@@ -148,7 +148,7 @@ func decimal(in any, arguments []any) any {
 	return n
 }
 
-// hex implements hex. It converts hexadecimal digits, with or without 0x before them, to a number.
+// hex implements the function "hex". It converts hexadecimal digits, with or without 0x before them, to a number.
 func hex(in any, _ []any) any {
 	const want = `hexadecimal digits such as "1f" or "0x1F", at most 16`
 	text, v, done := quantityText("hex", want, in)
@@ -169,8 +169,8 @@ func hex(in any, _ []any) any {
 	return int(n)
 }
 
-// duration implements duration. It converts a text such as "3d 4h", "1h2m3.5s", "2 days, 04:05:06", "3-04:05:06", "04:05:06" or
-// "P3DT4H" to seconds.
+// duration implements the function "duration". It converts a text such as "3d 4h", "1h2m3.5s", "2 days, 04:05:06", "3-04:05:06", "04:05:06"
+// or "P3DT4H" to seconds.
 func duration(in any, _ []any) any {
 	const want = `a duration such as "3d 4h", "04:05:06" or "P3DT4H"`
 	text, v, done := quantityText("duration", want, in)
@@ -200,7 +200,7 @@ var (
 	oneUnit     = pattern.OnUse(`^([0-9]+\.?[0-9]*|\.[0-9]+) *([A-Za-zµμ]+)[, ]*`)
 )
 
-// ParseDuration returns the seconds of a duration such as "3d 4h" or "04:05:06". It accepts the same texts as the function duration.
+// ParseDuration returns the seconds of a duration such as "3d 4h" or "04:05:06". It accepts the same texts as the function "duration".
 func ParseDuration(text string) (float64, error) {
 	sign := 1.0
 	if rest, negative := strings.CutPrefix(text, "-"); negative {

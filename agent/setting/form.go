@@ -110,7 +110,7 @@ func (f form) commonEnd(text []byte) int {
 	return n
 }
 
-// least returns the minimum length of the form's text. It is larger for base64: some characters at its ends are left out, so the
+// least returns the minimum length of the form's text. This minimum is larger for base64: some characters at its ends are left out, so the
 // same length stands for a shorter part of the value.
 func (f form) least() int {
 	if f.kind.isBase64() {

@@ -28,7 +28,7 @@ func encodings(secret string) map[string]string {
 	}
 	upper := func(s string) string {
 		if len(s) < minCut {
-			return s // a short secret is only removed if its letters have the same case
+			return s // a short secret is removed only if its letters have the same case
 		}
 		return strings.Map(func(r rune) rune {
 			if r < 0x80 {

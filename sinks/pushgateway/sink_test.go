@@ -145,7 +145,7 @@ func TestGroup(t *testing.T) {
 	r.shows(t, `up{empty="",exported_instance="i-7",exported_job="x",instance="host-1",job="on/call",room="r",site="oslo",team="a/b"} 1`)
 }
 
-// TestGroupingOverridesInstance checks that grouping can set instance.
+// TestGroupingOverridesInstance checks that the setting "grouping" can set the label "instance".
 func TestGroupingOverridesInstance(t *testing.T) {
 	r := newRig(t, func(c *Config, env *sinks.Env) { c.Grouping = map[string]string{"instance": "other"} })
 	r.write(t, "j", gauge("up"))

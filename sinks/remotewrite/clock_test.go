@@ -88,7 +88,7 @@ func TestClockJumps(t *testing.T) {
 	}
 }
 
-// judge checks that all samples of the gauge were sent, and that the final ones of these samples have the wanted times.
+// judge checks that all samples of the gauge were sent, and that the samples at the end of the list have the wanted times.
 func (c *clocked) judge(requests []request, by time.Duration, want []string) {
 	c.Helper()
 	var gauge []point

@@ -57,13 +57,13 @@ func (a *Agent) newJob(plan Job) *job {
 	return j
 }
 
-// errOverlap ends a tick that is still running when the next tick is due, if the setting overlap is "cancel".
+// errOverlap ends a tick that is still running when the next tick is due, if the setting "overlap" has the value "cancel".
 var errOverlap = errors.New("cancelled because the next run is due (overlap: cancel)")
 
 // errLost ends the context of a job when another process may run the job.
 var errLost = errors.New("another process may run the job")
 
-// start returns the context for the method run. The context ends when j.stop is called, or when the argument "held" no longer allows the
+// start returns the context for the method "run". The context ends when j.stop is called, or when the argument "held" no longer allows the
 // job to run.
 func (j *job) start(ctx context.Context, held Held) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -270,7 +270,7 @@ func (j *job) now() (time.Time, time.Duration) {
 	return now.Wall, now.Elapsed
 }
 
-// lazySave is the time after which a job saves its state again if the state has nothing that only the ledger knows.
+// lazySave is how long a job waits between two saves of its state, if the state has nothing that only the ledger knows.
 const lazySave = time.Minute
 
 // commit appends the changes of the tick to the state file. If the tick has changed something that only the ledger knows, commit waits
@@ -278,7 +278,7 @@ const lazySave = time.Minute
 // delivered, and the job does not run.
 //
 // After a restart, repeatLast queues the last batch of the earlier process again. Another kill would lose that batch if a newer one were
-// already committed. So commit first waits until the sinks have the repeated batch on disk.
+// already committed. So, before it commits a newer batch, the method waits until the sinks have the repeated batch on disk.
 func (j *job) commit(*ledger.Result) error {
 	j.ticked = true
 	if j.agent.state != nil {

@@ -414,8 +414,9 @@ func (s *slow) got(what string, b metric.Batch) {
 	}
 }
 
-// TestRepeatedFirst checks that a restarted job commits no run before a sink with a queue on disk has the last batch of the earlier
-// process: after another kill, only the batch committed last is repeated. A sink without such a queue does not delay the job.
+// TestRepeatedFirst checks a restarted job. It commits no run before each sink with a queue on disk has the last batch of the earlier
+// process. Otherwise that batch could be lost: after another kill, only the batch that was committed last is repeated. A sink without such
+// a queue does not delay the job.
 func TestRepeatedFirst(t *testing.T) {
 	for _, isDurable := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

@@ -143,7 +143,7 @@ func jumps(loc *time.Location, year int) []time.Time {
 	return out
 }
 
-// compare compares all due times around a time with those of the oracle, and Next at random times.
+// compare compares a schedule with the oracle: all due times around a given time, and the results of Next at random times.
 func compare(t *testing.T, r *rand.Rand, w randomSchedule, loc *time.Location, around time.Time, step, watch, half time.Duration) int {
 	t.Helper()
 	s, err := Parse(w.text, loc)

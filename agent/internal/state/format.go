@@ -149,7 +149,7 @@ func (e *indexEntry) split(data []byte) (records [][]byte, err error) {
 	return records, nil
 }
 
-// readSnapshot reads a snapshot file. If the file is missing, the snapshot has no sections.
+// readSnapshot reads a snapshot file. If the file is missing, it returns a snapshot without sections.
 func readSnapshot(fsys durable.FS, name string) (*snapshot, error) {
 	text, err := fsys.ReadFile(name, maxFile+1)
 	if isNotExist(err) {

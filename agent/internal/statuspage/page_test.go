@@ -171,7 +171,7 @@ func TestWrongComesFirst(t *testing.T) {
 	}
 }
 
-// TestLastValues checks that the problem of a failed job says until when its last values are shown.
+// TestLastValues checks that the problem of a failed job says how long the job's last values are still shown.
 func TestLastValues(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	j := Job{Name: "a", State: JobFailed, LastSuccess: now.Add(-time.Minute), Series: 3, ValidUntil: now.Add(time.Minute)}

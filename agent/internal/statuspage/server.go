@@ -135,8 +135,8 @@ const openNote = "This address is open to the network, so only names, states and
 
 func refuse(w http.ResponseWriter) { http.Error(w, openNote, http.StatusForbidden) }
 
-// begin is called before an answer is made, and end after it. If too many answers are being made, begin answers with status 503 and
-// returns false.
+// begin must be called before an answer is made, and the function "end" that it returns must be called after that. If too many answers are
+// being made, begin answers with status 503 and returns false.
 func (p *Page) begin(w http.ResponseWriter) (end func(), ok bool) {
 	select {
 	case p.renders <- struct{}{}:

@@ -270,7 +270,7 @@ func checkPlain(t *testing.T, name string, manifests []string) {
 	}
 }
 
-// without removes from a text all lines that begin with one of the words, and returns the rest.
+// without returns a text after removing all lines that begin with one of the given words.
 func without(text string, words ...string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
