@@ -167,7 +167,7 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
-// TestEnums checks that settings which list their possible values accept exactly these values.
+// TestEnums checks the settings that list their possible values. They accept exactly the listed values.
 func TestEnums(t *testing.T) {
 	found := map[reflect.Type]bool{}
 	var walk func(of reflect.Type, depth int)

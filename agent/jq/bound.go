@@ -185,7 +185,7 @@ func (b *binder) termMayBeEmpty(t *gojq.Term) bool {
 
 func identity() *gojq.Term { return &gojq.Term{Type: gojq.TermTypeIdentity} }
 
-// call returns a query that calls a function, or that is a variable.
+// call returns a query that consists of a call of a function, or of a variable.
 func call(name string, arguments ...*gojq.Query) *gojq.Query {
 	return &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: name, Args: arguments}}}
 }

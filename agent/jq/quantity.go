@@ -16,7 +16,7 @@ import (
 // maxQuantity is the maximum length of a text with a number, in bytes.
 const maxQuantity = 200
 
-// numbers returns the options that define the functions that read numbers from texts.
+// numbers returns compiler options. They define the functions that read numbers from texts.
 func numbers() []gojq.CompilerOption {
 	return []gojq.CompilerOption{
 		gojq.WithFunction("quantity", 1, 2, quantity),

@@ -125,7 +125,7 @@ func (f form) is(plain []byte) bool {
 	return f.kind != asIs || string(plain) == f.value
 }
 
-// These match values that contain words and names, which messages may legitimately contain.
+// Values that match these patterns contain words and names. Messages may legitimately contain the same words and names.
 var (
 	address = pattern.OnUse(`://|@(tcp|unix)\(|\b(host|dbname|password)=`)
 	words   = pattern.OnUse(`^([A-Z]?[a-z]*|[A-Z]+)([-_+ /.:]+([A-Z]?[a-z]*|[A-Z]+))*$`)

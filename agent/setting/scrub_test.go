@@ -110,7 +110,7 @@ func TestScrubFindsCutEscapes(t *testing.T) {
 	}
 }
 
-// TestScrubKeepsWords checks that words which a secret has in common with a message are kept.
+// TestScrubKeepsWords checks a message that has some words in common with a secret. These words are kept.
 func TestScrubKeepsWords(t *testing.T) {
 	v := SecretStore{LookupEnv: func(name string) (string, bool) { return name, true }}
 	for _, secret := range []string{

@@ -191,7 +191,8 @@ func (f *family) hasOnePartPerJob() bool {
 	return true
 }
 
-// invalidName returns a text that says which name of a family would make the page invalid. It returns "" if there is no such name.
+// invalidName checks the names in a part, and whether the part's type can be written in every format. It returns a text that says what
+// would make the page invalid, or "".
 func invalidName(p *part) string {
 	d := p.Desc
 	if !model.UTF8Validation.IsValidMetricName(d.Name) {
@@ -216,7 +217,8 @@ func invalidName(p *part) string {
 	return ""
 }
 
-// missingValue returns a text that says which value is missing in a series of the part. It returns "" if no value is missing.
+// missingValue checks the series of a part. If a value is missing in one of them, it returns a text about this value. Otherwise it returns
+// "".
 func missingValue(p *part) string {
 	switch p.Desc.Type {
 	case metric.Histogram:

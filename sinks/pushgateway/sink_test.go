@@ -366,7 +366,7 @@ func TestRedirectToAnotherGroup(t *testing.T) {
 	}
 }
 
-// TestDeleteReturns200 checks that a deletion that is answered with 200 is a success.
+// TestDeleteReturns200 checks that a deletion counts as a success if the response has the status 200.
 func TestDeleteReturns200(t *testing.T) {
 	r := newRig(t, nil)
 	r.write(t, "j", gauge("up"))
@@ -374,7 +374,7 @@ func TestDeleteReturns200(t *testing.T) {
 	r.write(t, "j")
 }
 
-// TestDeletionIsBounded checks that a Pushgateway that does not respond does not keep the agent from ending.
+// TestDeletionIsBounded checks a deletion to which the Pushgateway does not respond. The agent ends nevertheless.
 func TestDeletionIsBounded(t *testing.T) {
 	r := newRig(t, func(c *Config, env *sinks.Env) { c.DeleteOnExit, env.Drain = true, 20*time.Millisecond })
 	r.write(t, "j", gauge("up"))

@@ -131,7 +131,7 @@ func TestSpoolDamage(t *testing.T) {
 	}
 }
 
-// TestSpoolRefused checks that a push that the Pushgateway refuses does not stay in the spool.
+// TestSpoolRefused checks that a push is removed from the spool if the Pushgateway refuses it.
 func TestSpoolRefused(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir })

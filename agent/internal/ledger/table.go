@@ -12,8 +12,8 @@ import (
 
 // table is the state of one metric: its series, indexed by their labels, and the event IDs it has counted.
 //
-// A tick calls begin, then match (find the series of each reading; can fail and be rolled back), then commit (compute the
-// new values; cannot fail). After that, family returns the series that the metric shows.
+// A tick calls begin, then match (find the series of each reading; can fail and be rolled back), then commit (compute the new values;
+// cannot fail). After that, the method "family" returns the series that the metric shows.
 type table struct {
 	desc   *metric.Desc
 	labels []label    // all declared labels, sorted by name; a series lacks those whose value is empty

@@ -54,7 +54,7 @@ func literals(n *yaml.Node, f func(key, value string)) {
 // whole returns the top level of the file as a member, which is the type that r.object takes.
 func whole(root *yaml.Node) member { return member{root, root} }
 
-// object reads an object. It reports a value that is not an object, and keys that are set twice.
+// object reads an object. It reports a problem if the value is not an object, or if a key is set twice.
 func (r *reader) object(m member, path string) object {
 	o := object{at: m.key, name: path}
 	if m.value.Kind != yaml.MappingNode {

@@ -169,7 +169,7 @@ func (d *faultyDir) ReadFile(name string, limit int64) ([]byte, error) {
 	return d.FS.ReadFile(name, limit)
 }
 
-// openFaulty opens a state that processes share, on a directory that can fail.
+// openFaulty opens a state that processes share. The directory of the state can be made to fail.
 func openFaulty(t *testing.T, path string, log *slog.Logger) (*state.File, *faultyDir) {
 	t.Helper()
 	disk := &faultyDir{FS: durable.NewDir(filepath.Dir(path))}

@@ -259,9 +259,8 @@ func (j *job) idle(ahead bool) {
 	j.report.failed("no window can be read", cursor, err)
 }
 
-// now returns the time for a tick, and the time that has passed since the start, which does not jump with the clock. If many
-// windows are read quickly, the time is still at least a millisecond after that of the last tick, so that samples stay in
-// order.
+// now returns the time for a tick, and the time that has passed since the start, which does not jump with the clock. If many windows are
+// read quickly, each tick still has a time at least a millisecond later than the tick before it. So samples stay in order.
 func (j *job) now() (time.Time, time.Duration) {
 	now := j.keepTime()
 	if gap := now.Wall.Sub(j.LastSuccess); gap > -time.Minute && gap < time.Millisecond {

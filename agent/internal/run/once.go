@@ -18,8 +18,8 @@ type Outcome struct {
 	Unsaved     []string // jobs whose state was not on disk in time
 }
 
-// once is a single run of each job. Other processes can use the same state file and sinks at the same time. A job that
-// another process runs must wait until that process has finished it.
+// once is a single run of each job. Other processes can use the same state file and sinks at the same time. If another process runs a job,
+// this process must wait until the other process has finished.
 type once struct {
 	*Agent
 	drain time.Duration

@@ -179,9 +179,8 @@ func (a *Agent) endOwn(next *OwnMetrics) {
 	}
 }
 
-// ownPart returns the part of the agent's own metrics for one sink. Series that name a job which the sink does not get, or
-// another sink, are left out. A sink that gets all jobs, or that the configuration names in Sinks, gets everything. The
-// caller holds mu.
+// ownPart returns the part of the agent's own metrics for one sink. Series that name a job which the sink does not get, or another sink,
+// are left out. A sink gets everything if it gets all jobs, or if the configuration names it in Sinks. The caller holds mu.
 func (a *Agent) ownPart(families []metric.Family, sink string) []metric.Family {
 	foreign := func(j *job) bool { return !j.GoesTo(sink) }
 	if a.ownMetrics.Sinks != nil || !slices.ContainsFunc(a.jobs, foreign) && !slices.Contains(a.ownMetrics.Partial, sink) {

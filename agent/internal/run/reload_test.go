@@ -95,8 +95,8 @@ func TestReloadKeepsTotals(t *testing.T) {
 	}
 }
 
-// TestSinksOfAJob checks that a job's batches go only to the sinks that the job names. When a reload changes these names, the job's
-// series end in one sink at once, and are shown in another.
+// TestSinksOfAJob checks that a job's batches go only to the sinks that the job names. When a reload replaces one of these names by
+// another, the job's series end at once in the sink that is no longer named, and are shown in the new one.
 func TestSinksOfAJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, right, all := &shelf{}, &shelf{}, newScripted(nil)

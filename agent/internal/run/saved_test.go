@@ -307,8 +307,8 @@ func TestVanishedDisk(t *testing.T) {
 	}
 }
 
-// TestHeldBack checks that a run whose state cannot be written is held back. Meanwhile the job does not run, and its series expire. This
-// is logged once, and all totals are right when the disk works again. A job without state to keep continues to run.
+// TestHeldBack checks a run whose state cannot be written. The run is held back. Meanwhile the job does not run, and the job's series
+// expire. This is logged once, and all totals are right when the disk works again. A job without state to keep continues to run.
 func TestHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, r, s := disktest.New(1), &registry{}, &last{}

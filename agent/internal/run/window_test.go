@@ -449,7 +449,7 @@ func TestWindowsOverReload(t *testing.T) {
 	})
 }
 
-// TestWindowsOnce checks that a single run reads all windows that are due, and that the next run reads none of them again.
+// TestWindowsOnce checks two single runs. The first reads all windows that are due. The second reads none of these windows again.
 func TestWindowsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, source := filepath.Join(t.TempDir(), "state"), newReader()

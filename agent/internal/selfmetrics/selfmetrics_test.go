@@ -91,8 +91,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestOptional checks that metrics of something that is not configured have no series. The other metrics exist before anything has
-// happened, so that their absence means that the agent is down.
+// TestOptional checks the metrics of things that are not configured. These metrics have no series. All other metrics exist before anything
+// has happened, so that their absence means that the agent is down.
 func TestOptional(t *testing.T) {
 	page := text(t, run.State{Jobs: []run.JobState{{Name: "api"}}, Sinks: []run.SinkState{{Name: "page"}, {Name: "out", Queues: true}}})
 	for _, absent := range []string{

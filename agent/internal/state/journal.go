@@ -184,7 +184,7 @@ func (f *File) AfterWriting(do func(), failed func(error)) {
 	f.callWaiting(false) // perhaps the record "last" was written in the meantime
 }
 
-// afterwards is a function that AfterWriting was called with, and the record that it waits for.
+// afterwards is a function that was passed to AfterWriting, together with the record that must be written before the function is called.
 type afterwards struct {
 	last *Write
 	do   func()

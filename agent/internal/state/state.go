@@ -248,7 +248,7 @@ func (f *File) isThere(name string) error {
 	return f.vanished(err)
 }
 
-// vanished returns errVanished instead of an error that says that a file is missing.
+// vanished returns errVanished if its argument says that a file is missing. It returns any other error unchanged.
 func (f *File) vanished(err error) error {
 	if isNotExist(err) && f.existed() {
 		return errVanished

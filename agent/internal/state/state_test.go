@@ -301,9 +301,9 @@ func TestFull(t *testing.T) {
 	})
 }
 
-// TestTakenBack checks which attempts to write a record are counted by the record's condition: those after which the record is perhaps on
-// disk. Attempts for which the disk was full do not count. An attempt whose sync has failed counts, and so does the attempt that has
-// succeeded.
+// TestTakenBack checks which attempts to write a record the record's condition counts. It counts those attempts after which the record is
+// perhaps on disk. Attempts for which the disk was full do not count. An attempt whose sync has failed counts, and so does the attempt that
+// has succeeded.
 func TestTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -444,9 +444,8 @@ func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	again.Close()
 }
 
-// TestDamagedJournal flips each byte of a journal of three records. It checks that the records that are not damaged are read. A journal
-// with damage before its last record must be set aside and reported. Damage in the last record is not reported, because the end of a
-// journal can be torn.
+// TestDamagedJournal flips each byte of a journal of three records. The undamaged records must be read. A journal with damage before its
+// last record must be set aside and reported. Damage in the last record is not reported, because the end of a journal can be torn.
 func TestDamagedJournal(t *testing.T) {
 	d := disktest.New(1)
 	f, _ := mustOpen(t, d)
@@ -486,7 +485,7 @@ func TestDamagedJournal(t *testing.T) {
 	}
 }
 
-// TestForeignFile checks the problem that is reported for a file that is not a state file.
+// TestForeignFile checks which problem is reported if a file is not a state file.
 func TestForeignFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "it is not a state file of cton",

@@ -122,7 +122,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestSearchAllocates checks that a search allocates nothing for a series that does not match.
+// TestSearchAllocates checks that a search does not allocate memory for series that do not match.
 func TestSearchAllocates(t *testing.T) {
 	b := batchOf("j", 10_000)
 	if n := testing.AllocsPerRun(5, func() { find(b, seriesQuery{search: "host-x items"}, nil) }); n > 20 {

@@ -118,7 +118,7 @@ func isLocal(host string) bool {
 	return err == nil || strings.EqualFold(host, "localhost")
 }
 
-// whole returns a handler that serves only requests that may see everything, and refuses all others.
+// whole returns a handler that passes a request to "next" if the request may see everything. It refuses all other requests.
 func (l *listener) whole(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !l.all(r) {

@@ -281,7 +281,8 @@ func without(text string, words ...string) string {
 	return b.String()
 }
 
-// TestGuide checks that the chart can be rendered with the values that the guide shows, and that each StatefulSet has the right shards.
+// TestGuide renders the chart with the values that the guide shows. It checks that this is possible, and that each StatefulSet has the
+// right shards.
 func TestGuide(t *testing.T) {
 	guide, err := os.ReadFile("../../guides/kubernetes.md")
 	if err != nil {
