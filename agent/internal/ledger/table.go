@@ -183,7 +183,7 @@ func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error 
 	return nil
 }
 
-// reserve allocates all entries of a metric's first tick in one step. It does so only if each reading probably belongs to another series.
+// reserve allocates all entries of a metric's first tick in one step. It does so only if all readings probably belong to different series.
 func (t *table) reserve(rows []metric.Reading) {
 	if len(t.entries) > 0 || len(rows) == 0 || rows[0].Time != 0 || t.desc.Accumulates() || t.desc.OnDuplicate != metric.DuplicateError {
 		return

@@ -66,8 +66,8 @@ func (r *reader) metrics(service object) *yaml.Node {
 	return all.node
 }
 
-// standIn returns the metrics of a job as a mapping with a single metric. It is used if no metric could be read. So the user sees only the
-// problem with reading, and no second problem that says that the job has no metrics.
+// standIn returns the metrics of a job as a mapping with a single metric. It is used if no metric could be read. So the user sees only why
+// they could not be read, and no second problem that says that the job has no metrics.
 func standIn(at *yaml.Node) *yaml.Node {
 	all := mapping(at)
 	add(all, text(at, "x"), declaration(text(at, "x"), "gauge", nil))

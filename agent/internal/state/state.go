@@ -248,7 +248,8 @@ func (f *File) isThere(name string) error {
 	return f.vanished(err)
 }
 
-// vanished returns errVanished if its argument says that a file is missing. It returns any other error unchanged.
+// vanished returns errVanished if the argument says that a file is missing, and this process has read or written the files before.
+// Otherwise it returns the argument unchanged.
 func (f *File) vanished(err error) error {
 	if isNotExist(err) && f.existed() {
 		return errVanished
