@@ -41,9 +41,8 @@ func plain(ctx context.Context, text string, in any) (results []string, done boo
 	return results, false
 }
 
-// bounded returns what this package gives for an expression. The result "over" is the error if the run has exceeded its limits. It is
-// also the error if the expression has a constant that should be a regular expression but is none: gojq notices this only when the run
-// gets there.
+// bounded returns what this package gives for an expression. The result "over" is the error if the run has exceeded its limits. "over" is
+// also set if a constant in the expression should be a regular expression but is not valid. gojq notices this only when the run gets there.
 func bounded(ctx context.Context, text string, in any) (results []string, over error) {
 	_, code, err := Compile(text)
 	if bad, ok := errors.AsType[*syntax.Error](err); ok {

@@ -26,7 +26,7 @@ func number(v any) any {
 	return v
 }
 
-// floats converts two numbers to floats. ok is false for large integers, which gojq handles, and for other values.
+// floats converts two numbers to floats. The result "ok" is false for large integers, which gojq handles, and for other values.
 func floats(l, r any) (x, y float64, ok bool) {
 	switch l := l.(type) {
 	case int:

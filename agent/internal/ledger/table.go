@@ -545,8 +545,8 @@ func (t *table) lasting() int {
 	return n
 }
 
-// loses returns true if readings of this tick are lost when the metric is left out: those that the ledger adds up or compares, and those
-// with times of their own, which the API perhaps does not show again.
+// loses returns true if readings of this tick are lost when the metric is left out. Such readings are added up or compared by the ledger,
+// or have times of their own. The API perhaps does not show them again.
 func (t *table) loses() bool { return t.desc.Accumulates() || t.desc.Delta || t.timed }
 
 // family returns the series that the metric shows.

@@ -354,8 +354,8 @@ func (a *Agent) logUndelivered() {
 	}
 }
 
-// repeatLast queues the last batch of each restored job again, for those of its sinks that can take a batch again. The
-// earlier process may have been killed before it had delivered the batch.
+// repeatLast queues the last batch of each restored job again, for those sinks of the job that can take a batch again. The earlier process
+// may have been killed before it had delivered the batch.
 func (a *Agent) repeatLast(jobs []*job) {
 	if a.state == nil {
 		return

@@ -31,7 +31,7 @@ type job struct {
 	unlock   func()    // releases the job's lock; nil = the job is not locked; the agent's mu guards it in jobs that were removed
 	from     *job      // the removed job that had the lock before, until the state is loaded; nil = none
 	loaded   bool      // the state file was read for the job, so the job may run
-	restored *Saved    // the state of an earlier process, until its last batch was queued for the sinks
+	restored *Saved    // the state of an earlier process, until the last batch of that process was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
 	withheld bool      // the batch of the last tick was not delivered, because its state was not on disk in time
 	savedAt  time.Time // when a record of the state was last given to the state file
@@ -441,7 +441,7 @@ func (j *job) load() error {
 		return err
 	}
 	if !j.agent.single {
-		if len(records) > 0 { // this process delivers the same counters from zero: the next cton once must not continue older ones
+		if len(records) > 0 { // this process delivers the same counters, which start from zero: the next cton once must not continue the older ones
 			j.agent.state.Append(ownPrefix+j.Name, nil)
 		}
 		return nil

@@ -201,7 +201,7 @@ func Problems(r *ledger.Result) []string {
 	return append(lines, warnings(r)...)
 }
 
-// warnings returns a readable line for each value of a tick that is probably wrong.
+// warnings returns a readable line for each value that a tick has measured and that is probably wrong.
 func warnings(r *ledger.Result) (lines []string) {
 	for _, w := range r.Warnings {
 		lines = append(lines, w.Metric+": "+w.Text)

@@ -21,7 +21,8 @@ type total struct {
 	Used   int64             `json:"used"`  // when its value changed last, in Unix seconds; 0 = unknown
 }
 
-// maxTotals is how many counters of a job are kept. There are several for each host that the job asks, so their number can grow.
+// maxTotals is how many counters of a job are kept. A job has several counters for each host that it asks, so the number of its counters
+// can grow.
 const maxTotals = 1000
 
 // hostLabel is the label of counters about a host that a job asks.
@@ -188,8 +189,8 @@ func (t *totals) records(families []metric.Family, now time.Time) (records map[s
 	return records, dropped
 }
 
-// keepTotals writes the own counters in families to the state file. It reports whether they are on disk: a counter that was delivered
-// and is not kept would step back with the next process.
+// keepTotals writes the agent's own counters in "families" to the state file. It reports whether they are on disk. A counter that was
+// delivered and is not kept would step back with the next process.
 func (a *Agent) keepTotals(t *totals, families []metric.Family) bool {
 	var last *state.Write
 	records, dropped := t.records(families, a.clock.Now())

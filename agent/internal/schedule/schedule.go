@@ -83,7 +83,7 @@ func (s *Schedule) Interval(after time.Time) time.Duration {
 	return second.Sub(first)
 }
 
-// LongestPause returns an upper bound for the time between two due times. It is too long by at most a day.
+// LongestPause returns an upper bound for the time between two due times. This bound is too long by at most a day.
 func (s *Schedule) LongestPause() time.Duration {
 	if s.every > 0 {
 		return s.every

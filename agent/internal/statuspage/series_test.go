@@ -96,7 +96,7 @@ func slowly(before, now metric.Batch, q seriesQuery) []string {
 	return all
 }
 
-// TestFind checks that searches and sort orders return the same as the function slowly.
+// TestFind checks that searches and sort orders return the same as the function "slowly".
 func TestFind(t *testing.T) {
 	before, now := shuffledBatches(rand.New(rand.NewPCG(1, 2)))
 	h := NewHistory()

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals returns the signals that are passed on to a command. These are signals that are sent to this process but are meant
-// for the command. A signal that was ignored when this process started is not passed on; the command ignores it too, as with
-// nohup. The caller must call stop.
+// Signals returns the signals that are passed on to a command. These are signals that are sent to this process but are meant for the
+// command. A signal that was ignored when this process started is not passed on; the command ignores it too, as with nohup. The caller must
+// call the returned function "stop".
 func Signals() (signals <-chan os.Signal, stop func()) {
 	all := make(chan os.Signal, 64)
 	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGCONT} {
