@@ -57,7 +57,7 @@ jobs:
 	return x, api, storage
 }
 
-// valuesOf returns the values of a series as they are stored, "stale" for a staleness marker.
+// valuesOf returns the values of a series as they are stored. In place of a staleness marker it returns "stale".
 func valuesOf(t *testing.T, storage *peers.Prometheus, selector string) string {
 	t.Helper()
 	var all []string

@@ -211,7 +211,8 @@ func TestTwoLeases(t *testing.T) {
 	})
 }
 
-// counted returns the increase of a job's counter over all stored points, starting from zero, as increase() would count it.
+// counted returns by how much a job's counter has increased over all stored points. It starts from zero, and counts resets in the same way
+// as increase().
 func (p *pair) counted(series string) (sum float64) {
 	p.Helper()
 	for _, points := range p.storage.Points(p.T, series) {

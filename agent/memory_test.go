@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestSaveMemory checks how often the garbage collector runs: as by default until its first run, and more often after that.
+// TestSaveMemory checks how often the garbage collector runs: until its first run as by default, and after that more often.
 func TestSaveMemory(t *testing.T) {
 	t.Setenv("GOGC", "")
 	t.Setenv("GOMEMLIMIT", "")

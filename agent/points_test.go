@@ -17,9 +17,9 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// meter is an API that shows readings of rooms. An answer has readings of a stretch of the past, in any order, and often ones that the API
-// has shown before. Sometimes an answer has no reading of a room, and sometimes the API fails. A reading is late if it is first shown after
-// a newer one.
+// meter is an API that shows readings of rooms. An answer has readings from some period of the past, in any order. Often the API has shown
+// some of them before. Sometimes an answer has no reading of a room, and sometimes the API fails. A reading is late if it is first shown
+// after a newer one.
 type meter struct {
 	dice  *rand.Rand
 	begin time.Time

@@ -29,7 +29,7 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// TestReadmeFigures checks that each bold figure is in the note that its item links to.
+// TestReadmeFigures checks the bold figures. A figure must also be in the note to which the item with the figure links.
 func TestReadmeFigures(t *testing.T) {
 	readme := readText(t, filepath.Join("..", "README.md"))
 	_, promises, _ := strings.Cut(readme, "\n## Five promises\n")

@@ -53,7 +53,8 @@ func validate(t *testing.T, schema *jsonschema.Schema, text string) error {
 	return schema.Validate(jsonValue(v))
 }
 
-// jsonValue converts a value that was read from YAML into what it would be if it was read from JSON, where all keys are strings.
+// jsonValue converts a value that was read from YAML. The result is the same as if the value had been read from JSON, where all keys are
+// strings.
 func jsonValue(v any) any {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Map:
@@ -166,7 +167,7 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
-// TestEnums checks that settings which list their possible values accept exactly these values.
+// TestEnums checks the settings that list their possible values. They accept exactly the listed values.
 func TestEnums(t *testing.T) {
 	found := map[reflect.Type]bool{}
 	var walk func(of reflect.Type, depth int)

@@ -26,8 +26,8 @@ import (
 	"github.com/collectington/collectington/sources/scrape/scrapetest"
 )
 
-// pages is an exporter that serves one page after the other. After the last page, it serves this page again. An empty page is a 503, and
-// "nothing" is a page without a byte.
+// pages is an exporter that serves one page after the other. After the last page has been served, it serves the last page each time. An
+// empty page is a 503, and "nothing" is a page without a byte.
 type pages struct {
 	contentType string
 	bodies      []string
@@ -45,8 +45,8 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, strings.TrimPrefix(body, "nothing"))
 }
 
-// scraped runs the agent until its job has scraped the exporters n times, and returns the Prometheus that has received the samples. The
-// keys of the map "exporters" are hosts.
+// scraped runs the agent until its job has scraped the exporters n times. It returns the Prometheus that has received the samples. The keys
+// of the map "exporters" are hosts.
 func scraped(t *testing.T, n int, settings string, exporters map[string]*pages) *peers.Prometheus {
 	t.Helper()
 	network, prometheus := memnet.NewNetwork(), peers.NewPrometheus(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// devices are servers that have the kinds of logins that devices and appliances have. The password is s3cr3t-key.
+// devices are servers with the same kinds of logins as real devices and appliances. The password is s3cr3t-key.
 type devices struct {
 	*httptest.Server
 
@@ -151,7 +151,7 @@ func (d *devices) page(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusFound)
 }
 
-// balancer has sessions that see a partition only after they have switched to it.
+// balancer is a load balancer with partitions. A session sees a partition only after the session has switched to it.
 func (d *devices) balancer(w http.ResponseWriter, _ *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -202,7 +202,7 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// oddAPI answers in every way in which an API should not answer.
+// oddAPI answers in all the ways in which an API should not.
 type oddAPI struct {
 	*httptest.Server
 	other *httptest.Server // another host, to which no credentials may go
@@ -337,8 +337,8 @@ func needs(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"items": [{"name": "a", "size": 1}, {"name": "b", "size": 2}]}`)
 }
 
-// sent is a handler that answers only to the one request that the stories about references should send. If all parts of the request are
-// right, the total is 3.
+// sent is a handler that answers only to one request: the one that the stories about references should send. If all parts of the request
+// are right, the total is 3.
 func sent(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	for _, part := range []struct{ name, got, want string }{

@@ -22,8 +22,8 @@ import (
 	"github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// history knows what has really happened upstream. It is also an API that shows this, with the faults that APIs have. There is one tick a
-// minute.
+// history knows what has really happened upstream. It is also an API that shows what has happened, with the faults that APIs have. There is
+// one tick a minute.
 type history struct {
 	begin  time.Time
 	events []incident

@@ -18,7 +18,7 @@ const (
 )
 
 // ReachOf returns who can reach a server that listens on the address. The argument webConfigFile is the path of a web config file of
-// exporter-toolkit; "" = none. ReachOf reads the file at each call, as the toolkit reads it at each request.
+// exporter-toolkit; "" means that there is none. ReachOf reads the file at each call, because the toolkit also reads it at each request.
 func ReachOf(address net.Addr, webConfigFile string) Reach {
 	if address.Network() == "unix" || authenticates(webConfigFile) {
 		return Trusted

@@ -44,7 +44,8 @@ func checks() map[string]string {
 	return all
 }
 
-// argumentChecks returns the functions of gojq whose first argument must pass a check, in the same form as checks.
+// argumentChecks returns the functions of gojq whose first argument must pass a check, in the same form as the result of the function
+// "checks".
 func argumentChecks() map[string]string {
 	return map[string]string{"setpath/2": checkPath, "getpath/1": checkPath, "error/1": checkText, "strftime/1": checkText, "strptime/1": checkText}
 }
@@ -134,8 +135,8 @@ func (b *binder) operator(q *gojq.Query) {
 	}
 }
 
-// mayBeEmpty reports whether an expression, which was already rewritten, may have no value. It may also return true for an expression that
-// always has a value.
+// mayBeEmpty returns false only if an expression always has a value. For some expressions that always have a value, it returns true
+// nevertheless. The expression must be rewritten already.
 func (b *binder) mayBeEmpty(q *gojq.Query) bool {
 	switch t := q.Term; {
 	case t != nil:
@@ -184,7 +185,7 @@ func (b *binder) termMayBeEmpty(t *gojq.Term) bool {
 
 func identity() *gojq.Term { return &gojq.Term{Type: gojq.TermTypeIdentity} }
 
-// call returns a query that calls a function, or that is a variable.
+// call returns a query that consists of a call of a function, or of a variable.
 func call(name string, arguments ...*gojq.Query) *gojq.Query {
 	return &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: name, Args: arguments}}}
 }
@@ -370,7 +371,8 @@ func (b *binder) function(t *gojq.Term) {
 	}
 }
 
-// checkPattern sets err if a call of a function such as test has as its regular expression a constant that is not valid.
+// checkPattern checks the regular expression in a call of a function such as "test", if the expression is a constant. If the expression is
+// not valid, checkPattern sets b.err.
 func (b *binder) checkPattern(f *gojq.Func) {
 	switch key(f.Name, len(f.Args)) {
 	case "test/1", "test/2", "match/1", "match/2", "capture/1", "capture/2", "scan/1", "scan/2", "split/2", "splits/1", "splits/2",

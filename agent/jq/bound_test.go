@@ -41,9 +41,8 @@ func plain(ctx context.Context, text string, in any) (results []string, done boo
 	return results, false
 }
 
-// bounded returns what this package gives for an expression. The result "over" is the error if the run has exceeded its limits. It is
-// also the error if the expression has a constant that should be a regular expression but is none: gojq notices this only when the run
-// gets there.
+// bounded returns what this package gives for an expression. The result "over" is the error if the run has exceeded its limits. "over" is
+// also set if a constant in the expression should be a regular expression but is not valid. gojq notices this only when the run gets there.
 func bounded(ctx context.Context, text string, in any) (results []string, over error) {
 	_, code, err := Compile(text)
 	if bad, ok := errors.AsType[*syntax.Error](err); ok {
@@ -161,7 +160,7 @@ func FuzzExpressions(f *testing.F) {
 	})
 }
 
-// checkFirstUse checks that an expression which Compile accepts has no error that is found only at its first use.
+// checkFirstUse checks an expression which Compile accepts. The first use of the expression must find no error.
 func checkFirstUse(t *testing.T, text string) {
 	if _, code, err := Compile(text); err == nil {
 		if _, err := code.take(); err != nil {
@@ -170,8 +169,8 @@ func checkFirstUse(t *testing.T, text string) {
 	}
 }
 
-// TestCompiles checks expressions that are not compiled when they are read: none of them has an error. It also checks that this includes
-// some expressions that many configurations have.
+// TestCompiles checks expressions that are not compiled when they are read. None of them has an error. Some expressions that occur in many
+// configurations must be among them.
 func TestCompiles(t *testing.T) {
 	for _, text := range expressions() {
 		checkFirstUse(t, text)

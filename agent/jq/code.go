@@ -53,7 +53,7 @@ func (c *Code) release(m *machine) {
 	c.idle = append(c.idle, m)
 }
 
-// Each yields the values of the expression for the input "in", until an error occurs or the function yield returns an error. The values
+// Each yields the values of the expression for the input "in", until an error occurs or the function "yield" returns an error. The values
 // of the variables are in the order of CompileAt. If a run exceeds its limits, the error is an [Exceeded]. If ctx has ended, the error is
 // context.Cause(ctx). The text of any other error may contain parts of the input.
 func (c *Code) Each(ctx context.Context, in any, yield func(any) error, variables ...any) error {

@@ -1,7 +1,7 @@
 // Package jq compiles jq expressions for settings. The expressions are those of gojq (https://github.com/itchyny/gojq). They have
 // the same meaning in every kind of source, fetcher and sink:
 //
-//   - An expression only reads its input. It cannot read files or environment variables, and has no function input.
+//   - An expression only reads its input. It cannot read files or environment variables, and has no function "input".
 //   - It has at most 16 KiB.
 //   - It has a few more functions than jq. timestamp returns the Unix seconds of a time (see [ParseTime]), and null for a time that
 //     means never (see [IsNever]). quantity("B"), decimal(","), hex and duration convert texts such as "12.3 MiB", "1.234,5", "0x1f" and
@@ -34,28 +34,28 @@ func Compile(text string) (*gojq.Query, *Code, error) {
 	return compile(text, func(q *gojq.Query) *gojq.Query { return q })
 }
 
-// nowVariable is the variable whose value is the result of the function now, in an expression from CompileAt.
+// nowVariable is the variable whose value is the result of the function "now" in an expression from CompileAt.
 const nowVariable = "$__now"
 
-// CompileAt is like Compile, for code with variables such as "$start". The first value with which the code is run is an [Epoch]: the
-// result of jq's function now. The values of the variables follow.
+// CompileAt is like Compile, for code with variables such as "$start". The first value with which the code is run is an [Epoch]: the result
+// of jq's function "now". The values of the variables follow.
 func CompileAt(text string, variables ...string) (*gojq.Query, *Code, error) {
 	return compile(text, withNow, append([]string{nowVariable}, variables...)...)
 }
 
-// withNow defines the function now in a query, which it changes and returns.
+// withNow adds a definition of the function "now" to a query. It changes the query and returns it.
 func withNow(q *gojq.Query) *gojq.Query {
 	now := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: nowVariable}}}
 	q.FuncDefs = append([]*gojq.FuncDef{{Name: "now", Body: now}}, q.FuncDefs...)
 	return q
 }
 
-// Epoch returns a time as jq's function now does: in seconds since 1970.
+// Epoch returns a time as jq's function "now" does: in seconds since the beginning of 1970.
 func Epoch(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
 
-// compile parses an expression, and compiles what the function prepare makes of the query. The compiled expression is not kept: it takes
-// about 60 KB, and most expressions of a configuration are evaluated without gojq. Its first run compiles it again. A query that
-// certainly compiles is not even compiled to find its errors.
+// compile parses an expression, and compiles the query that the function "prepare" makes from the parsed one. The compiled expression is
+// not kept: it takes about 60 KB, and most expressions of a configuration are evaluated without gojq. Its first run compiles it again. A
+// query that certainly compiles is not even compiled to find its errors.
 func compile(text string, prepare func(*gojq.Query) *gojq.Query, variables ...string) (*gojq.Query, *Code, error) {
 	query, err := parse(text)
 	if err != nil {

@@ -33,8 +33,8 @@ func (m *meter) ordered(sort func(compare func(l, r any) int)) (err error) {
 // keyed is an item of a list with the key by which it is sorted.
 type keyed struct{ item, key any }
 
-// sorted returns the items of the list "in", ordered by their keys. The keys are the list a[0], or the items themselves if a is empty. ok
-// is false if "in" and a[0] are not lists of the same length.
+// sorted returns the items of the list "in", ordered by their keys. The keys are the list a[0], or the items themselves if a is empty. The
+// result "ok" is false if "in" and a[0] are not lists of the same length.
 func (m *meter) sorted(in any, a []any) (items []keyed, ok bool, err error) {
 	list, keys, ok := pairs(in, a)
 	if !ok {
@@ -53,7 +53,8 @@ func (m *meter) sorted(in any, a []any) (items []keyed, ok bool, err error) {
 	return items, true, err
 }
 
-// pairs returns a list and the keys of its items, as explained at the method sorted. ok is false if they are not lists of the same length.
+// pairs returns a list and the keys of its items, as explained at the method sorted. The result "ok" is false if they are not lists of the
+// same length.
 func pairs(in any, a []any) (list, keys []any, ok bool) {
 	list, ok = in.([]any)
 	if len(a) == 0 {
@@ -87,7 +88,7 @@ func (m *meter) sort(in any, a []any) any {
 }
 
 // groups calls yield for each item, in the order of the items' keys. The argument "first" is true if the item has another key than the item
-// before it. The result ok has the same meaning as in the method sorted.
+// before it. The result "ok" has the same meaning as in the method sorted.
 func (m *meter) groups(in any, a []any, yield func(item any, first bool)) (ok bool, err error) {
 	items, ok, err := m.sorted(in, a)
 	if !ok || err != nil {
@@ -154,8 +155,8 @@ func (m *meter) largest(in any, a []any) any {
 	return m.extreme(byName("max", a), in, a, func(order int) bool { return order <= 0 })
 }
 
-// extreme returns the item whose key is the smallest or the largest one. The function "replaces" gets the order of the best key so far and
-// a later key, and returns whether the later key is better.
+// extreme returns the item whose key is the smallest or the largest one. The function "replaces" decides which. Its argument says how the
+// best key so far compares with a later key, and it returns true if the later key is better.
 func (m *meter) extreme(name string, in any, a []any, replaces func(order int) bool) any {
 	list, keys, ok := pairs(in, a)
 	if !ok {
@@ -240,7 +241,7 @@ func (m *meter) objectContains(l, r map[string]any) any {
 	return true
 }
 
-// unless returns its argument, unless the run has exceeded its limits. In that case it returns the error.
+// unless returns its argument or, if the run has exceeded its limits, the error that says so.
 func (m *meter) unless(result any) any {
 	if m.stop != nil {
 		return m.stop
@@ -277,7 +278,7 @@ func (m *meter) found(name string, in any, a []any, ok bool, err error, found an
 }
 
 // occurrences calls yield with each position at which "part" occurs in "in", until yield returns false. Occurrences can overlap. Both
-// values are lists or both are strings; otherwise ok is false.
+// values are lists or both are strings; otherwise the result "ok" is false.
 func (m *meter) occurrences(in, part any, yield func(at int) bool) (ok bool, err error) {
 	switch whole := in.(type) {
 	case string:

@@ -109,7 +109,7 @@ func (s *search) each(yield func(match []int) error) error {
 	return between(-1)
 }
 
-// match is the function _match(pattern; flags; testing). It returns the matches or, if "testing" is true, only whether there is a match.
+// match implements _match(pattern; flags; testing). It returns the matches or, if "testing" is true, only whether there is a match.
 func (m *meter) match(in any, a []any) any {
 	s, err := m.newSearch(in, a)
 	switch {

@@ -26,7 +26,7 @@ func number(v any) any {
 	return v
 }
 
-// floats converts two numbers to floats. ok is false for large integers, which gojq handles, and for other values.
+// floats converts two numbers to floats. The result "ok" is false for large integers, which gojq handles, and for other values.
 func floats(l, r any) (x, y float64, ok bool) {
 	switch l := l.(type) {
 	case int:
@@ -287,8 +287,8 @@ func (m *meter) compare(l, r any) (int, error) {
 	return gojq.Compare(l, r), nil
 }
 
-// compareWhole compares two lists or objects. It first measures the one with fewer items, since this one limits the work of the comparison.
-// If "left" is true, the one with fewer items is l, otherwise r.
+// compareWhole compares two lists or objects. It first measures the one with fewer items, which limits the work of the comparison. This is
+// l if the argument "left" is true, otherwise r.
 func (m *meter) compareWhole(l, r any, left bool) (int, error) {
 	shorter := r
 	if left {

@@ -16,7 +16,7 @@ import (
 // maxQuantity is the maximum length of a text with a number, in bytes.
 const maxQuantity = 200
 
-// numbers returns the options that define the functions that read numbers from texts.
+// numbers returns compiler options. They define the functions that read numbers from texts.
 func numbers() []gojq.CompilerOption {
 	return []gojq.CompilerOption{
 		gojq.WithFunction("quantity", 1, 2, quantity),
@@ -149,7 +149,7 @@ func decimal(in any, arguments []any) any {
 	return n
 }
 
-// hex implements hex. It converts hexadecimal digits, with or without 0x before them, to a number.
+// hex implements the function "hex". It converts hexadecimal digits, with or without 0x before them, to a number.
 func hex(in any, _ []any) any {
 	const want = `hexadecimal digits such as "1f" or "0x1F", at most 16`
 	text, v, done := quantityText("hex", want, in)
@@ -170,8 +170,8 @@ func hex(in any, _ []any) any {
 	return int(n)
 }
 
-// duration implements duration. It converts a text such as "3d 4h", "1h2m3.5s", "2 days, 04:05:06", "3-04:05:06", "04:05:06" or
-// "P3DT4H" to seconds.
+// duration implements the function "duration". It converts a text such as "3d 4h", "1h2m3.5s", "2 days, 04:05:06", "3-04:05:06", "04:05:06"
+// or "P3DT4H" to seconds.
 func duration(in any, _ []any) any {
 	const want = `a duration such as "3d 4h", "04:05:06" or "P3DT4H"`
 	text, v, done := quantityText("duration", want, in)
@@ -201,7 +201,7 @@ var (
 	oneUnit     = pattern.OnUse(`^([0-9]+\.?[0-9]*|\.[0-9]+) *([A-Za-zµμ]+)[, ]*`)
 )
 
-// ParseDuration returns the seconds of a duration such as "3d 4h" or "04:05:06". It accepts the same texts as the function duration.
+// ParseDuration returns the seconds of a duration such as "3d 4h" or "04:05:06". It accepts the same texts as the function "duration".
 func ParseDuration(text string) (float64, error) {
 	sign := 1.0
 	if rest, negative := strings.CutPrefix(text, "-"); negative {

@@ -112,7 +112,7 @@ func TestNumbersInTexts(t *testing.T) {
 	}
 }
 
-// FuzzNumbers checks that each number that is read from a text is finite, and that each error is one short line.
+// FuzzNumbers checks the functions that read numbers from texts. Each number is finite, and each error is one short line.
 func FuzzNumbers(f *testing.F) {
 	for _, s := range []string{"12.3 MiB", "1.234,5", "0x1f", "3d 4h", "3-04:05:06", "P3DT4H", "1e308 EB", "999999999 weeks", "PT1e5S"} {
 		f.Add(s)

@@ -128,7 +128,7 @@ func parseOffset(text string) (time.Duration, bool) {
 	return offset, true
 }
 
-// digits parses a number that has exactly as many digits as "width" says. It also returns the remaining text.
+// digits parses a number of exactly "width" digits at the beginning of a text. It also returns the remaining text.
 func digits(text string, width int) (n int, rest string, ok bool) {
 	if len(text) < width {
 		return 0, "", false

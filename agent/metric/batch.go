@@ -119,7 +119,8 @@ type Point struct {
 	Start int64 // see Series.Start
 }
 
-// Exemplar is one of the observations that a series has counted. Its labels say more about this observation, such as a trace ID.
+// Exemplar is one of the observations that a series has counted. The labels of the exemplar say more about this observation, such as a
+// trace ID.
 type Exemplar struct {
 	Labels []Label // sorted by name
 	Value  float64

@@ -89,8 +89,8 @@ type Desc struct {
 	Unit string `json:"unit,omitempty"`
 	Type Type   `json:"type,omitempty"`
 
-	// How is a text that identifies how the readings are made, such as the text of the expressions. A metric with another How is another
-	// metric, which starts without state.
+	// How identifies the way in which the readings are made. It is a text, such as that of the expressions. If the value of How changes,
+	// the metric is another metric, which starts without state.
 	How string `json:"how,omitempty"`
 
 	LabelNames []string `json:"labels,omitempty"`       // in the order in which readings give their values; one can be MoreLabels
@@ -105,18 +105,17 @@ type Desc struct {
 	// it sends Type.
 	Scraped Type `json:"-"`
 
-	// Delta says that the change of a reading since the last tick is used in place of the reading. The value of a gauge is the
-	// change. A histogram or summary observes the change of a running total; a decrease is a reset of the total, and the first
-	// reading adds no observation.
+	// Delta says that each reading is replaced by its change since the last tick. The value of a gauge is this change. A histogram or
+	// summary observes the change of a running total; a decrease is a reset of the total, and the first reading adds no observation.
 	Delta bool `json:"delta,omitempty"`
 
 	From        From        `json:"from,omitempty"`        // counter or gauge
 	OnDecrease  OnDecrease  `json:"on_decrease,omitempty"` // counter
 	OnDuplicate OnDuplicate `json:"on_duplicate,omitempty"`
 
-	// Once says that readings have event IDs, and that each event is counted once, even if several readings have its ID. An ID is forgotten
-	// when it has not occurred for the time Remember. If there are more than MaxEvents IDs, those that have not occurred for the longest time
-	// are forgotten.
+	// Once is true if the readings have event IDs. Each event is then counted once, even if several readings have its ID. An ID is
+	// forgotten when it has not occurred for the time Remember. If there are more than MaxEvents IDs, those that have not occurred for the
+	// longest time are forgotten.
 	Once      bool          `json:"once,omitempty"`
 	Remember  time.Duration `json:"remember,omitempty"`
 	MaxEvents int           `json:"max_events,omitempty"`

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// MoreLabels is a placeholder in [Desc.LabelNames] for labels whose names are known only when a reading comes. The reading's value at
-// this index is the result of [PackLabels]. If a packed label is also declared, the declared value is used unless it is empty.
+// MoreLabels is a placeholder in [Desc.LabelNames] for labels whose names become known only with a reading. The reading's value at this
+// index is the result of [PackLabels]. If a packed label is also declared, the declared value is used unless it is empty.
 const MoreLabels = ""
 
 // separator ends each name and value of packed labels. Valid UTF-8 never contains this byte.

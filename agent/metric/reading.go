@@ -9,7 +9,7 @@ type Reading struct {
 	Labels []string
 	Value  float64
 	Time   int64  // the reading's own time in Unix milliseconds; 0 = the time of the tick
-	Event  string // ID of the event, for a metric that counts each event once; valid as long as Labels
+	Event  string // ID of the event, for a metric that counts each event once; valid for as long as the field Labels is
 }
 
 // Measured is the result of measuring one metric in a tick: its readings, or why there are none.
@@ -23,7 +23,7 @@ type Measured struct {
 	// every tick (see LabelSet).
 	Series []Series
 
-	// Earlier has points of the series in Series that are older than their values: see [Family.Earlier].
+	// Earlier has points of the series in the field Series. The points are older than the values there: see [Family.Earlier].
 	Earlier map[*LabelSet][]Point
 
 	// ByName is true for a declaration whose items give the names of the metrics. The readings of each such metric are in another
@@ -69,8 +69,8 @@ func (m *Measured) Count() int {
 	return n
 }
 
-// FailIfAllDropped sets Err if the source has dropped all readings of the metric, since the metric was then not measured. It is not an
-// error that texts are dropped because the setting "map" has no entry for them, since a document can consist of only such texts.
+// FailIfAllDropped sets Err if the source has dropped all readings of the metric, since the metric was then not measured. Texts that are
+// dropped because the setting "map" has no entry for them are no error: a document can consist of only such texts.
 func (m *Measured) FailIfAllDropped() {
 	if m.Err != nil || len(m.Rows)+m.Elsewhere > 0 {
 		return

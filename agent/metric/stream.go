@@ -1,7 +1,8 @@
 package metric
 
 // Stream holds samples of another sender, which are passed on unchanged: labels, times and values stay the same, and no samples or
-// staleness markers are added. A Stream is immutable. It is valid until the call returns that has it as an argument.
+// staleness markers are added. A Stream is immutable. A function that gets a Stream as an argument may use it only until the function
+// returns.
 type Stream []StreamSeries
 
 // StreamSeries holds samples of one series, in the order in which they were received. A stream may contain a series several times.

@@ -71,7 +71,7 @@ func Compile(text string) (*Pattern, error) {
 // Regexp returns the regular expression.
 func (p *Pattern) Regexp() *regexp.Regexp { return p.re }
 
-// CanBeEmpty returns false only if no match is empty. It also returns true for some patterns without empty matches.
+// CanBeEmpty returns true if a match can be empty. For some patterns without empty matches, it returns true nevertheless.
 func (p *Pattern) CanBeEmpty() bool { return p.empty }
 
 // Find returns the first match, as regexp.FindStringSubmatchIndex does, or nil if there is none.
@@ -201,8 +201,7 @@ func looksBack(tree *syntax.Regexp) bool {
 	return false
 }
 
-// canBeEmpty returns false only if the pattern cannot match the empty string. It also returns true for some patterns that never match the
-// empty string.
+// canBeEmpty returns true if the pattern can match the empty string. For some patterns that cannot, it returns true nevertheless.
 func canBeEmpty(tree *syntax.Regexp) bool {
 	switch tree.Op {
 	case syntax.OpNoMatch, syntax.OpLiteral, syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:

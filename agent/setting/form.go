@@ -110,7 +110,7 @@ func (f form) commonEnd(text []byte) int {
 	return n
 }
 
-// least returns the minimum length of the form's text. It is larger for base64: some characters at its ends are left out, so the
+// least returns the minimum length of the form's text. This minimum is larger for base64: some characters at its ends are left out, so the
 // same length stands for a shorter part of the value.
 func (f form) least() int {
 	if f.kind.isBase64() {
@@ -125,7 +125,7 @@ func (f form) is(plain []byte) bool {
 	return f.kind != asIs || string(plain) == f.value
 }
 
-// These match values that contain words and names, which messages may legitimately contain.
+// Values that match these patterns contain words and names. Messages may legitimately contain the same words and names.
 var (
 	address = pattern.OnUse(`://|@(tcp|unix)\(|\b(host|dbname|password)=`)
 	words   = pattern.OnUse(`^([A-Z]?[a-z]*|[A-Z]+)([-_+ /.:]+([A-Z]?[a-z]*|[A-Z]+))*$`)

@@ -115,8 +115,8 @@ func IsReference(s string) bool {
 }
 
 // lookalike matches parts of a text that users write as references, but that are not replaced by a value. These are references within a
-// text, and variables of shells, of Kubernetes and of other template languages. It only matches names of variables in upper case, since
-// env:prod within a text can also be a search for a tag.
+// text, and variables of shells, of Kubernetes and of other template languages. It matches names of variables only if they are in upper
+// case, since env:prod within a text can also be a search for a tag.
 var lookalike = pattern.OnUse(`\benv:([A-Z_][A-Z0-9_]*)\b` +
 	`|\bfile:/[^/\s"'&,;)\]}][^\s"'&,;)\]}]*` +
 	`|\$\{([A-Za-z_]\w*)(?::?[-?+=][^}]*)?\}` +
@@ -165,7 +165,7 @@ func (l *Lookalike) Inside() string {
 	return fmt.Sprintf("%s would be sent as these letters: write {{ secret %q }} for the value, or {{ %q }} for the letters", l.Letters, l.Reference, l.Letters)
 }
 
-// Whole returns an error message for a text that is allowed to be a reference only as a whole.
+// Whole returns an error message for a text that is allowed to be a reference, but not to contain one.
 func (l *Lookalike) Whole() string {
 	if l.Reference == "" {
 		return l.Letters + " is not filled in: write env:NAME, file:/path or file:/path#KEY as the whole value"
@@ -182,7 +182,7 @@ func (l *Lookalike) InURL() string {
 		l.Letters, l.Reference, l.escaped())
 }
 
-// WholeURL returns an error message for a URL that is allowed to be a reference only as a whole.
+// WholeURL returns an error message for a URL that is allowed to be a reference, but not to contain one.
 func (l *Lookalike) WholeURL() string {
 	if l.Reference == "" {
 		return l.Whole()

@@ -20,7 +20,7 @@ const minCut = 8
 const (
 	maxKnown  = 512              // number of values up to which a generation stays young, however old it is
 	maxRecent = 8192             // number of values up to which a generation stays young while it is younger than recent
-	recent    = 10 * time.Minute // minimum time for which a value is known after its use, unless there are more than maxRecent others
+	recent    = 10 * time.Minute // a value stays known for at least this time after its use, unless there are more than maxRecent others
 )
 
 // blank replaces a secret.
@@ -189,7 +189,7 @@ func (x *index) add(value string) {
 }
 
 // maxOverlap says where the search for other values continues after a value was found: this number of bytes before the end of the found
-// value. If the found value is longer than that, another value that begins in the part before can be found only by its end.
+// value. So if another value begins earlier than that within the found value, it can be found only by its end.
 const maxOverlap = 256
 
 // find returns the parts of a view that reveal a value, as positions in the original text.

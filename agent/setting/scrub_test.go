@@ -28,7 +28,7 @@ func encodings(secret string) map[string]string {
 	}
 	upper := func(s string) string {
 		if len(s) < minCut {
-			return s // a short secret is only removed if its letters have the same case
+			return s // a short secret is removed only if its letters have the same case
 		}
 		return strings.Map(func(r rune) rune {
 			if r < 0x80 {
@@ -110,7 +110,7 @@ func TestScrubFindsCutEscapes(t *testing.T) {
 	}
 }
 
-// TestScrubKeepsWords checks that words which a secret has in common with a message are kept.
+// TestScrubKeepsWords checks a message that has some words in common with a secret. These words are kept.
 func TestScrubKeepsWords(t *testing.T) {
 	v := SecretStore{LookupEnv: func(name string) (string, bool) { return name, true }}
 	for _, secret := range []string{

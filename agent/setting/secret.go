@@ -66,8 +66,8 @@ func (t Text) HasSecret() bool {
 	return err == nil && len(pieces) > 1
 }
 
-// Template is a text as [Text] in which the arguments of functions may be secrets too, such as
-// {{ base64 "ops:" (secret "env:KEY") }}. The code that uses the setting evaluates the functions.
+// Template is a text like [Text]. Arguments of functions in it may also be secrets, such as {{ base64 "ops:" (secret "env:KEY") }}. The
+// code that uses the setting evaluates the functions.
 type Template string
 
 // UnmarshalText implements encoding.TextUnmarshaler. It checks the text as [CheckTemplate] does.

@@ -32,8 +32,8 @@ type SecretStore struct {
 	LookupEnv func(string) (string, bool) // nil = os.LookupEnv
 
 	// StandIns replaces files, for tests of jobs. If it is not nil, LookupEnv also returns the secrets that are in files. The argument of
-	// LookupEnv is then the KEY of file:/path#KEY, or the base name of the file in a reference without #KEY. Keys returns StandIns for a
-	// missing file.
+	// LookupEnv is then the KEY of file:/path#KEY, or the base name of the file in a reference without #KEY. If a file is missing, the
+	// method Keys returns StandIns.
 	StandIns []string
 
 	known known

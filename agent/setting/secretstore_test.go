@@ -228,8 +228,8 @@ func TestSecretStoreIsBounded(t *testing.T) {
 	}
 }
 
-// TestSecretStoreRemembersWhatIsInUse checks that a secret is still removed from a message ten minutes after its use, although in the
-// meantime a job with many targets has used thousands of other secrets, and the jobs have computed thousands of results.
+// TestSecretStoreRemembersWhatIsInUse checks that a secret is still removed from a message ten minutes after its use. In the meantime, a
+// job with many targets has used thousands of other secrets, and the jobs have computed thousands of results.
 func TestSecretStoreRemembersWhatIsInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var v SecretStore

@@ -38,7 +38,7 @@ import (
 	"fmt"
 )
 
-// Enum is an optional interface of the type of a setting with a fixed set of values.
+// Enum is an optional interface. The type of a setting implements it if the setting has a fixed set of values.
 type Enum interface {
 	Words() []string // the values that UnmarshalText accepts
 }

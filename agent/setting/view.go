@@ -140,7 +140,7 @@ func hexByte(text []byte, at int) (char []byte, size int) {
 	return []byte{byte(n)}, at + 2
 }
 
-// hexRune returns the character that \u or \U and hexadecimal digits at the beginning of a text stand for.
+// hexRune decodes the \u or \U and the hexadecimal digits at the beginning of a text. It returns the character that they stand for.
 func hexRune(text []byte, digits int) (r rune, size int) {
 	if len(text) < 2+digits || text[0] != '\\' || text[1] != 'u' && text[1] != 'U' {
 		return 0, 0
@@ -152,7 +152,7 @@ func hexRune(text []byte, digits int) (r rune, size int) {
 	return rune(n), 2 + digits
 }
 
-// isMark reports whether an ellipsis or stars follow at this position, which shows that the value before it is cut off.
+// isMark reports whether there is an ellipsis or stars at this position. They show that the value before them is cut off.
 func (v *view) isMark(at int) bool {
 	rest := bytes.TrimLeft(v.plain[at:min(at+16, len(v.plain))], "\"\\ ")
 	for _, mark := range []string{"...", "…", "***", "•••"} {

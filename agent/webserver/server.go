@@ -35,7 +35,7 @@ const (
 
 // Server is a server on one address. Its fields must not change after the first call of a method.
 type Server struct {
-	Listen        string // the setting listen: host:port, or unix:///path if the caller allows it
+	Listen        string // the setting "listen": host:port, or unix:///path if the caller allows it
 	WebConfigFile string // the setting web_config_file; "" = no TLS and no authentication
 	Path          string // path of the URL that is logged at the start
 	Started       string // message that is logged at the start, such as "serving metrics"
@@ -74,7 +74,7 @@ func (s *Server) Open(ctx context.Context) error {
 	return err
 }
 
-// Run serves until ctx ends. If the web config file cannot be used, it waits until the file can be used.
+// Run serves until ctx ends. If the web config file cannot be used, Run waits until the file can be used.
 func (s *Server) Run(ctx context.Context) error {
 	l, err := s.opened, error(nil)
 	if l == nil {

@@ -69,8 +69,8 @@ func collect(v any, leaves map[string]bool) {
 	}
 }
 
-// TestReceiver checks that the receiver counts each sample of the workload once as a distinct sample, even if any sender sends the sample
-// again. It counts nothing else.
+// TestReceiver checks that the receiver counts each sample of the workload once as a distinct sample, even if a sender sends the sample
+// again. The receiver counts nothing else.
 func TestReceiver(t *testing.T) {
 	r := &receiver{}
 	r.reset(true)

@@ -77,7 +77,7 @@ func (b *bench) interrupt(r *runner, kill bool) (err error) {
 	return b.sleep(b.away/2 - 2*time.Second)
 }
 
-// drained waits until no sample has arrived for 20 seconds, but at most 5 minutes.
+// drained waits until there were 20 seconds in which no sample arrived, but not longer than 5 minutes.
 func (b *bench) drained() error {
 	const quiet, most = 20 * time.Second, 5 * time.Minute
 	began := time.Now()

@@ -90,7 +90,7 @@ func cpu(all []*process) (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// statFields returns the fields of /proc/PID/stat that follow the name of the command, see proc_pid_stat(5).
+// statFields returns the fields of /proc/PID/stat after the name of the command, see proc_pid_stat(5).
 func statFields(path string) ([]string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

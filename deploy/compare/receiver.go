@@ -31,7 +31,7 @@ type receiver struct {
 	seen map[uint64]struct{}
 	seed maphash.Seed
 
-	arrived func() // is called for each request, before the answer; nil = no call
+	arrived func() // called for each request, before the request is answered; nil = nothing is called
 
 	server *http.Server
 	done   chan struct{}

@@ -155,7 +155,8 @@ func (b *bench) limit(intervals int) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(b.ctx, time.Minute+time.Duration(intervals)*b.interval)
 }
 
-// push measures a program that sends to the receiver. The measurement takes whole rounds. The two rounds before it are for warming up.
+// push measures a program that sends to the receiver. The measurement takes whole rounds. Two more rounds before the measurement are for
+// warming up.
 func (b *bench) push(p program, w workload) (got result, err error) {
 	r, err := b.prepare(p, w, b.records)
 	if err != nil {

@@ -238,7 +238,8 @@ func (b *browser) unnamed(ctx context.Context, t *testing.T) []string {
 	return all
 }
 
-// breaks returns the rules of axe-core that the page breaks, with the elements that break them. It returns "" if there is no axe-core.
+// breaks returns the rules of axe-core that the page violates, and for each rule the elements that violate it. It returns "" if there is no
+// axe-core.
 func (b *browser) breaks(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	if b.axe == "" {

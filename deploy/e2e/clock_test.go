@@ -22,8 +22,8 @@ import (
 )
 
 // stepping is code that the overlay adds to Go's package time. It makes the wall clock jump, as the kernel's clock does when it is set. The
-// monotonic clock does not jump. An environment variable such as "6:-30 20:3600" says after how many seconds the clock jumps, and by how
-// many seconds.
+// monotonic clock does not jump. An environment variable such as "6:-30 20:3600" has a list of jumps: after how many seconds the clock
+// jumps, and by how many seconds.
 const stepping = `
 type clockStep struct{ after, by int64 }
 

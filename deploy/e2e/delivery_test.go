@@ -88,7 +88,7 @@ func (w world) sameSeries(ctx context.Context, t *testing.T) {
 	t.Logf("%d series, the same on the page, by scrape, by remote write and in the gateway", count)
 }
 
-// complete checks that each of the demo's metrics has series. The metric incidents_open_change has series from the second run on.
+// complete checks that each of the demo's metrics has series. The metric incidents_open_change has series only from the second run on.
 func complete(page values) error {
 	names := regexp.MustCompile(`(?m)^      ([a-z_]+):$`).FindAllStringSubmatch(examples.Demo("", ""), -1)
 	if len(names) < 7 {
@@ -133,7 +133,7 @@ func (w world) vanished(ctx context.Context, t *testing.T) {
 	}
 }
 
-// counters compares each sample of a counter with the number that the API had at its time.
+// counters compares each sample of a counter with the number that the API had at the time of the sample.
 func (w world) counters(ctx context.Context, t *testing.T) {
 	const name = "incidents_total"
 	const tick, second = 5 * time.Second, time.Second

@@ -23,8 +23,8 @@ import (
 	inprocess "github.com/collectington/collectington/sinks/sinktest/peers"
 )
 
-// faster is the speed of this test compared with the edge guide: the agent scrapes and sends this many times as often, so that its traffic
-// can be measured in a short time.
+// faster is the speed of this test compared with the edge guide: the agent scrapes and sends 60 times as often, so that its traffic can be
+// measured in a short time.
 const faster = 60
 
 // TestEdge runs the configuration of the edge guide with Debian's node_exporter on a read-only root, 60 times as fast. It counts the bytes

@@ -50,7 +50,7 @@ func (i *incidents) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"total": i.count, "incidents": shown})
 }
 
-// stop ends the series of events: no more events happen. It returns how many events have happened.
+// stop makes the API stop: no more events happen. It returns how many events have happened.
 func (i *incidents) stop() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -349,8 +349,8 @@ func runToEnd(ctx context.Context, t *testing.T, dir, stdin string, command ...s
 	}
 }
 
-// programDir returns the directory that an environment variable names, if it contains a program. Otherwise it skips the test, or makes the
-// test fail if root runs it.
+// programDir returns the directory that an environment variable names, if it contains a program. Otherwise the test is skipped. But if root
+// runs the test, it fails.
 func programDir(t *testing.T, name, program string) string {
 	t.Helper()
 	dir := os.Getenv(name)

@@ -16,7 +16,7 @@ import (
 // mainPackage is the main package of the program, relative to the repository.
 const mainPackage = "./agent/cton"
 
-// build is the program as it was built for one target, with what is known about this build.
+// build is the program, built for one target. It also has what is known about this build.
 type build struct {
 	target
 	root    string    // path of the repository

@@ -30,7 +30,7 @@ type notice struct {
 	text string
 }
 
-// goPackage is the part of a package in the output of go list -json.
+// goPackage has the fields of a package that are read from the output of go list -json.
 type goPackage struct {
 	Dir      string
 	Standard bool

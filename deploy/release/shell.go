@@ -82,7 +82,7 @@ func (s *shell) files(arch string) ([]entry, error) {
 	return entries, nil
 }
 
-// applets are the commands of busybox in the image: commands that scripts use, but no commands that administer a system.
+// applets are the commands of busybox in the image: those that scripts use, without those that administer a system.
 const applets = `[ [[ ash awk base64 basename bc bunzip2 bzcat bzip2 cal cat chmod cmp cp cut date dc dd df diff dirname dos2unix du echo
 	ed egrep env expand expr factor false fgrep find fold getopt grep groups gunzip gzip head hexdump hostname id kill less link ln ls
 	lzcat md5sum mkdir mkfifo mktemp more mv nc nl nproc nslookup od paste pidof ping printf ps pwd readlink realpath rev

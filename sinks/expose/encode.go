@@ -120,8 +120,8 @@ func (e *encoder) tail() piece {
 	return e.packer.end()
 }
 
-// escaper escapes names for scrapers that do not accept UTF-8 names. Different names may be equal when escaped. A series is left
-// out if it would then occur twice, or have the same label twice, since a scraper would refuse the whole page.
+// escaper escapes names for scrapers that do not accept UTF-8 names. Different names may become equal when they are escaped. If a series
+// would occur twice after escaping, or would have the same label twice, it is left out, because a scraper would refuse the whole page.
 type escaper struct {
 	scheme model.EscapingScheme
 	seen   seriesSet

@@ -16,7 +16,7 @@ type piece struct {
 	// The following fields are only set for gzip.
 	plain int    // number of bytes before compression
 	crc   uint32 // CRC-32 of the bytes before compression
-	shift uint32 // factor that moves a CRC-32 by plain bytes: see the function shift
+	shift uint32 // factor that moves a CRC-32 by "plain" bytes: see the function "shift"
 }
 
 // packer collects bytes and returns them as pieces.

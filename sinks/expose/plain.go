@@ -21,8 +21,8 @@ type plainWriter struct {
 	text          []byte         // memory that is reused
 }
 
-// isPlain reports whether a plainWriter can write all series of a chunk: they have no histograms, summaries or exemplars, and no timestamps
-// of their own.
+// isPlain reports whether a plainWriter can write all series of a chunk. It can if the series have no histograms, summaries or exemplars,
+// and no timestamps of their own.
 func isPlain(d *metric.Desc, series []metric.Series) bool {
 	switch d.Type {
 	case metric.Histogram, metric.GaugeHistogram, metric.Summary:

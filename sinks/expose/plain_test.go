@@ -51,7 +51,7 @@ func FuzzPlain(f *testing.F) {
 
 func body(r *rendering) []byte { return bytes.Join(r.encoder.end().bytes, nil) }
 
-// TestNotPlain checks that a series that has more than a value is written by expfmt.
+// TestNotPlain checks series that have more than a value. They are written by expfmt.
 func TestNotPlain(t *testing.T) {
 	value := metric.Series{Value: 1}
 	for name, c := range map[string]struct {

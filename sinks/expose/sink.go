@@ -65,7 +65,7 @@ func (s *sink) Write(_ context.Context, b metric.Batch) error {
 	return nil
 }
 
-// page returns the current page of a variant. If the variant is not being rendered, it is rendered first.
+// page returns the current page of a variant. If the variant has no rendering yet, page adds one first.
 func (s *sink) page(v variant) *page {
 	r := (*s.renderings.Load())[v]
 	if r == nil {

@@ -69,7 +69,7 @@ func (s *familyStore) put(b *metric.Batch) []*family {
 	return changed
 }
 
-// suffixes are what the names of a histogram's or a summary's series have after the name of the family.
+// suffixes are the endings of the names of series of a histogram or a summary. They follow the name of the family.
 var suffixes = [...]string{"_bucket", "_count", "_sum"}
 
 // whole returns the histogram or summary on the page that has series of this name, or nil.
@@ -142,9 +142,9 @@ func (f *family) series() (n int) {
 	return n
 }
 
-// resolveConflicts decides which series are on the page. On the page, a metric name has one type, and each series occurs once. If
-// jobs conflict, the job that is first by name is shown. A family that would make the page invalid is dropped. So are all families if
-// whole is not nil: it is a histogram or summary that has series of this name.
+// resolveConflicts decides which series are on the page. On the page, a metric name has one type, and each series occurs once. If jobs
+// conflict, the job that is first by name is shown. A family that would make the page invalid is dropped. If the argument "whole" is not
+// nil, all parts of the family are dropped: "whole" is a histogram or summary on the page that has series of this name.
 func (f *family) resolveConflicts(hasJobLabel bool, whole *family) {
 	f.shown, f.dropped, f.isLegacy = nil, nil, true
 	var seen seriesSet
@@ -191,7 +191,8 @@ func (f *family) hasOnePartPerJob() bool {
 	return true
 }
 
-// invalidName returns a text that says which name of a family would make the page invalid. It returns "" if there is no such name.
+// invalidName checks the names in a part, and whether the part's type can be written in every format. It returns a text that says what
+// would make the page invalid, or "".
 func invalidName(p *part) string {
 	d := p.Desc
 	if !model.UTF8Validation.IsValidMetricName(d.Name) {
@@ -216,7 +217,8 @@ func invalidName(p *part) string {
 	return ""
 }
 
-// missingValue returns a text that says which value is missing in a series of the part. It returns "" if no value is missing.
+// missingValue checks the series of a part. If a value is missing in one of them, it returns a text about this value. Otherwise it returns
+// "".
 func missingValue(p *part) string {
 	switch p.Desc.Type {
 	case metric.Histogram:

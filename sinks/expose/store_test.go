@@ -189,7 +189,7 @@ func TestJobLabel(t *testing.T) {
 	b.wantDropped(t, sinks.Collision, 0)
 }
 
-// TestInvalidFamilies checks that a family that would make the page invalid is dropped and counted, and that the others stay.
+// TestInvalidFamilies checks a family that would make the page invalid. The family is dropped and counted. The other families stay.
 func TestInvalidFamilies(t *testing.T) {
 	with := func(d metric.Desc, value string) metric.Family {
 		values := make([]string, len(d.LabelNames))

@@ -41,7 +41,7 @@ type sink struct {
 	down      bool // the last push from the spool could not be delivered
 
 	mu     sync.Mutex
-	pushed map[string]*push // groups that this sink has pushed, by name of the group's file
+	pushed map[string]*push // the groups that this sink has pushed, by the name of the file of the group
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
@@ -251,7 +251,7 @@ func (s *sink) pusher(ctx context.Context, p *push) *client.Pusher {
 	return pusher
 }
 
-// wrap adds to an error the action that has failed, and marks whether a retry can help.
+// wrap adds to an error which action has failed. It also marks in the error whether a retry can help.
 func (s *sink) wrap(act, job string, err error) error {
 	status, ok := errors.AsType[*statusError](err)
 	if !ok {

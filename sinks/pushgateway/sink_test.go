@@ -145,7 +145,7 @@ func TestGroup(t *testing.T) {
 	r.shows(t, `up{empty="",exported_instance="i-7",exported_job="x",instance="host-1",job="on/call",room="r",site="oslo",team="a/b"} 1`)
 }
 
-// TestGroupingOverridesInstance checks that grouping can set instance.
+// TestGroupingOverridesInstance checks that the setting "grouping" can set the label "instance".
 func TestGroupingOverridesInstance(t *testing.T) {
 	r := newRig(t, func(c *Config, env *sinks.Env) { c.Grouping = map[string]string{"instance": "other"} })
 	r.write(t, "j", gauge("up"))
@@ -366,7 +366,7 @@ func TestRedirectToAnotherGroup(t *testing.T) {
 	}
 }
 
-// TestDeleteReturns200 checks that a deletion that is answered with 200 is a success.
+// TestDeleteReturns200 checks that a deletion counts as a success if the response has the status 200.
 func TestDeleteReturns200(t *testing.T) {
 	r := newRig(t, nil)
 	r.write(t, "j", gauge("up"))
@@ -374,7 +374,7 @@ func TestDeleteReturns200(t *testing.T) {
 	r.write(t, "j")
 }
 
-// TestDeletionIsBounded checks that a Pushgateway that does not respond does not keep the agent from ending.
+// TestDeletionIsBounded checks a deletion to which the Pushgateway does not respond. The agent ends nevertheless.
 func TestDeletionIsBounded(t *testing.T) {
 	r := newRig(t, func(c *Config, env *sinks.Env) { c.DeleteOnExit, env.Drain = true, 20*time.Millisecond })
 	r.write(t, "j", gauge("up"))

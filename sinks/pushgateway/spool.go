@@ -92,7 +92,7 @@ func (s *spool) faulty() sinks.SpoolFault {
 	return s.fault
 }
 
-// store does the work of put, but does not set the field fault.
+// store does the work of put, but does not set the field "fault".
 func (s *spool) store(p *push) (*push, error) {
 	dir, err := s.open()
 	if err != nil {
@@ -228,7 +228,7 @@ func (s *spool) note(name string, samples int) {
 	}
 }
 
-// samples returns the number of samples in the files that this process knows about.
+// samples returns the number of samples in those files of the spool that this process knows about.
 func (s *spool) samples() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

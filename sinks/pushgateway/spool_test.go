@@ -42,8 +42,8 @@ func (r *rig) values(t *testing.T) map[string]float64 {
 	return sinktest.FromText(t, r.gateway.Text(t), "instance").Values
 }
 
-// TestSpoolKeepsTheNewest checks that the newest push of each group is on disk while the Pushgateway is away, and that another process
-// delivers it, even if that process has only other jobs.
+// TestSpoolKeepsTheNewest checks that the newest push of each group is on disk while the Pushgateway is away, and that another process can
+// deliver it. That process need not have the same jobs.
 func TestSpoolKeepsTheNewest(t *testing.T) {
 	dir := t.TempDir()
 	withSpool := func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir }
@@ -131,7 +131,7 @@ func TestSpoolDamage(t *testing.T) {
 	}
 }
 
-// TestSpoolRefused checks that a push that the Pushgateway refuses does not stay in the spool.
+// TestSpoolRefused checks that a push is removed from the spool if the Pushgateway refuses it.
 func TestSpoolRefused(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, func(c *Config, _ *sinks.Env) { c.Spool.Dir = dir })

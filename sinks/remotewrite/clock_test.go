@@ -53,8 +53,8 @@ func (c *clocked) next() {
 	}
 }
 
-// TestClockJumps makes the clock jump. It checks that every sample is sent with the time that the clock shows, and that no sample has a
-// later start timestamp. A series goes back in time only if the clock does, and only once.
+// TestClockJumps makes the clock jump. Every sample must be sent with the time that the clock shows. Each start timestamp must be earlier
+// than its sample. A series goes back in time only if the clock does, and only once.
 func TestClockJumps(t *testing.T) {
 	for _, by := range steps() {
 		for _, waiting := range []bool{false, true} {
@@ -88,7 +88,7 @@ func TestClockJumps(t *testing.T) {
 	}
 }
 
-// judge checks that all samples of the gauge were sent, and that the final ones of these samples have the wanted times.
+// judge checks that all samples of the gauge were sent, and that the samples at the end of the list have the wanted times.
 func (c *clocked) judge(requests []request, by time.Duration, want []string) {
 	c.Helper()
 	var gauge []point
@@ -122,8 +122,8 @@ func (c *clocked) judge(requests []request, by time.Duration, want []string) {
 	}
 }
 
-// TestClockJumpsWithPrometheus checks that Prometheus stores the samples that it accepts, and that the sink counts the other samples as
-// refused. With an out-of-order window, Prometheus stores all samples.
+// TestClockJumpsWithPrometheus checks delivery to a real Prometheus. Prometheus stores the samples that it accepts. The sink counts the
+// other samples as refused. With an out-of-order window, Prometheus stores all samples.
 func TestClockJumpsWithPrometheus(t *testing.T) {
 	for _, by := range steps() {
 		for _, window := range []time.Duration{0, 25 * time.Hour} {

@@ -12,8 +12,8 @@ import (
 
 // table is the state of one metric: its series, indexed by their labels, and the event IDs it has counted.
 //
-// A tick calls begin, then match (find the series of each reading; can fail and be rolled back), then commit (compute the
-// new values; cannot fail). After that, family returns the series that the metric shows.
+// A tick calls begin, then match (find the series of each reading; can fail and be rolled back), then commit (compute the new values;
+// cannot fail). After that, the method "family" returns the series that the metric shows.
 type table struct {
 	desc   *metric.Desc
 	labels []label    // all declared labels, sorted by name; a series lacks those whose value is empty
@@ -21,7 +21,7 @@ type table struct {
 	sets   *labelSets // the label sets that all tables of the ledger share
 
 	entries []entry // one entry per series, in the order in which the series appeared
-	saved   *saved  // what the journal has of the table; nil without a journal
+	saved   *saved  // the state of the table in the journal; nil without a journal
 	slots   []int32 // hash table with open addressing: index of an entry plus 1; 0 = free. At least a third is free
 
 	events *events // nil if readings have no event IDs
@@ -86,9 +86,9 @@ type commit struct {
 	result *Result
 }
 
-// With on_decrease: add, a series that is gone is remembered for ever, because its total must go on. Of any other series that is gone,
-// the last time is remembered for the duration rememberTimes. So old readings which the API still shows are not used again. A metric
-// remembers at most maxGone series that are gone.
+// With on_decrease: add, a series that is gone is remembered for ever, because its total must go on. For any other series that is gone, the
+// ledger remembers only its last time, and only for the duration rememberTimes. So it does not use old readings again that the API still
+// shows. A metric remembers at most maxGone series that are gone.
 const (
 	rememberTimes = 24 * time.Hour
 	maxGone       = 100_000
@@ -183,7 +183,7 @@ func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error 
 	return nil
 }
 
-// reserve allocates the entries of a metric's first tick at once, if probably no two readings are of the same series.
+// reserve allocates all entries of a metric's first tick in one step. It does so only if all readings probably belong to different series.
 func (t *table) reserve(rows []metric.Reading) {
 	if len(t.entries) > 0 || len(rows) == 0 || rows[0].Time != 0 || t.desc.Accumulates() || t.desc.OnDuplicate != metric.DuplicateError {
 		return
@@ -322,8 +322,8 @@ func (t *table) adds() bool {
 	return d.Observes() && !d.Delta || d.Type == metric.Counter && d.From == metric.Events
 }
 
-// hasPoints reports whether a series can have several readings with different times in a tick. It is false for running
-// totals of the ledger and for deltas, which change only once per tick.
+// hasPoints reports whether a series can have several readings with different times in a tick. The result is false for running totals of
+// the ledger and for deltas, which change only once per tick.
 func (t *table) hasPoints() bool { return !t.desc.Accumulates() && !t.desc.Delta }
 
 // inOrder sorts pending by series and time, and combines two readings if they have the same series and the same time. It does nothing if
@@ -350,8 +350,8 @@ func (t *table) inOrder(at int64) error {
 	return nil
 }
 
-// refuse drops the pending readings that their series cannot use, because of the state or the earlier readings of the series. In pending,
-// the readings of a series are consecutive and sorted by time.
+// refuse drops each pending reading that its series cannot use. The reason is either the state of the series or an earlier reading of it.
+// In pending, the readings of a series are consecutive and sorted by time.
 func (t *table) refuse(tick uint32) {
 	if t.adds() {
 		return
@@ -517,7 +517,8 @@ func (t *table) remains(e *entry, tick uint32) bool {
 	return e.seen == tick || e.known && t.desc.Accumulates() && (t.ended == nil || !t.ended(e.labels))
 }
 
-// remembers returns true if a series that is gone must be remembered: its last time, or with on_decrease: add its total.
+// remembers returns true if a series that is gone must be remembered. With "on_decrease: add" its total is remembered, otherwise its last
+// time.
 func (t *table) remembers(e *entry, at int64) bool {
 	return t.addsOn() && e.known || t.hasPoints() && e.known && e.time != 0 && at-e.time <= rememberTimes.Milliseconds()
 }
@@ -544,8 +545,8 @@ func (t *table) lasting() int {
 	return n
 }
 
-// loses returns true if readings of this tick are lost when the metric is left out: those that the ledger adds up or compares, and those
-// with times of their own, which the API perhaps does not show again.
+// loses returns true if readings of this tick are lost when the metric is left out. Such readings are added up or compared by the ledger,
+// or have times of their own. The API perhaps does not show them again.
 func (t *table) loses() bool { return t.desc.Accumulates() || t.desc.Delta || t.timed }
 
 // family returns the series that the metric shows.

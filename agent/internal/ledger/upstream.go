@@ -28,8 +28,9 @@ func (t *table) addsOn() bool {
 	return t.desc.Type == metric.Counter && t.desc.From == metric.Total && t.desc.OnDecrease == metric.DecreaseAdd
 }
 
-// addOn sets a total that never decreases: the upstream's total plus what was counted before its last reset. The entry stores that second
-// number, not differences, so that the sum is rounded only once and is equal to the upstream's total before the first reset.
+// addOn sets a total that never decreases: the upstream's total plus what was counted before its last reset. The entry stores what was
+// counted before the last reset, and no differences, so that the sum is rounded only once and is equal to the upstream's total before the
+// first reset.
 func (t *table) addOn(c *commit, e *entry, p *pending) {
 	switch {
 	case !e.known:

@@ -36,7 +36,8 @@ type function struct {
 	class, service string
 }
 
-// checkClasses reports a metric that two classes have if both classes share a script: one function would compute the metric for both.
+// checkClasses reports a problem if two classes have the same script and a metric of the same name. One function of the script would then
+// compute this metric for both classes.
 func (r *reader) checkClasses(services object) {
 	seen := map[[2]string]function{}
 	for _, s := range services.members {

@@ -66,8 +66,8 @@ func (r *reader) metrics(service object) *yaml.Node {
 	return all.node
 }
 
-// standIn returns the metrics of a job as a mapping with a single metric. It is used if no metric could be read. So only that problem is
-// reported, and not also that the job has no metrics.
+// standIn returns the metrics of a job as a mapping with a single metric. It is used if no metric could be read. So the user sees only why
+// they could not be read, and no second problem that says that the job has no metrics.
 func standIn(at *yaml.Node) *yaml.Node {
 	all := mapping(at)
 	add(all, text(at, "x"), declaration(text(at, "x"), "gauge", nil))
@@ -118,7 +118,7 @@ func (r *reader) labels(from ...object) map[string]*yaml.Node {
 	return labels
 }
 
-// checkLabels reports the labels of each metric that no service has. The Python framework ignores such labels.
+// checkLabels reports labels that are set for a metric which no service has. The Python framework ignores such labels.
 func (r *reader) checkLabels(o object) {
 	m, _ := o.get(keyLabels)
 	if m.value == nil {

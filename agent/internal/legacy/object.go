@@ -15,7 +15,7 @@ type member struct{ key, value *yaml.Node }
 
 // object is a JSON object of the old file.
 type object struct {
-	at      *yaml.Node // node at whose line a missing key is reported
+	at      *yaml.Node // a missing key is reported at the line of this node
 	name    string     // path of the object in the file
 	members []member
 }
@@ -51,10 +51,10 @@ func literals(n *yaml.Node, f func(key, value string)) {
 	}
 }
 
-// whole returns the top level of the file as a member, as r.object needs it.
+// whole returns the top level of the file as a member, which is the type that r.object takes.
 func whole(root *yaml.Node) member { return member{root, root} }
 
-// object reads an object. It reports a value that is not an object, and keys that are set twice.
+// object reads an object. It reports a problem if the value is not an object, or if a key is set twice.
 func (r *reader) object(m member, path string) object {
 	o := object{at: m.key, name: path}
 	if m.value.Kind != yaml.MappingNode {

@@ -251,7 +251,8 @@ func (r *reader) secrets(o object) *yaml.Node {
 	return all
 }
 
-// quoteClass returns the name of a class to append to a problem, and the Go source with a similar name, if any.
+// quoteClass returns text to append to a problem. The text has the name of a class and, if a Go source has a similar name, the name of that
+// source.
 func (r *reader) quoteClass(class string) string {
 	if class == "" {
 		return ""

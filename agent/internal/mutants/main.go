@@ -109,8 +109,8 @@ type candidate struct {
 	mutation
 }
 
-// draw returns mutations of the targets in random order, alternating between the targets. Each line has at most one mutation. The
-// argument "skip" is the number of mutations that are left out at the beginning, whether they compile or not.
+// draw returns mutations of the targets in random order, alternating between the targets. There is at most one mutation for each line of
+// source code. The argument "skip" is the number of mutations that are left out at the beginning, whether they compile or not.
 func draw(chosen []target, seed uint64, skip int) ([]candidate, error) {
 	if len(chosen) == 0 {
 		return nil, errors.New("no such target; see targets in main.go")

@@ -27,7 +27,7 @@ func f(a, b int, name string) (n int, ok bool) {
 }
 `
 
-// TestMutations checks all mutations of a small file, and that each leaves a file that parses.
+// TestMutations checks all mutations of a small file. After each mutation, the file can still be parsed.
 func TestMutations(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "p.go")
 	if err := os.WriteFile(file, []byte(source), 0o644); err != nil {

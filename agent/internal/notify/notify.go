@@ -71,7 +71,7 @@ func (m *Manager) Reloading() { m.send("RELOADING=1", "STATUS=reloading the conf
 func (m *Manager) Stopping() { m.send("STOPPING=1", "STATUS=stopping: delivering what is left") }
 
 // Beat reports that the process is alive: three times in each period of the watchdog, until ctx ends. Before each report it calls the
-// function alive. As long as that function does not return, nothing is reported, so the manager restarts the service.
+// function "alive". As long as that function does not return, nothing is reported, so the manager restarts the service.
 func (m *Manager) Beat(ctx context.Context, alive func()) {
 	if m == nil || m.watchdog == 0 {
 		return

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/internal/notify"
 )
 
-// manager listens as a service manager does. The function next returns the next report, or "" if there is none.
+// manager listens in the same way as a service manager. The returned function "next" returns the next report, or "" if there is none.
 func manager(t *testing.T) (next func() string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "notify")

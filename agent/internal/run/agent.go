@@ -80,9 +80,9 @@ func New(o Options) *Agent {
 	return a
 }
 
-// Run runs a plan until ctx ends and all jobs and sinks have stopped. A plan received from the channel reload replaces the current plan.
-// Jobs and sinks that are unchanged in the new plan keep running with their state. Run returns an error if a sink of the first plan
-// cannot work at all.
+// Run runs a plan until ctx ends and all jobs and sinks have stopped. A plan received from the channel "reload" replaces the current plan.
+// Jobs and sinks that are unchanged in the new plan keep running with their state. Run returns an error if a sink of the first plan cannot
+// work at all.
 func (a *Agent) Run(ctx context.Context, plan Plan, reload <-chan Plan) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -122,8 +122,8 @@ func (e *sinkError) Error() string { return fmt.Sprintf("sinks.%s: %v", e.name, 
 
 func (e *sinkError) Unwrap() error { return e.err }
 
-// put replaces the current plan. Unchanged jobs and sinks keep running. Removed jobs stop before removed sinks, and added
-// sinks start before added jobs. If fail is not nil, a sink that cannot work calls it.
+// put replaces the current plan. Unchanged jobs and sinks keep running. Removed jobs stop before removed sinks, and added sinks start
+// before added jobs. A sink that cannot work calls the function "fail", unless "fail" is nil.
 func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc) {
 	jobs, newJobs, oldJobs := a.compareJobs(plan.Jobs)
 	stopJobs(oldJobs)
@@ -146,8 +146,8 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	if cap(a.slots) != plan.Concurrency {
 		a.slots = make(chan struct{}, plan.Concurrency)
 	}
-	// From here on, new sinks queue batches, so that nothing is lost while old sinks drain. New sinks start only after that, because
-	// perhaps an old sink still uses an address or a directory that a new sink needs.
+	// From here on, new sinks queue batches, so that nothing is lost while the old sinks drain. New sinks start only when the old sinks
+	// have drained: an old sink may still use an address or a directory that a new sink needs.
 	for name, b := range a.latest {
 		if name == Self {
 			continue // all sinks get new own metrics soon
@@ -198,8 +198,9 @@ func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
 }
 
-// compare returns a job or sink for each entry of a plan. This is the running one for which the function same returns true, or else a new
-// one from the function build. The result "added" has the new ones. The result "removed" has the running ones that are not in the plan.
+// compare returns a job or sink for each entry of a plan. If "same" returns true for the entry and a running one, compare returns the
+// running one. Otherwise it calls "build", which makes a new one. The result "added" has the new ones. The result "removed" has the running
+// ones that are not in the plan.
 func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build func(P) *R) (all, added, removed []*R) {
 	removed = slices.Clone(running)
 	for i := range plan {
@@ -215,7 +216,7 @@ func compare[P, R any](plan []P, running []*R, same func(*P, *R) bool, build fun
 	return all, added, removed
 }
 
-// goes returns true if a sink gets the batches of the job with this name. It returns false if jobs has no such job.
+// goes returns true if a sink gets the batches of the job with this name. It returns false if the slice "jobs" has no job with this name.
 func goes(jobs []*job, name, sink string) bool {
 	return slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == name && j.GoesTo(sink) })
 }
@@ -246,8 +247,8 @@ func stopJobs(jobs []*job) {
 	}
 }
 
-// Working returns a function that reports whether a job is still at work. It considers the jobs that run at the call of Working, and the
-// jobs that a reload has removed. A source that was abandoned is at work until it returns.
+// Working returns a function that reports whether any of certain jobs is still at work. These are the jobs that run when Working is called,
+// and the jobs that a reload has removed before. An abandoned source is at work until it returns.
 func (a *Agent) Working() (still func() bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -298,9 +299,9 @@ func (a *Agent) deliver(job *Job, b metric.Batch) {
 	}
 }
 
-// inOrder stores a batch as the latest batch of its job. A reload sends the latest batch of a job again, with the current time. A tick
-// that began before the reload can deliver an older batch after that. Such a batch gets a later time, so that samples stay in order. The
-// caller holds mu.
+// inOrder stores a batch as the latest batch of its job. A reload sends the latest batch of a job again, with the current time. A tick that
+// began before the reload may deliver its batch only after that, with an earlier time. Such a batch gets a later time, so that samples stay
+// in order. The caller holds mu.
 func (a *Agent) inOrder(b *metric.Batch) {
 	a.inTime(b)
 	if last := a.latest[b.Job].Time; !b.Time.After(last) {
@@ -353,8 +354,8 @@ func (a *Agent) logUndelivered() {
 	}
 }
 
-// repeatLast queues the last batch of each restored job again, for those of its sinks that can take a batch again. The
-// earlier process may have been killed before it had delivered the batch.
+// repeatLast queues the last batch of each restored job again, for those sinks of the job that can take a batch again. The earlier process
+// may have been killed before it had delivered the batch.
 func (a *Agent) repeatLast(jobs []*job) {
 	if a.state == nil {
 		return

@@ -74,8 +74,8 @@ func (j *job) tryLock(now context.Context) error {
 	return j.lock(now)
 }
 
-// lock locks the job. It waits while another process has the lock, until ctx ends: the error then satisfies state.IsHeld. If locking
-// fails for another reason, lock logs the error and returns nil: the job runs without a lock.
+// lock locks the job. While another process has the lock, it waits. If ctx ends during this wait, the error satisfies state.IsHeld. If
+// locking fails for another reason, lock logs the error and returns nil: the job runs without a lock.
 func (j *job) lock(ctx context.Context) error {
 	unlock, err := j.agent.state.LockJob(ctx, j.Name)
 	if state.IsHeld(err) {

@@ -19,7 +19,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// beginShared is like the function begin, but the agent shares its state file with other agents.
+// beginShared is like the function "begin", but the agent shares its state file with other agents.
 func beginShared(t *testing.T, path, spec string, r *registry, s *last) *life {
 	t.Helper()
 	l := &life{}
@@ -169,7 +169,7 @@ func (d *faultyDir) ReadFile(name string, limit int64) ([]byte, error) {
 	return d.FS.ReadFile(name, limit)
 }
 
-// openFaulty opens a state that processes share, on a directory that can fail.
+// openFaulty opens a state that processes share. The directory of the state can be made to fail.
 func openFaulty(t *testing.T, path string, log *slog.Logger) (*state.File, *faultyDir) {
 	t.Helper()
 	disk := &faultyDir{FS: durable.NewDir(filepath.Dir(path))}
@@ -394,7 +394,7 @@ func TestOnceReadsAgain(t *testing.T) {
 	}
 }
 
-// returning is an agent whose only job a reload removes and adds again.
+// returning is an agent with one job. The tests remove this job by a reload, and add it again by another.
 type returning struct {
 	*Agent
 	disk   *faultyDir

@@ -18,8 +18,8 @@ type timekeeper struct {
 
 func newTimekeeper(c *clock.Clock) timekeeper { return timekeeper{Clock: c, shift: c.Read().Shift} }
 
-// read reads the clock and returns by how much the clock has jumped since the last read. The owner must move all its stored times by the
-// same amount, so that their distance from the current time does not change.
+// read reads the clock and returns by how much the clock has jumped since the last read. The owner must move all times that it stores by
+// the same amount, so that their distance from the current time does not change.
 func (k *timekeeper) read() (now clock.Reading, jumped time.Duration) {
 	now = k.Clock.Read()
 	jumped = now.Shift - k.shift

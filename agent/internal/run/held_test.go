@@ -85,7 +85,7 @@ func TestHeld(t *testing.T) {
 	})
 }
 
-// TestWorkingRemoved checks that the source of a job which a reload has removed counts as at work until it returns.
+// TestWorkingRemoved checks a job which a reload has removed. The job counts as at work until its source returns.
 func TestWorkingRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})

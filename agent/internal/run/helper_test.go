@@ -17,8 +17,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// scripted is a source that calls the function do with the number of each tick, from 0. A successful tick measures one
-// increment of 1.
+// scripted is a source that calls the function "do" with the number of each tick, from 0. A successful tick measures one increment of 1.
 type scripted struct {
 	do func(ctx context.Context, n int) error
 
@@ -177,7 +176,7 @@ func newAgent() *Agent {
 	})
 }
 
-// start runs a plan until the function stop is called. That function returns the agent's error once everything has stopped.
+// start runs a plan until the returned function "stop" is called. When everything has stopped, "stop" returns the agent's error.
 func start(t *testing.T, a *Agent, plan Plan, reload chan Plan) (stop func() error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -31,7 +31,7 @@ type job struct {
 	unlock   func()    // releases the job's lock; nil = the job is not locked; the agent's mu guards it in jobs that were removed
 	from     *job      // the removed job that had the lock before, until the state is loaded; nil = none
 	loaded   bool      // the state file was read for the job, so the job may run
-	restored *Saved    // the state of an earlier process, until its last batch was queued for the sinks
+	restored *Saved    // the state of an earlier process, until the last batch of that process was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
 	withheld bool      // the batch of the last tick was not delivered, because its state was not on disk in time
 	savedAt  time.Time // when a record of the state was last given to the state file
@@ -57,13 +57,13 @@ func (a *Agent) newJob(plan Job) *job {
 	return j
 }
 
-// errOverlap ends a tick that is still running when the next tick is due, if the setting overlap is "cancel".
+// errOverlap ends a tick that is still running when the next tick is due, if the setting "overlap" has the value "cancel".
 var errOverlap = errors.New("cancelled because the next run is due (overlap: cancel)")
 
 // errLost ends the context of a job when another process may run the job.
 var errLost = errors.New("another process may run the job")
 
-// start returns the context for the method run. The context ends when j.stop is called, or when the argument "held" no longer allows the
+// start returns the context for the method "run". The context ends when j.stop is called, or when the argument "held" no longer allows the
 // job to run.
 func (j *job) start(ctx context.Context, held Held) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -259,9 +259,8 @@ func (j *job) idle(ahead bool) {
 	j.report.failed("no window can be read", cursor, err)
 }
 
-// now returns the time for a tick, and the time that has passed since the start, which does not jump with the clock. If many
-// windows are read quickly, the time is still at least a millisecond after that of the last tick, so that samples stay in
-// order.
+// now returns the time for a tick, and the time that has passed since the start, which does not jump with the clock. If many windows are
+// read quickly, each tick still has a time at least a millisecond later than the tick before it. So samples stay in order.
 func (j *job) now() (time.Time, time.Duration) {
 	now := j.keepTime()
 	if gap := now.Wall.Sub(j.LastSuccess); gap > -time.Minute && gap < time.Millisecond {
@@ -270,7 +269,7 @@ func (j *job) now() (time.Time, time.Duration) {
 	return now.Wall, now.Elapsed
 }
 
-// lazySave is the time after which a job saves its state again if the state has nothing that only the ledger knows.
+// lazySave is how long a job waits between two saves of its state, if the state has nothing that only the ledger knows.
 const lazySave = time.Minute
 
 // commit appends the changes of the tick to the state file. If the tick has changed something that only the ledger knows, commit waits
@@ -278,7 +277,7 @@ const lazySave = time.Minute
 // delivered, and the job does not run.
 //
 // After a restart, repeatLast queues the last batch of the earlier process again. Another kill would lose that batch if a newer one were
-// already committed. So commit first waits until the sinks have the repeated batch on disk.
+// already committed. So, before it commits a newer batch, the method waits until the sinks have the repeated batch on disk.
 func (j *job) commit(*ledger.Result) error {
 	j.ticked = true
 	if j.agent.state != nil {
@@ -442,7 +441,7 @@ func (j *job) load() error {
 		return err
 	}
 	if !j.agent.single {
-		if len(records) > 0 { // this process delivers the same counters from zero: the next cton once must not continue older ones
+		if len(records) > 0 { // this process delivers the same counters, which start from zero: the next cton once must not continue the older ones
 			j.agent.state.Append(ownPrefix+j.Name, nil)
 		}
 		return nil

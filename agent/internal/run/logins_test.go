@@ -80,7 +80,7 @@ func (s *tokenServer) logins() (n int, refused []string) {
 	return s.issued, slices.Clone(s.refused)
 }
 
-// process returns a client of a new process. With a state file, processes share it; else they share a token file.
+// process returns a client of a new process. If stateFile is true, all processes share a state file. Otherwise they share a token file.
 func (s *tokenServer) process(t *testing.T, stateFile bool) *httpclient.Client {
 	t.Helper()
 	file, more := (*state.File)(nil), ", token_file: kept"

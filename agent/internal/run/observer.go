@@ -21,7 +21,7 @@ type Ended struct {
 	Job      string
 	Start    time.Time
 	Took     time.Duration
-	Waited   time.Duration // how long the run waited before Start, because of the setting concurrency
+	Waited   time.Duration // how long the run waited before Start, because of the setting "concurrency"
 	Result   string        // Succeeded, Partial, Failed or Skipped
 	Error    string        // error of a failed run, else the first problem; "" = none
 	Window   sources.Tick
@@ -92,8 +92,8 @@ func (a *Agent) Ready() error {
 	return nil
 }
 
-// RunNow runs a job as soon as its current run has ended, even if the job is not due. It reports whether there is such a
-// job.
+// RunNow runs a job as soon as its current run has ended, even if the job is not due. RunNow returns false if there is no job with this
+// name.
 func (a *Agent) RunNow(name string) bool {
 	j := a.find(name)
 	if j == nil {
@@ -106,8 +106,8 @@ func (a *Agent) RunNow(name string) bool {
 	return true
 }
 
-// Pause pauses a job, or continues it if paused is false. While a job is paused, its due times are skipped. A restart ends
-// the pause. Pause reports whether there is such a job.
+// Pause pauses a job, or continues it if the argument "paused" is false. While a job is paused, its due times are skipped. A restart ends
+// the pause. Pause returns false if there is no job with this name.
 func (a *Agent) Pause(name string, paused bool) bool {
 	j := a.find(name)
 	if j != nil {

@@ -156,7 +156,7 @@ func (s *lateOpener) Ready() error {
 	return nil
 }
 
-// TestReady checks that an agent is ready when its plan is loaded and its sinks are open, and that it need not wait for a job.
+// TestReady checks that an agent is ready when its plan is loaded and its sinks are open. An agent need not wait for the runs of its jobs.
 func TestReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &lateOpener{open: time.Now().Add(10 * time.Second)}

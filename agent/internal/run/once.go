@@ -18,8 +18,8 @@ type Outcome struct {
 	Unsaved     []string // jobs whose state was not on disk in time
 }
 
-// once is a single run of each job. Other processes can use the same state file and sinks at the same time. A job that
-// another process runs must wait until that process has finished it.
+// once is a single run of each job. Other processes can use the same state file and sinks at the same time. If another process runs a job,
+// this process must wait until the other process has finished.
 type once struct {
 	*Agent
 	drain time.Duration
@@ -30,7 +30,7 @@ type once struct {
 }
 
 // Once runs every job once. A job with windows runs once for each window that it has not read yet. Once delivers the batches, and returns
-// when the sinks have drained. Each sink can take up to the time drain for this, and so can the disk of the state file.
+// when the sinks have drained. For this, each sink can take as long as the argument "drain" says, and so can the disk of the state file.
 func (a *Agent) Once(ctx context.Context, plan Plan, drain time.Duration) (Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -164,10 +164,10 @@ func (o *once) end() Outcome {
 	o.Agent.mu.Unlock()
 	deadline := time.Now().Add(o.drain)
 	disk := deadline
-	if o.gaveUp.Load() { // a job has already waited for the disk for all of this time
+	if o.gaveUp.Load() { // a job has already waited for the disk as long as is allowed
 		disk = time.Now()
 	}
-	o.waitForDisk(disk.Add(-time.Until(disk) / 2)) // the sinks still need time for the own metrics
+	o.waitForDisk(disk.Add(-time.Until(disk) / 2)) // the sinks still need time for the agent's own metrics
 	o.own.deliver(true)
 	o.waitForDisk(disk)
 	for _, s := range o.sinks {

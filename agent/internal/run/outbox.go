@@ -11,8 +11,8 @@ import (
 // Outbox delivers batches to sinks without an agent.
 type Outbox struct{ sinks []*sink }
 
-// NewOutbox starts the sinks. At the end, each sink can take up to the time drain to deliver. A batch that the sink has saved on disk is
-// then not tried again.
+// NewOutbox starts the sinks. At the end, each sink has as much time to deliver as the argument "drain" says. In this time, the sink does
+// not try batches again that it has saved on disk.
 func NewOutbox(plan []Sink, drain time.Duration) *Outbox {
 	o := &Outbox{}
 	for _, p := range plan {

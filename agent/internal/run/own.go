@@ -24,8 +24,8 @@ const AllJobs = "cton_shards_jobs"
 type OwnMetrics struct {
 	Interval time.Duration // longest time between deliveries to sinks that push; 0 = two minutes
 
-	// Sinks are the sinks that get all own metrics. If it is nil, each sink gets the metrics about its jobs, about itself
-	// and about the agent.
+	// Sinks are the sinks that get all own metrics. If Sinks is nil, each sink gets the metrics about its jobs, about itself and about the
+	// agent.
 	Sinks []string
 
 	Partial []string // sinks that do not get all jobs of other shards
@@ -34,7 +34,7 @@ type OwnMetrics struct {
 // Intervals at which the agent's own metrics are delivered.
 const (
 	ownInterval  = 2 * time.Minute  // default interval for sinks that push
-	pageInterval = 15 * time.Second // for sinks that are scraped: an update causes no traffic; jumps of the clock are noticed in this time
+	pageInterval = 15 * time.Second // for sinks that are scraped: an update causes no traffic; also the longest time until a jump of the clock is noticed
 	ownPause     = time.Second      // shortest time between two deliveries
 )
 
@@ -54,7 +54,7 @@ type own struct {
 	compute func(State) metric.Readings
 	ledger  *ledger.Ledger
 	last    time.Time     // time of the last batch
-	time    timekeeper    // notices jumps of the clock, so that the times in the fields last, ledger and starts can be adjusted
+	time    timekeeper    // notices jumps of the clock, so that the times in the fields "last", "ledger" and "starts" can be adjusted
 	starts  starts        // start timestamps of the own counters
 	due     chan struct{} // holds a token if the metrics should be delivered soon
 	partBy  string        // PartBy of the batches
@@ -103,7 +103,7 @@ func (o *own) interval() time.Duration {
 	return o.agent.ownMetrics.interval()
 }
 
-// deliver delivers the metrics. If all is false, only sinks that wait to be scraped get them. No two batches have the same
+// deliver delivers the metrics. If the argument "all" is false, only sinks that wait to be scraped get them. No two batches have the same
 // time.
 func (o *own) deliver(all bool) {
 	a := o.agent
@@ -179,9 +179,8 @@ func (a *Agent) endOwn(next *OwnMetrics) {
 	}
 }
 
-// ownPart returns the part of the agent's own metrics for one sink. Series that name a job which the sink does not get, or
-// another sink, are left out. A sink that gets all jobs, or that the configuration names in Sinks, gets everything. The
-// caller holds mu.
+// ownPart returns the part of the agent's own metrics for one sink. Series that name a job which the sink does not get, or another sink,
+// are left out. A sink gets everything if it gets all jobs, or if the configuration names it in Sinks. The caller holds mu.
 func (a *Agent) ownPart(families []metric.Family, sink string) []metric.Family {
 	foreign := func(j *job) bool { return !j.GoesTo(sink) }
 	if a.ownMetrics.Sinks != nil || !slices.ContainsFunc(a.jobs, foreign) && !slices.Contains(a.ownMetrics.Partial, sink) {

@@ -39,7 +39,7 @@ type Plan struct {
 	Again       bool        // the plan is of the same configuration as before; the only change is whether the jobs run here
 }
 
-// Held is the time in which the jobs of a plan may run: after that, another process runs them. *lease.Term implements it.
+// Held says how long the jobs of a plan may run. When this time is over, another process may run them. *lease.Term implements it.
 type Held interface {
 	Context() context.Context // ends when the jobs must stop at once
 	Valid() bool              // reports whether a run may begin

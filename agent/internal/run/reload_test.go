@@ -95,8 +95,8 @@ func TestReloadKeepsTotals(t *testing.T) {
 	}
 }
 
-// TestSinksOfAJob checks that a job's batches go only to the sinks that the job names. When a reload changes these names, the job's
-// series end in one sink at once, and are shown in another.
+// TestSinksOfAJob checks that a job's batches go only to the sinks that the job names. When a reload replaces one of these names by
+// another, the job's series end at once in the sink that is no longer named, and are shown in the new one.
 func TestSinksOfAJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left, right, all := &shelf{}, &shelf{}, newScripted(nil)
@@ -131,7 +131,7 @@ func TestSinksOfAJob(t *testing.T) {
 	})
 }
 
-// TestReloadOfASink checks that nothing is lost while a sink that a reload removes takes long to stop.
+// TestReloadOfASink checks a sink that a reload removes, and that takes long to stop. Nothing is lost in the meantime.
 func TestReloadOfASink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newScripted(nil)
@@ -281,8 +281,8 @@ func TestOnceStopped(t *testing.T) {
 	}
 }
 
-// TestNewSinkGetsCurrentTime checks that a new sink gets the batch of a slow job with the current time: the sink that it replaces may have
-// sent the batch again, with a time later than the batch's own.
+// TestNewSinkGetsCurrentTime checks that a new sink gets the batch of a slow job with the current time. The old sink, which the new one
+// replaces, may have sent the batch again, with a time later than the batch's own.
 func TestNewSinkGetsCurrentTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next, reload := &shelf{}, make(chan Plan)
@@ -304,8 +304,8 @@ func TestNewSinkGetsCurrentTime(t *testing.T) {
 	})
 }
 
-// TestReloadOfAnotherAddress checks that a job that fetches something else after a reload does not continue the totals of
-// what it fetched before, and says so once.
+// TestReloadOfAnotherAddress checks a job that fetches something else after a reload. Its new totals do not continue the old ones, and this
+// is logged once.
 func TestReloadOfAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, page, reload := newScripted(nil), &shelf{}, make(chan Plan)

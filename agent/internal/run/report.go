@@ -18,7 +18,7 @@ import (
 // error is over.
 type report struct {
 	log     *slog.Logger
-	failing map[string]*failure        // the errors that are not over yet; the key is what fails, and in a sink's report the name of the job
+	failing map[string]*failure        // the errors that are not over yet; the key says what fails; in a sink's report it is the name of the job
 	lasting map[string]*clock.Reminder // by the text of each error that is not over yet
 	metrics map[string][]noted         // problems of single metrics in the last tick, by metric and kind of problem
 }
@@ -26,7 +26,7 @@ type report struct {
 // noted is a problem of a single metric.
 type noted struct {
 	metric, reason string
-	same           string // what the problem has in common from tick to tick, and not with other problems of its kind
+	same           string // a text that stays the same as long as the problem lasts, and that differs for other problems of this kind
 }
 
 // failure is an error that is not over yet.
@@ -149,7 +149,8 @@ func (r *report) metricRecovered(key string, was []noted) {
 	}
 }
 
-// nearLimit is the key of the warning that the job is close to its maximum of series, whichever metric it names.
+// nearLimit is the key of the warning that the job is close to its maximum number of series. The key is the same whichever metric the
+// warning names.
 const nearLimit = " near"
 
 // note logs a problem, unless the last tick had the same problem, or the problem was already logged for this tick.
@@ -200,7 +201,7 @@ func Problems(r *ledger.Result) []string {
 	return append(lines, warnings(r)...)
 }
 
-// warnings returns a readable line for each value of a tick that is probably wrong.
+// warnings returns a readable line for each value that a tick has measured and that is probably wrong.
 func warnings(r *ledger.Result) (lines []string) {
 	for _, w := range r.Warnings {
 		lines = append(lines, w.Metric+": "+w.Text)

@@ -11,8 +11,8 @@ import (
 	"github.com/collectington/collectington/agent/internal/state"
 )
 
-// TestReloadKeepsWhatWasSaved checks that the state file is as up to date after a reload as it was before: the process can be killed
-// before the job is due again.
+// TestReloadKeepsWhatWasSaved checks that the state file is as up to date after a reload as it was before. Otherwise, a kill before the job
+// is due again would lose changes.
 func TestReloadKeepsWhatWasSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, r, s := filepath.Join(t.TempDir(), "state"), &registry{}, &last{}

@@ -16,8 +16,8 @@ import (
 // rerunPause is the pause before a sink or source that cannot work is started again.
 const rerunPause = 10 * time.Second
 
-// keepRunning calls run, which is the Run method of a sink or source, again and again until ctx ends. It calls the function failed with
-// each error, and returns if failed returns true. The argument "part" is either "sink" or "source", for messages.
+// keepRunning calls run, which is the Run method of a sink or source, again and again until ctx ends. It calls the function "failed" with
+// each error, and returns if this function returns true. The argument "part" is either "sink" or "source", for messages.
 func keepRunning(ctx context.Context, log *slog.Logger, part string, run func(context.Context) error, failed func(error) (ended bool)) {
 	var failure clock.Continuing
 	for {

@@ -341,8 +341,8 @@ func StoreShard(file *state.File, s shard.Shard) {
 	file.AppendLazily(shardPrefix+strconv.Itoa(s.Index), []byte(s.String()))
 }
 
-// LoadShard returns the shard that was the last to use a state file, of those with the same index as s. Its count can be another one.
-// LoadShard returns the zero value if there is no such shard.
+// LoadShard returns the shard that has used a state file most recently among the shards with the same index as s. Its count can differ from
+// the count of s. LoadShard returns the zero value if no shard with this index has used the file.
 func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	records, err := file.Records(shardPrefix + strconv.Itoa(s.Index))
 	if len(records) == 0 || err != nil {
@@ -351,8 +351,8 @@ func LoadShard(file *state.File, s shard.Shard) (shard.Shard, error) {
 	return shard.Parse(string(records[len(records)-1]), "")
 }
 
-// StoreTerm records in a state file that the jobs of a lease run in this term, and use the file. They are the jobs of a shard, or all
-// jobs. It writes only if the condition "when" holds.
+// StoreTerm records in a state file that the jobs of a lease run in the given term, and that they use the file. The jobs of a lease are the
+// jobs of a shard, or all jobs. StoreTerm writes only if the condition "when" holds.
 func StoreTerm(file *state.File, when state.Condition, lease, term string, of shard.Shard) *state.Write {
 	file.AppendIf(when, jobsPrefix+lease, []byte(of.String()))
 	return file.AppendIf(when, leasePrefix+lease, []byte(term))
@@ -388,8 +388,8 @@ func OtherLeases(file *state.File, lease string, of shard.Shard) (others []strin
 	return others
 }
 
-// Outdate marks the saved state of all jobs of a shard as continued elsewhere. This includes jobs that the configuration does not have
-// now. When the jobs run here again, they start without state. It returns the names of the jobs that had state. It writes only if the
+// Outdate marks the saved state of all jobs of a shard as continued elsewhere. This includes jobs that the configuration does not have now.
+// When the jobs run here again, they start without state. Outdate returns the names of the jobs that had state. It writes only if the
 // condition "when" holds.
 func Outdate(file *state.File, when state.Condition, of shard.Shard) (had []string, err error) {
 	names, err := file.Names()

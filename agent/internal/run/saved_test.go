@@ -307,8 +307,8 @@ func TestVanishedDisk(t *testing.T) {
 	}
 }
 
-// TestHeldBack checks that a run whose state cannot be written is held back. Meanwhile the job does not run, and its series expire. This
-// is logged once, and all totals are right when the disk works again. A job without state to keep continues to run.
+// TestHeldBack checks a run whose state cannot be written. The run is held back. Meanwhile the job does not run, and the job's series
+// expire. This is logged once, and all totals are right when the disk works again. A job without state to keep continues to run.
 func TestHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, r, s := disktest.New(1), &registry{}, &last{}
@@ -414,8 +414,9 @@ func (s *slow) got(what string, b metric.Batch) {
 	}
 }
 
-// TestRepeatedFirst checks that a restarted job commits no run before a sink with a queue on disk has the last batch of the earlier
-// process: after another kill, only the batch committed last is repeated. A sink without such a queue does not delay the job.
+// TestRepeatedFirst checks a restarted job. It commits no run before each sink with a queue on disk has the last batch of the earlier
+// process. Otherwise that batch could be lost: after another kill, only the batch that was committed last is repeated. A sink without such
+// a queue does not delay the job.
 func TestRepeatedFirst(t *testing.T) {
 	for _, isDurable := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

@@ -25,8 +25,8 @@ type sink struct {
 	wg     sync.WaitGroup
 }
 
-// newSink returns a sink. At the end, a patient sink tries to deliver everything until the time drain has passed, even batches that it
-// could leave on disk. Other sinks leave such batches on disk.
+// newSink returns a sink. At the end, a patient sink tries to deliver everything for as long as the argument "drain" says, even batches
+// that it could leave on disk. Other sinks leave such batches on disk.
 func newSink(plan Sink, drain time.Duration, patient bool) *sink {
 	s := &sink{delivery: newDelivery(plan), drain: drain, ready: make(chan struct{}), stop: make(chan struct{})}
 	if !patient {
@@ -63,8 +63,8 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	})
 }
 
-// serve calls the sink's Run. If Run fails, serve calls the function fail, which ends the agent. If this function is nil, serve calls Run
-// again later.
+// serve calls the sink's Run. If Run fails, serve calls the function "fail", which ends the agent. If "fail" is nil, serve calls Run again
+// later.
 func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCauseFunc) {
 	keepRunning(ctx, s.Log, "sink", r.Run, func(err error) (ended bool) {
 		if fail != nil {
@@ -74,7 +74,7 @@ func (s *sink) serve(ctx context.Context, r sinks.Runner, fail context.CancelCau
 	})
 }
 
-// end delivers queued batches, at most for the time drain, and waits until the sink has stopped.
+// end delivers queued batches, for at most the duration s.drain, and waits until the sink has stopped.
 func (s *sink) end() {
 	close(s.stop)
 	s.wg.Wait()
@@ -211,8 +211,8 @@ func (d *delivery) settled(stopped <-chan struct{}) {
 	}
 }
 
-// holds returns true if batches of a job are only in memory. If the sink's own queue is in memory and not empty, holds returns true,
-// because it does not know which jobs the samples in that queue are from.
+// holds returns true if batches of a job are only in memory. It also returns true if the sink has a queue of its own in memory that is not
+// empty, because it is not known which jobs the samples in that queue are from.
 func (d *delivery) holds(job string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -293,7 +293,8 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 }
 
 // discard removes batches that need not be tried again: those whose samples are all replaced by a newer waiting batch of the same job. At
-// the end of the process, discard also removes the batches on disk, which the next process delivers. The caller holds mu.
+// the end of the process, discard also removes the batches that are on disk too. The next process delivers these from the disk. The caller
+// holds mu.
 func (d *delivery) discard() {
 	leaving := false
 	select {
@@ -322,7 +323,7 @@ func (d *delivery) discard() {
 	}
 }
 
-// run delivers batches until the channel stop is closed and no batch is waiting. After ctx has ended, a batch that fails is dropped and
+// run delivers batches until the channel "stop" is closed and no batch is waiting. After ctx has ended, a batch that fails is dropped and
 // not tried again.
 func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 	for stopping := false; ; {
@@ -352,7 +353,7 @@ func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// write tries to deliver a batch. Unless the error is permanent, the batch then waits for the next try.
+// write tries to deliver a batch. If that fails, and the error is not permanent, the batch waits for the next try.
 func (d *delivery) write(ctx context.Context, h *held) {
 	if h.tried {
 		d.Stats.Retried.Add(1)

@@ -14,8 +14,8 @@ type starts struct {
 	of   map[*metric.LabelSet]int64
 }
 
-// set sets the start of every counter in a report made at the time now. A start that is already set is kept: the counter
-// was reset, or an earlier process has begun it.
+// set sets the start of every counter in a report that is made at the time "now". A start that is already set is kept: the counter was
+// reset, or an earlier process has begun it.
 func (s *starts) set(families []metric.Family, now time.Time) {
 	of := make(map[*metric.LabelSet]int64, len(s.of))
 	for i := range families {

@@ -173,8 +173,8 @@ func unmeasured(readings metric.Readings) error {
 	return fmt.Errorf("none of %d metrics could be measured; %s: %w", len(readings), readings[0].Desc.Name, readings[0].Err)
 }
 
-// contain calls f. It returns a panic of f as an error, and logs it with the stack. The parameter "who" has the name of the part of the
-// program that f calls.
+// contain calls f. It returns a panic of f as an error, and logs it with the stack. The argument "who" names the part of the program that f
+// calls.
 func contain(log *slog.Logger, who string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

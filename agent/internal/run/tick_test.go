@@ -16,7 +16,7 @@ import (
 	"github.com/collectington/collectington/sources"
 )
 
-// deaf is a source that ignores its context and returns when the channel release is closed.
+// deaf is a source that ignores its context and returns when the channel "release" is closed.
 type deaf struct {
 	running, calls atomic.Int32
 	release        chan struct{}
@@ -174,8 +174,8 @@ type collectFunc func() metric.Readings
 
 func (f collectFunc) Collect(context.Context, sources.Tick) (metric.Readings, error) { return f(), nil }
 
-// TestTickOrder checks the order of a tick: the readings are complete before the ledger gets them, the state is updated
-// before Commit, and Commit comes before Deliver. After an error, no further step is called.
+// TestTickOrder checks the order of a tick: the readings are complete before the ledger gets them, the state is updated before Commit, and
+// Commit comes before Deliver. When a step returns an error, the later steps are not called.
 func TestTickOrder(t *testing.T) {
 	source := newScripted(nil)
 	worker := NewWorker(planJob(t, "j", "@every 1m", source))

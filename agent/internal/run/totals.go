@@ -12,7 +12,7 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// total is one of the agent's own counters about a job, as a process that runs each job once has delivered it.
+// total is one of the agent's own counters about a job. Its value is the one that was delivered by a process that ran each job once.
 type total struct {
 	Metric string            `json:"metric"`
 	Labels map[string]string `json:"labels"`
@@ -21,7 +21,8 @@ type total struct {
 	Used   int64             `json:"used"`  // when its value changed last, in Unix seconds; 0 = unknown
 }
 
-// maxTotals is how many counters of a job are kept. There are several for each host that the job asks, so that their number can grow.
+// maxTotals is how many counters of a job are kept. A job has several counters for each host that it asks, so the number of its counters
+// can grow.
 const maxTotals = 1000
 
 // hostLabel is the label of counters about a host that a job asks.
@@ -75,7 +76,8 @@ func key(name string, labels map[string]string) string {
 	return text
 }
 
-// add adds the values of earlier processes to the counters of some jobs in readings.
+// add adds the values of earlier processes to the counters in "readings". If a counter of an earlier process is about one of the given jobs
+// and is not in "readings", it is added there.
 func (t *totals) add(readings metric.Readings, jobs []JobState) {
 	for i := range readings {
 		m := &readings[i]
@@ -126,7 +128,7 @@ func valuesOf(names []string, labels map[string]string) []string {
 	return values
 }
 
-// start sets the start of the counters that earlier processes have begun, and returns these counters. The start is before the time now,
+// start sets the start of the counters that earlier processes have begun, and returns these counters. The start is before the time "now",
 // even if the clock was set back.
 func (t *totals) start(families []metric.Family, now time.Time) (begun []metric.Family) {
 	for i := range families {
@@ -187,8 +189,8 @@ func (t *totals) records(families []metric.Family, now time.Time) (records map[s
 	return records, dropped
 }
 
-// keepTotals writes the own counters in families to the state file. It reports whether they are on disk: a counter that was delivered
-// and is not kept would step back with the next process.
+// keepTotals writes the agent's own counters in "families" to the state file. It reports whether they are on disk. A counter that was
+// delivered and is not kept would step back with the next process.
 func (a *Agent) keepTotals(t *totals, families []metric.Family) bool {
 	var last *state.Write
 	records, dropped := t.records(families, a.clock.Now())

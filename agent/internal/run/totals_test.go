@@ -101,8 +101,8 @@ func mostTotals(t *testing.T) {
 	defer file.Close()
 	log := &lockedBuffer{}
 	agent := New(Options{Log: slog.New(slog.NewTextHandler(log, nil)), State: file})
-	// process continues the counters of the previous process. It asks the hosts from number first up to before number last. It returns the
-	// numbers of the hosts that are kept, and how many counters are kept.
+	// process continues the counters of the previous process. It asks the hosts with the numbers from "first" to last-1. It returns the
+	// numbers of the hosts whose counters are kept, and how many counters are kept.
 	process := func(first, last int) (hosts []int, counters int) {
 		saved, err := file.Latest(ownPrefix + "a")
 		if err != nil {

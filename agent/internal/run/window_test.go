@@ -191,8 +191,8 @@ func (s *reader) check(t *testing.T, seed uint64, w *schedule.Windows, shown *la
 	}
 }
 
-// TestZoneOfDays checks the time zone of ticks, which dates in requests are in. The tick of a window of a day has the time zone of the
-// window's midnights. Other ticks have no time zone.
+// TestZoneOfDays checks the time zone of ticks. Dates in requests are in this time zone. The tick of a window of a day has the time zone of
+// the window's midnights. Other ticks have no time zone.
 func TestZoneOfDays(t *testing.T) {
 	oslo, err := time.LoadLocation("Europe/Oslo")
 	if err != nil {
@@ -382,9 +382,9 @@ func TestWindowsTooFarBack(t *testing.T) {
 	})
 }
 
-// TestWindowsStayValid checks that a job's values stay valid between windows however often the job is due. They end two
-// windows after the last window that was read, or valid_for after the next window could be read. A due time without a
-// window to read does not count as a tick.
+// TestWindowsStayValid checks that a job's values stay valid between windows however often the job is due. Without valid_for, they end two
+// windows after the last window that was read. With valid_for, this duration starts when the next window could be read. A due time without
+// a window to read does not count as a tick.
 func TestWindowsStayValid(t *testing.T) {
 	for validFor, until := range map[time.Duration]string{0: "03:05", 30 * time.Minute: "02:32", 3 * time.Hour: "05:02"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -418,8 +418,8 @@ func TestWindowsStayValid(t *testing.T) {
 	}
 }
 
-// TestWindowsOverReload checks that a job with changed windows continues from where it has read, and so does a job that gets
-// windows, or loses them.
+// TestWindowsOverReload checks a job whose windows change in a reload, or that gets windows or loses them. The job continues from the time
+// up to which it has read.
 func TestWindowsOverReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, reload := newReader(), make(chan Plan)
@@ -449,7 +449,7 @@ func TestWindowsOverReload(t *testing.T) {
 	})
 }
 
-// TestWindowsOnce checks that a single run reads all windows that are due, and that the next run reads none of them again.
+// TestWindowsOnce checks two single runs. The first reads all windows that are due. The second reads none of these windows again.
 func TestWindowsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, source := filepath.Join(t.TempDir(), "state"), newReader()

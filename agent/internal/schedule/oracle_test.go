@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// The oracle goes through real time step by step and remembers every local time it has seen. It does not use zone periods,
-// offsets or the cron library. If the hour field of a schedule has every hour, the job runs whenever the schedule matches local time. For
-// other schedules, its rules are:
+// The oracle goes through real time step by step and remembers every local time it has seen. It does not use zone periods, offsets or the
+// cron library. If the hour field of a schedule has every hour, the job runs whenever the schedule matches local time. For other schedules,
+// the rules of the oracle are:
 //
 //   - At each step, the job runs if the schedule matches local time and this local time was not seen before.
 //   - If local time has just jumped forward, the skipped local times are treated in the same way at this step. The job runs only once.
@@ -143,7 +143,7 @@ func jumps(loc *time.Location, year int) []time.Time {
 	return out
 }
 
-// compare compares all due times around a time with those of the oracle, and Next at random times.
+// compare compares a schedule with the oracle: all due times around a given time, and the results of Next at random times.
 func compare(t *testing.T, r *rand.Rand, w randomSchedule, loc *time.Location, around time.Time, step, watch, half time.Duration) int {
 	t.Helper()
 	s, err := Parse(w.text, loc)
@@ -172,7 +172,7 @@ func compare(t *testing.T, r *rand.Rand, w randomSchedule, loc *time.Location, a
 	return len(want)
 }
 
-// clip returns a few elements of a from the first one that differs from b.
+// clip returns a few elements of the slice a, beginning with the first one that differs from the slice b.
 func clip(a, b []time.Time) []time.Time {
 	i := 0
 	for i < len(a) && i < len(b) && a[i].Equal(b[i]) {

@@ -160,7 +160,7 @@ func fieldsOf(n int) []field {
 	return all[len(all)-n:]
 }
 
-// check checks a field's text. It returns text that means the same and that the library accepts.
+// check checks a field's text. It returns a text with the same meaning, in a form that the library accepts.
 func (f field) check(text string) (string, error) {
 	items := strings.Split(text, ",")
 	for i, item := range items {

@@ -66,9 +66,8 @@ func (s *Schedule) Next(after time.Time) time.Time {
 	return time.Unix(next, 0).In(s.loc)
 }
 
-// Interval returns the time between the next two due times after the given time. It returns 0 if there are fewer than two.
-// Defaults such as a job's valid_for are computed from it. For a schedule such as "0 9 * * mon-fri" it depends on the given
-// time.
+// Interval returns the time between the next two due times after the given time. It returns 0 if there are fewer than two. Defaults such as
+// a job's valid_for are computed from this interval. For a schedule such as "0 9 * * mon-fri" the interval depends on the given time.
 func (s *Schedule) Interval(after time.Time) time.Duration {
 	if s.every > 0 {
 		return s.every
@@ -84,7 +83,7 @@ func (s *Schedule) Interval(after time.Time) time.Duration {
 	return second.Sub(first)
 }
 
-// LongestPause returns an upper bound for the time between two due times. It is too long by at most a day.
+// LongestPause returns an upper bound for the time between two due times. This bound is too long by at most a day.
 func (s *Schedule) LongestPause() time.Duration {
 	if s.every > 0 {
 		return s.every

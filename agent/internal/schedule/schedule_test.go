@@ -34,7 +34,7 @@ func at(t testing.TB, text string) time.Time {
 	return v
 }
 
-// TestNextTable checks the due times in testdata/next.txt. Its first lines describe the format.
+// TestNextTable checks the due times in testdata/next.txt. The first lines of that file describe its format.
 func TestNextTable(t *testing.T) {
 	f, err := os.Open("testdata/next.txt")
 	if err != nil {

@@ -65,7 +65,7 @@ func (w *Windows) Next(read, now time.Time) (Window, bool) {
 	return next, true
 }
 
-// Closed returns the end of the last window that is closed at the time now.
+// Closed returns the end of the last window that is closed at the time "now".
 func (w *Windows) Closed(now time.Time) time.Time { return w.last(now.Add(-w.Settle)) }
 
 // Ready returns when the window that begins at the time "read" will be closed.

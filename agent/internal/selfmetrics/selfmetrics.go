@@ -13,10 +13,10 @@ import (
 	"github.com/collectington/collectington/agent/metric"
 )
 
-// Metrics computes the agent's own metrics. They exist before the first run of a job, so their absence means that the agent
-// is down. Each job of a user adds series, so there are only few: an idle job has at most a dozen. For everything that can
-// fail or be lost, a total exists from the start. Its parts by reason exist only after they have occurred. The same is true
-// of counters that remain 0 for most jobs.
+// Metrics computes the agent's own metrics. They exist before the first run of a job, so their absence means that the agent is down. Each
+// job of a user adds series, so there are only few: an idle job has at most a dozen. For everything that can fail or be lost, a total
+// exists from the start. The counters for single reasons exist only after their reason has occurred. Counters that remain 0 for most jobs
+// also exist only when they are no longer 0.
 type Metrics struct {
 	version  string
 	names    []string // names of the labels that all metrics have

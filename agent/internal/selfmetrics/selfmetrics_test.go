@@ -66,7 +66,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestLint checks that the metrics follow the naming practice of Prometheus. The agent has everything that its metrics can report.
+// TestLint checks that the metrics follow the naming practice of Prometheus. The state in this test has everything that the agent's metrics
+// can report.
 func TestLint(t *testing.T) {
 	left := int64(7)
 	requests := map[run.Request]int64{{Host: "api.example.com", Code: 200}: 3}
@@ -90,8 +91,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestOptional checks that metrics of something that is not configured have no series. The other metrics exist before anything has
-// happened, so that their absence means that the agent is down.
+// TestOptional checks the metrics of things that are not configured. These metrics have no series. All other metrics exist before anything
+// has happened, so that their absence means that the agent is down.
 func TestOptional(t *testing.T) {
 	page := text(t, run.State{Jobs: []run.JobState{{Name: "api"}}, Sinks: []run.SinkState{{Name: "page"}, {Name: "out", Queues: true}}})
 	for _, absent := range []string{
@@ -216,8 +217,8 @@ func TestShard(t *testing.T) {
 	}
 }
 
-// TestLease checks that each metric of an agent with a lease has the agent's host as a label, and that one metric says whether the agent
-// is active.
+// TestLease checks that each metric of an agent with a lease has the agent's host as a label. It also checks that one of the metrics says
+// whether the agent is active.
 func TestLease(t *testing.T) {
 	m := New("1.0", Others{Shard: shard.Shard{Index: 2, Count: 5}, Replica: "cton-1"})
 	for _, active := range []bool{true, false} {

@@ -23,8 +23,8 @@ import (
 //	{"journal":7,"jobs":[{"name":"oncall","saved":"…","bytes":812,"crc":"…","records":[812]}]}   the index
 //	…
 //
-// A section contains the records of one name, one after the other. The number "journal" is that of the first journal whose
-// records are not in the sections. Version 1 had no journals, and each of its sections had one record.
+// A section contains the records of one name, one after the other. The sections contain the records of all journals before the one with the
+// number "journal". Version 1 had no journals, and each of its sections had one record.
 //
 // Checksums are CRC-32C (Castagnoli) in hexadecimal digits. Files of later versions must begin with the same words and their
 // version, so that earlier programs can recognize them. testdata has a file of each version, which every later program must
@@ -149,7 +149,7 @@ func (e *indexEntry) split(data []byte) (records [][]byte, err error) {
 	return records, nil
 }
 
-// readSnapshot reads a snapshot file. If the file is missing, the snapshot has no sections.
+// readSnapshot reads a snapshot file. If the file is missing, it returns a snapshot without sections.
 func readSnapshot(fsys durable.FS, name string) (*snapshot, error) {
 	text, err := fsys.ReadFile(name, maxFile+1)
 	if isNotExist(err) {

@@ -20,8 +20,8 @@ func journalName(name string, number uint64) string {
 // journal is the journal to which records are appended.
 type journal struct {
 	number uint64       // number of the last journal on disk
-	size   int64        // size of its complete batches; 0 = start a new journal
-	torn   bool         // perhaps incomplete or unknown data follows them, so nothing can be appended
+	size   int64        // size of the complete batches of that journal; 0 = start a new journal
+	torn   bool         // perhaps incomplete or unknown data follows the complete batches, so nothing can be appended
 	file   durable.File // nil = not open
 }
 
@@ -162,9 +162,9 @@ func cause(err error) error {
 	return err
 }
 
-// AfterWriting calls the function do when all records appended until now are on disk, or when the file is closed, because no record is
-// written after that. AfterWriting tries to write the records at once. If that fails, it calls the function failed with the reason and
-// returns. The function do is then called later.
+// AfterWriting calls the function "do" when all records that were appended until now are on disk. It also calls "do" when the file is
+// closed, because no record is written after that. AfterWriting tries to write the records at once. If that fails, it calls the function
+// "failed" with the reason and returns. In this case, "do" is called later.
 func (f *File) AfterWriting(do func(), failed func(error)) {
 	f.mu.Lock()
 	var last *Write
@@ -184,7 +184,7 @@ func (f *File) AfterWriting(do func(), failed func(error)) {
 	f.callWaiting(false) // perhaps the record "last" was written in the meantime
 }
 
-// afterwards is a function that AfterWriting was called with, and the record that it waits for.
+// afterwards is a function that was passed to AfterWriting, together with the record that must be written before the function is called.
 type afterwards struct {
 	last *Write
 	do   func()
@@ -315,8 +315,8 @@ func (f *File) syncLast() error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-// find returns an error if the files that the next batch depends on have vanished. If they are back, it locks the state again. The caller
-// holds f.appending.
+// find returns an error if the files that the next batch depends on have vanished. If they had vanished and are back now, find locks the
+// state again. The caller holds f.appending.
 func (f *File) find() error {
 	err := f.isThere(f.name())
 	if err == nil && f.size > 0 {

@@ -23,9 +23,9 @@ import (
 // turnTimeout is how long a process waits for its turn. In a turn, a process only reads and writes some files.
 const turnTimeout = 10 * time.Second
 
-// takeTurn waits until no other process reads or writes the files. If another process had the last turn, takeTurn looks at the files
-// again. Without Options.Shared it does nothing. If locking fails for another reason, such as a read-only disk, takeTurn returns no
-// error unless toWrite is set.
+// takeTurn waits until no other process reads or writes the files. If another process had the last turn, takeTurn looks at the files again.
+// Without Options.Shared it does nothing. takeTurn returns an error if another process does not end its turn in time. If locking fails for
+// any other reason, such as a read-only disk, it returns an error only if toWrite is true.
 func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	if !f.Shared {
 		return func() {}, nil
@@ -56,8 +56,8 @@ func (f *File) takeTurn(toWrite bool) (end func(), err error) {
 	}, nil
 }
 
-// wait waits for the lock called name, until ctx ends. It tries to get the lock once per pause. It leaves the text "word" in the lock's
-// file, and returns the text that the previous owner of the lock has left there.
+// wait waits for the lock called name, until ctx ends. It tries to get the lock once per pause. When it has the lock, it writes the text
+// "word" to the lock's file. The result "before" is the text that the previous owner of the lock has written there.
 func (f *File) wait(ctx context.Context, name, word string, pause time.Duration) (before string, unlock func(), err error) {
 	return durable.NewDir(filepath.Dir(f.path)).WaitLock(ctx, name, word, pause)
 }
@@ -101,7 +101,7 @@ func (f *File) rejoin() error {
 	return nil
 }
 
-// LockJob locks a job. It waits while another process has the lock, until ctx ends: the error then satisfies IsHeld. Without
+// LockJob locks a job. While another process has the lock, it waits. If ctx ends during this wait, the error satisfies IsHeld. Without
 // Options.Shared it does nothing, because there is no other process.
 func (f *File) LockJob(ctx context.Context, job string) (unlock func(), err error) {
 	if !f.Shared {

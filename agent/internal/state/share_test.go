@@ -161,7 +161,7 @@ func TestSharedFailedTurn(t *testing.T) {
 	a, b := openShared(t, path), openShared(t, path)
 	<-a.Append("job", []byte("1")).Done()
 	<-b.Append("job", []byte("2")).Done()
-	b.compactAndLog() // it removes the journal that a has appended to
+	b.compactAndLog() // it removes the journal to which the file a has appended
 	<-b.Append("job", []byte("3")).Done()
 	whole, err := os.ReadFile(path)
 	if err == nil {

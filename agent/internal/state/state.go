@@ -71,7 +71,7 @@ type File struct {
 	appending sync.Mutex // guards the fields below
 	journal
 	locked bool
-	lost   bool // at the last write, the files did not exist any more, so perhaps the locked files do not exist either
+	lost   bool // the files were missing at the last write, so perhaps the files that this process has locked are gone
 }
 
 // Status is the state of writing to disk.
@@ -248,7 +248,8 @@ func (f *File) isThere(name string) error {
 	return f.vanished(err)
 }
 
-// vanished returns errVanished instead of an error that says that a file is missing.
+// vanished returns errVanished if the argument says that a file is missing, and this process has read or written the files before.
+// Otherwise it returns the argument unchanged.
 func (f *File) vanished(err error) error {
 	if isNotExist(err) && f.existed() {
 		return errVanished
@@ -420,9 +421,9 @@ func (f *File) Status() Status {
 // stuckAfter is how long a write may take after the time given to WaitUntil.
 const stuckAfter = 5 * time.Second
 
-// WaitUntil limits how long Flush and Close wait for a disk that does not answer: until t, but at least stuckAfter after a write has
-// begun. Records for which they have not waited can be on disk later, or never: see Written. Without WaitUntil, Flush and Close wait for
-// ever.
+// WaitUntil limits how long Flush and Close wait for a disk that does not answer: until t, but at least until a write has taken longer than
+// stuckAfter. Records for which they have not waited can be on disk later, or never: see Written. Without WaitUntil, Flush and Close wait
+// for ever.
 func (f *File) WaitUntil(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -301,9 +301,9 @@ func TestFull(t *testing.T) {
 	})
 }
 
-// TestTakenBack checks which attempts to write a record are counted by the record's condition: those after which the record is perhaps on
-// disk. Attempts for which the disk was full do not count. An attempt whose sync has failed counts, and so does the attempt that has
-// succeeded.
+// TestTakenBack checks which attempts to write a record the record's condition counts. It counts those attempts after which the record is
+// perhaps on disk. Attempts for which the disk was full do not count. An attempt whose sync has failed counts, and so does the attempt that
+// has succeeded.
 func TestTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -369,7 +369,7 @@ func TestOneSync(t *testing.T) {
 	})
 }
 
-// written returns a disk with a snapshot of three jobs, and its content.
+// written returns a disk with a snapshot of three jobs, and the content of the snapshot's file.
 func written(t *testing.T) (*disktest.Disk, []byte) {
 	t.Helper()
 	d := disktest.New(1)
@@ -415,8 +415,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// checkDamage opens a damaged file of three jobs. It checks that the state of some of these jobs is whole. The argument "want" is their
-// number.
+// checkDamage opens a damaged file of three jobs. The argument "want" is the number of jobs whose state must be whole. The other jobs must
+// have no state.
 func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	f, problems := mustOpen(t, d)
 	kept := 0
@@ -444,9 +444,8 @@ func checkDamage(t *testing.T, d *disktest.Disk, bad []byte, want int) {
 	again.Close()
 }
 
-// TestDamagedJournal flips each byte of a journal of three records. It checks that the other records are read, and that a journal with
-// damage before its last record is set aside and reported. Damage in the last record is not reported, because the end of a journal can be
-// torn.
+// TestDamagedJournal flips each byte of a journal of three records. The undamaged records must be read. A journal with damage before its
+// last record must be set aside and reported. Damage in the last record is not reported, because the end of a journal can be torn.
 func TestDamagedJournal(t *testing.T) {
 	d := disktest.New(1)
 	f, _ := mustOpen(t, d)
@@ -486,7 +485,7 @@ func TestDamagedJournal(t *testing.T) {
 	}
 }
 
-// TestForeignFile checks the problem that is reported for a file that is not a state file.
+// TestForeignFile checks which problem is reported if a file is not a state file.
 func TestForeignFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "it is not a state file of cton",
@@ -587,8 +586,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestVersion1 checks that a file which the build of the first version has written is read, and is at once written in the current version.
-// agent/testdata/command/state-version-1.txtar shows what its sections mean.
+// TestVersion1 checks a file which the build of the first version has written. The file is read, and is at once written in the current
+// version. agent/testdata/command/state-version-1.txtar shows what its sections mean.
 func TestVersion1(t *testing.T) {
 	text, err := os.ReadFile("testdata/version-1/state")
 	if err != nil {
@@ -617,7 +616,7 @@ func TestVersion1(t *testing.T) {
 	}
 }
 
-// TestCompact checks that journals do not grow without end, and that the state is read while they are folded.
+// TestCompact checks that journals do not grow without end, and that the state can be read while the journals are folded.
 func TestCompact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1)
@@ -649,7 +648,7 @@ func TestCompact(t *testing.T) {
 	})
 }
 
-// TestFoldedToNothing checks that a name is not in the new snapshot if its records are folded to nothing, and that the name can come back.
+// TestFoldedToNothing checks a name whose records are folded to nothing. The name is not in the new snapshot, and it can come back.
 func TestFoldedToNothing(t *testing.T) {
 	d := disktest.New(1)
 	o := options()
@@ -786,7 +785,7 @@ func FuzzParseJournal(f *testing.F) {
 	})
 }
 
-// TestReadOfAMissingFile checks that there is nothing wrong with a state that is not there yet.
+// TestReadOfAMissingFile checks that reading a state which does not exist yet is no error.
 func TestReadOfAMissingFile(t *testing.T) {
 	sections, damage, err := Read(filepath.Join(t.TempDir(), "nowhere", "state"))
 	if err != nil || len(sections)+len(damage) > 0 || errors.Is(err, fs.ErrNotExist) {

@@ -37,7 +37,7 @@ type Options struct {
 	Profile bool                                    // /debug/pprof is served
 }
 
-// maxStrips is the maximum number of runs of all jobs together in one answer, but 8 of each job are always shown.
+// maxStrips is the maximum number of runs in one answer, of all jobs together. As an exception, 8 runs of each job are always shown.
 const maxStrips = 4500
 
 // maxWrong is the maximum number of problems in one answer.

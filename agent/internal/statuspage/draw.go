@@ -85,7 +85,7 @@ type line struct {
 }
 
 // draw returns the path of a curve in a box. At the bottom of the box is the lowest value, or 0 if fromZero is true and no value is
-// negative. The coordinates in the path are relative and in units of half a pixel, so that the path is short.
+// negative. To keep the path short, its coordinates are relative and in units of half a pixel.
 func (l *line) draw(width, height float64, fromZero bool) string {
 	lowest, highest := math.Inf(1), math.Inf(-1)
 	for _, v := range l.value {

@@ -61,7 +61,7 @@ func (l *listener) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// wait waits until a value arrives on a or b, or until ctx ends. It returns false if ctx has ended.
+// wait waits until a value arrives on one of the channels a and b, or until ctx ends. It returns false if ctx has ended.
 func wait(ctx context.Context, a <-chan time.Time, b <-chan struct{}) bool {
 	select {
 	case <-a:

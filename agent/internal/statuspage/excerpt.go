@@ -94,7 +94,8 @@ func (n *Node) add(key string, v document.Value, depth int, left *int) bool {
 	return true
 }
 
-// firstBytes returns the beginning of a text, somewhat more than is shown, so that a long text need not be processed.
+// firstBytes returns the beginning of a text, so that the rest of a long text need not be processed. The beginning is somewhat longer than
+// what is shown.
 func firstBytes(s string) string { return text.Cut(s, 4*maxNodeText) }
 
 // members returns how many members an object has.

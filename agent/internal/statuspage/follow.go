@@ -37,7 +37,7 @@ type point struct {
 	Value float64
 }
 
-// tick adds the families of a run. If looked is false, no client views the job's page, and tick discards everything.
+// tick adds the families of a run. If the argument "looked" is false, no client views the job's page, and tick discards everything.
 func (f *follow) tick(families []metric.Family, at time.Time, looked bool) {
 	if !looked {
 		if f.last != nil || f.series != nil {

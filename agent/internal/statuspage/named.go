@@ -38,8 +38,8 @@ func (n *named) is(job string, s *config.Selector) bool {
 	return n.key.metric == s.Metric && s.Matches(job, n.key.labels)
 }
 
-// noteNamed records the values of the series of a run that web.watch selects, at most [config.MaxWatched] series of all jobs together.
-// It forgets series that the run does not have.
+// noteNamed records values from a run: those of the series that web.watch selects. At most [config.MaxWatched] series of all jobs together
+// are recorded. It forgets the job's series that the run does not have.
 func (h *History) noteNamed(job string, families []metric.Family, at int64) {
 	if len(h.watch) == 0 {
 		return

@@ -171,7 +171,7 @@ func TestWrongComesFirst(t *testing.T) {
 	}
 }
 
-// TestLastValues checks that the problem of a failed job says until when its last values are shown.
+// TestLastValues checks that the problem of a failed job says how long the job's last values are still shown.
 func TestLastValues(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	j := Job{Name: "a", State: JobFailed, LastSuccess: now.Add(-time.Minute), Series: 3, ValidUntil: now.Add(time.Minute)}
@@ -188,8 +188,8 @@ func TestLastValues(t *testing.T) {
 
 const hostile = `"><script>alert(1)</script><img src=x onerror=alert(1)>'&{{.}}`
 
-// furnish returns a stage that has a text in every place whose content comes from outside. The returned function adds the
-// text to the history of a page, too.
+// furnish returns a stage with a text in every place where content can come from outside. The returned function also adds the text to the
+// history of a page.
 func furnish(text string) (*stage, func(*Page)) {
 	s := &stage{latest: map[string]metric.Batch{}}
 	j := s.addJob("job " + text)

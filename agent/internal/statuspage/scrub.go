@@ -2,7 +2,8 @@ package statuspage
 
 import "reflect"
 
-// scrub applies f to every string in the value that pointer points to. It uses reflection, so that a new field cannot be forgotten.
+// scrub applies f to every string in the value to which the argument "pointer" points. It uses reflection, so that a field that is added
+// later cannot be forgotten.
 func scrub(pointer any, f func(string) string) { scrubValue(reflect.ValueOf(pointer).Elem(), f) }
 
 func scrubValue(v reflect.Value, f func(string) string) {

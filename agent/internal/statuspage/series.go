@@ -241,8 +241,8 @@ func boolCompare(a, b bool) int {
 	return 1
 }
 
-// firsts returns the first n series of the slice "all" in sorted order. It reuses the memory of that slice. If n is small, it is faster
-// than sorting the whole slice.
+// firsts returns the first n series of the slice "all" in sorted order. It reuses the memory of that slice. If n is small, firsts is faster
+// than a sort of the whole slice.
 func firsts(all []found, n int, compare func(a, b found) int) []found {
 	best := all[:0]
 	full := false // best was cut to n, so a series after best[n-1] cannot be among the first n
@@ -259,7 +259,7 @@ func firsts(all []found, n int, compare func(a, b found) int) []found {
 	return best[:n]
 }
 
-// changes finds the values that series had in the previous run. The key is the name of the metric.
+// changes is used to find the values that series had in the previous run. The key of the map is the name of the metric.
 type changes map[string]*formerly
 
 // formerly has the series of a metric in the previous run.

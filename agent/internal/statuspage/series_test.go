@@ -96,7 +96,7 @@ func slowly(before, now metric.Batch, q seriesQuery) []string {
 	return all
 }
 
-// TestFind checks that searches and sort orders return the same as the function slowly.
+// TestFind checks that searches and sort orders return the same as the function "slowly".
 func TestFind(t *testing.T) {
 	before, now := shuffledBatches(rand.New(rand.NewPCG(1, 2)))
 	h := NewHistory()
@@ -122,7 +122,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestSearchAllocates checks that a search allocates nothing for a series that does not match.
+// TestSearchAllocates checks that a search does not allocate memory for series that do not match.
 func TestSearchAllocates(t *testing.T) {
 	b := batchOf("j", 10_000)
 	if n := testing.AllocsPerRun(5, func() { find(b, seriesQuery{search: "host-x items"}, nil) }); n > 20 {

@@ -118,7 +118,7 @@ func isLocal(host string) bool {
 	return err == nil || strings.EqualFold(host, "localhost")
 }
 
-// whole returns a handler that serves only requests that may see everything, and refuses all others.
+// whole returns a handler that passes a request to "next" if the request may see everything. It refuses all other requests.
 func (l *listener) whole(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !l.all(r) {
@@ -135,8 +135,8 @@ const openNote = "This address is open to the network, so only names, states and
 
 func refuse(w http.ResponseWriter) { http.Error(w, openNote, http.StatusForbidden) }
 
-// begin is called before an answer is made, and end after it. If too many answers are being made, begin answers with status 503 and
-// returns false.
+// begin must be called before an answer is made, and the function "end" that it returns must be called after that. If too many answers are
+// being made, begin answers with status 503 and returns false.
 func (p *Page) begin(w http.ResponseWriter) (end func(), ok bool) {
 	select {
 	case p.renders <- struct{}{}:

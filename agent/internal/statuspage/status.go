@@ -181,7 +181,7 @@ type Sink struct {
 	Retried int64            `json:"retried_deliveries"`
 	Pending int64            `json:"pending_samples"`
 	Bytes   int64            `json:"pending_bytes"`
-	Limit   int64            `json:"pending_limit_bytes,omitempty"` // most bytes that the queue takes; above that the oldest samples are dropped
+	Limit   int64            `json:"pending_limit_bytes,omitempty"` // the queue's maximum size; above it, the oldest samples are dropped
 	Oldest  time.Time        `json:"oldest_pending,omitzero"`
 	Dropped map[string]int64 `json:"dropped_samples,omitempty"`  // number of dropped samples since the start, by reason
 	CatchUp float64          `json:"catch_up_seconds,omitempty"` // time until the queue is empty, at the pace of the last five minutes

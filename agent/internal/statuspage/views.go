@@ -70,8 +70,8 @@ func (l *listener) page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// viewOf returns the view of the page with the given URL, made from a status that is not older than the time "since". It returns nil if
-// there is no such page, or if the request may not see it.
+// viewOf returns the view of the page with the given URL, made from a status of the time "since" or later. It returns nil if there is no
+// such page, or if the request may not see it.
 func (l *listener) viewOf(r *http.Request, page *url.URL, since time.Time) *view {
 	v := &view{Path: page.RequestURI(), Status: l.limited(r, l.status(since))}
 	kind, escaped, named := strings.Cut(strings.TrimPrefix(page.EscapedPath(), "/"), "/")
@@ -192,7 +192,7 @@ func (v *view) Part(name string) template.HTML {
 	return ""
 }
 
-// Rows returns the HTML of the parts whose names begin with word, such as "job" for the rows of all jobs.
+// Rows returns the HTML of the parts whose names begin with the argument "word", such as "job" for the rows of all jobs.
 func (v *view) Rows(word string) []template.HTML {
 	var all []template.HTML
 	for i := range v.parts {

@@ -90,7 +90,7 @@ func cronInWords(cron string) (words string, local bool) {
 	return names + at, true
 }
 
-// daysInWords returns the days of the week of a cron field in words, false if it does not know the field's syntax.
+// daysInWords returns the days of the week of a cron field in words. It returns false if it does not know the field's syntax.
 func daysInWords(field string) (string, bool) {
 	names := []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
 	name := func(s string) (string, bool) {

@@ -43,7 +43,7 @@ type Result struct {
 	Signaled   bool  // a signal was passed on to the command
 	Err        error // why the command could not be started; nil if it was
 
-	MaxMemory    int64 // bytes, of the process of the command with the most memory; 0 = unknown
+	MaxMemory    int64 // in bytes, of that process of the command which has used the most memory; 0 = unknown
 	User, System time.Duration
 }
 

@@ -94,7 +94,7 @@ func wait(pid, options int) (info unix.Siginfo, err error) {
 	return info, err
 }
 
-// status returns the field si_status. It follows si_pid and si_uid.
+// status returns the field si_status. This field follows si_pid and si_uid.
 func status(info *unix.Siginfo) syscall.Signal {
 	const word = unsafe.Sizeof(uintptr(0))
 	offset := (3*4+word-1)/word*word + 8

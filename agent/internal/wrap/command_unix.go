@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals returns the signals that are passed on to a command. These are signals that are sent to this process but are meant
-// for the command. A signal that was ignored when this process started is not passed on; the command ignores it too, as with
-// nohup. The caller must call stop.
+// Signals returns the signals that are passed on to a command. These are signals that are sent to this process but are meant for the
+// command. A signal that was ignored when this process started is not passed on; the command ignores it too, as with nohup. The caller must
+// call the returned function "stop".
 func Signals() (signals <-chan os.Signal, stop func()) {
 	all := make(chan os.Signal, 64)
 	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGCONT} {
@@ -58,7 +58,7 @@ func interrupts(s os.Signal) bool { return s != unix.SIGCONT }
 
 // pass passes a signal on to the command. If the command is in this process group, signals from the keyboard have already reached it, and
 // are not passed on. A SIGCONT is then passed on only if the command is still stopped, because the shell usually continues the command
-// itself; where that cannot be found out, it is always passed on.
+// itself. Some systems do not say whether the command is stopped. There, a SIGCONT is always passed on.
 func (p *process) pass(s os.Signal) {
 	number, ok := s.(syscall.Signal)
 	switch {
@@ -91,7 +91,7 @@ func (p *process) terminate() {
 
 func (p *process) kill() { p.send(unix.SIGKILL) }
 
-// endGroup waits until all processes of the command's own process group have ended. When a value arrives on the channel kill, endGroup
+// endGroup waits until all processes of the command's own process group have ended. When a value arrives on the channel "kill", endGroup
 // kills them.
 func (p *process) endGroup(kill <-chan time.Time) {
 	if !p.ownGroup {

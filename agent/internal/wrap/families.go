@@ -51,7 +51,7 @@ func (h *History) Families(output *Output) []metric.Family {
 // builder collects the families of metrics.
 type builder struct{ families []metric.Family }
 
-// vector adds a metric with one series for each value of a label. If label is "", the metric has no labels.
+// vector adds a metric with one series for each value of a label. If the argument "label" is "", the metric has no labels.
 func (b *builder) vector(name, help string, typ metric.Type, label string, values map[string]float64, start int64) {
 	d := &metric.Desc{Name: Prefix + name, Help: help, Type: typ}
 	if label != "" {
@@ -72,7 +72,7 @@ func (b *builder) gauge(name, help string, value float64) {
 	b.vector(name, help, metric.Gauge, "", map[string]float64{"": value}, 0)
 }
 
-// time adds a metric of a time. It does nothing if the time is 0.
+// time adds a metric whose value is a time. It does nothing if the time is 0.
 func (b *builder) time(name, help string, ms int64) {
 	if ms != 0 {
 		b.gauge(name, help, float64(ms)/1000)

@@ -15,9 +15,9 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// History is the record of the runs of one command. All processes that run this command share it. It is stored in a folder
-// of the state directory. If it cannot be stored, it is kept in memory: a method then returns an error, but has changed the
-// values in memory.
+// History is the record of the runs of one command. All processes that run this command share it. It is stored in a folder of the state
+// directory. If the record cannot be stored, it is kept in memory. A method that cannot store the record returns an error, but has changed
+// the values in memory.
 type History struct {
 	path string
 	id   string // ID of this run
@@ -77,7 +77,7 @@ const (
 	maxAhead   = 10 * time.Minute // a Sample further ahead is ignored, because the clock must have been wrong
 )
 
-// NewHistory returns the history of a command. If dir is empty, the history is kept only in memory.
+// NewHistory returns the history of a command. If the argument "dir" is empty, the history is kept only in memory.
 func NewHistory(dir, name string) *History {
 	h := &History{Totals: newTotals(time.Now())}
 	if dir != "" {
@@ -208,8 +208,8 @@ func (h *History) lock(dir *durable.Dir) error {
 	}
 }
 
-// The format of the record: one line with the name of the format, its version and the CRC-32C (Castagnoli) of the text after
-// the line, then the record as JSON.
+// The format of the record is one line, followed by the record as JSON. The line has the name of the format, its version, and the CRC-32C
+// (Castagnoli) of the text after the line.
 const (
 	magic   = "cton-exec "
 	version = 1

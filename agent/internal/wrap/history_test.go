@@ -67,7 +67,8 @@ func TestHistoryAtOnce(t *testing.T) {
 	}
 }
 
-// TestHistoryLost checks a run whose process has ended without calling End. It is counted once as lost. A run which still runs is not.
+// TestHistoryLost checks a run whose process has ended without calling End. It is counted once as lost. A run that still goes on is not
+// counted as lost.
 func TestHistoryLost(t *testing.T) {
 	dir := t.TempDir()
 	played(t, dir, Result{})
@@ -139,8 +140,8 @@ func TestHistoryDamage(t *testing.T) {
 	}
 }
 
-// TestStampsAscend checks that the samples of a command are in order, even if several processes make them and the clock is set back,
-// unless it is set back by much.
+// TestStampsAscend checks that the samples of a command are in order, even if several processes make them. They are also in order if the
+// clock is set back, but not if it is set back by much.
 func TestStampsAscend(t *testing.T) {
 	dir, now := t.TempDir(), time.UnixMilli(1_700_000_000_000)
 	for i, c := range []struct{ at, want time.Duration }{
@@ -157,7 +158,7 @@ func TestStampsAscend(t *testing.T) {
 	}
 }
 
-// TestHistoryWithoutDisk checks that if the directory cannot be used, the history is lost only for later processes.
+// TestHistoryWithoutDisk checks a history whose directory cannot be used. The history is lost only for later processes.
 func TestHistoryWithoutDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {

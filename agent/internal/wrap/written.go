@@ -30,9 +30,9 @@ func valid() exposition.Gauge {
 	return exposition.Gauge{Name: Prefix + "metrics_valid", Help: "Whether the metrics that the last run of the command wrote could be read."}
 }
 
-// ParseMetrics returns the metrics in a text that a command has written, in the Prometheus or the OpenMetrics format. It adds a gauge
-// that says whether they could be read. If the text has an error, none of its metrics are returned. If there is no text, the argument
-// "unread" is the reason for that, otherwise it is nil.
+// ParseMetrics returns the metrics in a text that a command has written, in the Prometheus or the OpenMetrics format. It adds a gauge that
+// says whether they could be read. If the text has an error, none of its metrics are returned. If there is no text, the argument "unread"
+// is the reason why. Otherwise "unread" is nil.
 func ParseMetrics(text []byte, unread error, now time.Time, log *slog.Logger) ([]metric.Family, error) {
 	pool := exposition.NewPool(exposition.Options{
 		HonorLabels: true, HonorTimestamps: true, SampleLimit: maxSamples, Gauges: []exposition.Gauge{valid()}, Untargeted: true,
@@ -112,10 +112,10 @@ type Tee struct {
 	keep  bool
 }
 
-// NewTee returns a Tee. If keep is true, the Tee keeps the text of the output.
+// NewTee returns a Tee. If the argument "keep" is true, the Tee keeps the text of the output.
 func NewTee(to io.Writer, keep bool) *Tee { return &Tee{To: to, keep: keep} }
 
-// Write implements io.Writer. After an error, the command cannot write any more output, as it would be without the Tee.
+// Write implements io.Writer. After an error, the command cannot write any more output. Without the Tee, it could not either.
 func (t *Tee) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	t.count += int64(len(p))

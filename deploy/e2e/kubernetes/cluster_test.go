@@ -57,8 +57,8 @@ type step struct {
 	ends int // the largest number of runs of a job that the step can cut off
 }
 
-// run runs steps, and stops after one that fails. Its first result is the largest number of runs of a job that the steps can have cut off.
-// Its second result says whether all steps have succeeded.
+// run runs steps, and stops after one that fails. The result "ends" is the largest number of runs of a job that the steps can have cut off.
+// The result "ok" says whether all steps have succeeded.
 func (w *world) run(ctx context.Context, t *testing.T, steps ...step) (ends int, ok bool) {
 	for _, s := range steps {
 		began := time.Now()

@@ -24,7 +24,7 @@ type container struct {
 	config  *runtimeapi.ContainerConfig
 	sandbox *sandbox
 	image   string // the directory of the image's files
-	dir     string // the directory of the container's own files
+	dir     string // the directory with the container's own files
 	created time.Time
 	ended   chan struct{} // closed when the process has ended
 

@@ -24,7 +24,7 @@ const (
 	receiverAddress = hostAddress + ":9002"
 )
 
-// patience is how long the test waits for something that only takes seconds on an idle machine.
+// patience is how long the test waits for something that takes only seconds on an idle machine.
 const patience = 4 * time.Minute
 
 // namespace is where the releases are. It enforces the restricted Pod Security Standard.
@@ -183,8 +183,8 @@ func (w *world) until(ctx context.Context, t *testing.T, what string, ask func()
 	t.Logf("%s: %s", what, time.Since(began).Round(100*time.Millisecond))
 }
 
-// arrives waits until the receiver has new samples of each job. They must be from an answer that the API has given after arrives was
-// called.
+// arrives waits until the receiver has new samples of each job. They must be from an answer that the API has given after the call of this
+// method.
 func (w *world) arrives(ctx context.Context, t *testing.T, jobs ...string) {
 	t.Helper()
 	for _, job := range jobs {

@@ -270,7 +270,7 @@ func checkPlain(t *testing.T, name string, manifests []string) {
 	}
 }
 
-// without removes from a text all lines that begin with one of the words, and returns the rest.
+// without returns a text after removing all lines that begin with one of the given words.
 func without(text string, words ...string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -281,7 +281,8 @@ func without(text string, words ...string) string {
 	return b.String()
 }
 
-// TestGuide checks that the chart can be rendered with the values that the guide shows, and that each StatefulSet has the right shards.
+// TestGuide renders the chart with the values that the guide shows. It checks that this is possible, and that each StatefulSet has the
+// right shards.
 func TestGuide(t *testing.T) {
 	guide, err := os.ReadFile("../../guides/kubernetes.md")
 	if err != nil {

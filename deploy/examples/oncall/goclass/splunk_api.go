@@ -64,7 +64,7 @@ func timeTakenTo(phase string) func(context.Context, *goclass.Tick) ([]goclass.R
 	}
 }
 
-// between returns the time from one phase of an incident to another. It returns false if the incident has not reached both phases.
+// between returns the time from one phase of an incident to another. It returns false if one of these phases has not been reached.
 func between(incident document.Value, from, to string) (time.Duration, bool, error) {
 	first := map[string]time.Time{}
 	for transition := range incident.Get("transitions").Items {
