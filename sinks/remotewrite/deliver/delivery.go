@@ -27,6 +27,10 @@ type delivery struct {
 
 	waits  int  // number of responses to the first chunk that do not come from a receiver
 	blamed bool // a request without samples was accepted meanwhile, so the chunk itself is the reason
+
+	trial  wire.Protocol // the protocol in which the chunks are tried since they were refused in the other one; 0 = no trial
+	why    string        // the response that was the reason for the trial
+	inBoth bool          // a chunk was sent in both protocols already, so there is no further trial
 }
 
 func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *delivery {
@@ -79,8 +83,8 @@ func (d *delivery) run(life, stopping context.Context) (done bool) {
 			return false
 		}
 	}
-	if d.lastAccepted == nil {
-		d.protocol.rejected()
+	if d.inBoth && d.lastAccepted == nil {
+		d.protocol.tried(d.trial, d.why, false, time.Now())
 	}
 	return true
 }
@@ -143,9 +147,13 @@ func (d *delivery) lifeOf(life, stopping context.Context) (ctx context.Context, 
 	return ctx, func() { stop(); cancel() }
 }
 
-// send sends a chunk in the current protocol.
+// send sends a chunk in the protocol of the trial, or else in the current protocol.
 func (d *delivery) send(ctx context.Context, c *chunk) (response, error) {
-	if err := c.convert(d.protocol.current(time.Now())); err != nil {
+	p := d.trial
+	if p == 0 {
+		p = d.protocol.current(time.Now())
+	}
+	if err := c.convert(p); err != nil {
 		return response{}, &damagedError{err}
 	}
 	return d.client.send(ctx, c.protocol, c.packed)
@@ -197,6 +205,10 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 		return settled
 	case d.protocol.fallBack(c.protocol, r, time.Now()):
 		failed.Add(1)
+		d.trial, d.inBoth = 0, true
+		return retryNow
+	case d.startTrial(c, r):
+		failed.Add(1)
 		return retryNow
 	}
 	d.refused = true
@@ -209,6 +221,18 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	}
 	d.reject(c, r)
 	return settled
+}
+
+// startTrial reports whether the chunks are to be tried in the other protocol, after a refusal of the chunk c.
+func (d *delivery) startTrial(c *chunk, r response) bool {
+	if d.inBoth {
+		return false
+	}
+	if d.trial = d.protocol.other(c.protocol, r, time.Now()); d.trial == 0 {
+		return false
+	}
+	d.why, d.inBoth = r.status(), true
+	return true
 }
 
 // maxWaits is the number of responses that do not come from a receiver, after which a request without samples is sent: if that is accepted,
@@ -245,6 +269,10 @@ func (d *delivery) accept(c *chunk, r response) {
 	*d.refusals = backoff{limit: maxSearchPause}
 	if c.suspect {
 		d.suspects.accepted(c)
+	}
+	if d.trial == c.protocol {
+		d.protocol.tried(d.trial, d.why, true, time.Now())
+		d.trial = 0
 	}
 	if message, why := d.protocol.accepted(c.protocol); message != "" {
 		d.options.Log.Info(message, "url", d.options.Place, "answer", why)
