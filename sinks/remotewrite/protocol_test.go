@@ -1,9 +1,11 @@
 package remotewrite
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,4 +152,29 @@ func TestBadSamplesAreNotSentTwice(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNeitherProtocol checks the advice about a 415 to both protocols.
+func TestNeitherProtocol(t *testing.T) {
+	const want = "the receiver accepts neither remote-write 2.0 nor 1.0"
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(415) }}
+	withReceiver(t, d, nil, func(r *rig) {
+		if err := r.sink.Check(context.Background()); err == nil || !strings.Contains(err.Error(), want) {
+			r.Errorf("check: %v", err)
+		}
+		for range 3 {
+			r.write("j", gauge("x", 1, "a"))
+			r.tick()
+		}
+		if got, want := protocols(d.all()), []Protocol{1, 2, 2, 1, 1, 1}; !slices.Equal(got, want) {
+			r.Errorf("protocols %v, want %v", got, want)
+		}
+		r.wantDropped(sinks.Refused, 3)
+		r.wantLogged(want, 1)
+		r.wantLogged("set protocol to auto", 0)
+		d.set(refusing(Protocol1, 415))
+		if err := r.sink.Check(context.Background()); err != nil {
+			r.Errorf("check of a receiver of 2.0: %v", err)
+		}
+	})
 }

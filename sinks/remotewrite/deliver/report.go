@@ -49,6 +49,7 @@ type rejections struct {
 	log   *slog.Logger
 	stats *sinks.Stats
 	place string
+	fixed bool // only one protocol is sent
 
 	mu   sync.Mutex
 	last string
@@ -64,13 +65,19 @@ func (l *rejections) partly(c *chunk, r response, lost int) {
 func (l *rejections) wholly(c *chunk, r response, lost int) {
 	err, do := r.error(l.place), hint(r.code, r.text)
 	if r.code == 415 {
-		do = wrongProtocol(c.protocol)
+		do = wrongProtocol(c.protocol, l.fixed)
 	}
 	l.note(r.gist(), err, c, r, lost, do)
 }
 
-func wrongProtocol(p wire.Protocol) string {
-	return fmt.Sprintf("the receiver does not accept remote-write %s: set protocol to auto", p)
+// wrongProtocol returns what to do about a 415 to a request in protocol p. If fixed is false, the receiver has answered 415 to the other
+// protocol too.
+func wrongProtocol(p wire.Protocol, fixed bool) string {
+	if fixed {
+		return fmt.Sprintf("the receiver does not accept remote-write %s: set protocol to auto", p)
+	}
+	return "the receiver accepts neither remote-write 2.0 nor 1.0: check that url is that of a remote-write receiver, not one for another format such as OTLP, " +
+		"and that no proxy refuses the Content-Type application/x-protobuf"
 }
 
 func (l *rejections) note(gist string, err error, c *chunk, r response, lost int, do string) {
