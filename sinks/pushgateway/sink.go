@@ -443,11 +443,12 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		// names the group. A success of such a request does not mean that the group was pushed.
 		to := resp.Request.URL
 		return nil, &statusError{fmt.Errorf("redirected to %s://%s%s: set url to the address of the Pushgateway", to.Scheme, to.Host, to.Path), code, 0}
-	case code == http.StatusOK || code == http.StatusAccepted:
+	case code/100 == 2:
 		if err := notGateway(resp); err != nil {
 			return nil, &statusError{err, code, 0}
 		}
-		// The push package does not accept 200 as a success of a deletion.
+		// A Pushgateway answers 200 or 202. Other receivers with its paths answer 204 or 201, which the push package does not accept as
+		// a success, and it does not accept 200 as a success of a deletion.
 		return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
 	case code == http.StatusBadRequest || code == http.StatusUnprocessableEntity:
 		if err := notGateway(resp); err != nil {

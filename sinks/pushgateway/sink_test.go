@@ -461,3 +461,20 @@ func TestPod(t *testing.T) {
 		}
 	}
 }
+
+// TestAny2xx checks that any 2xx is a success of a push and of a deletion, unless it is a web page.
+func TestAny2xx(t *testing.T) {
+	for _, code := range []int{200, 201, 202, 204} {
+		r := newRig(t, nil)
+		var methods []string
+		r.respond(func(w http.ResponseWriter, q *http.Request) {
+			methods = append(methods, q.Method)
+			w.WriteHeader(code)
+		})
+		r.write(t, "j", gauge("up"))
+		r.write(t, "j")
+		if n := r.env.Stats.Sent.Load(); n != 1 || fmt.Sprint(methods) != "[PUT DELETE]" {
+			t.Errorf("%d: sent %d samples by %v, want 1 by PUT and DELETE", code, n, methods)
+		}
+	}
+}
