@@ -101,6 +101,7 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	if ended {
 		return false
 	}
+	d.backoff.limit = 0
 	switch d.judge(c, r, err) {
 	case settled:
 		d.chunks, d.partlySettled = d.chunks[1:], true
@@ -336,37 +337,64 @@ func (d *delivery) split(c *chunk) bool {
 // process, but also during an outage.
 const maxServerErrors = 8
 
+// serverErrorWait is how long a series is tried at least, from the first 500 to a request with it, before it is given up: an ingester of the receiver may be
+// restarting. Later records wait meanwhile. They must wait less than five minutes, since Prometheus would otherwise show gaps.
+const serverErrorWait = 4 * time.Minute
+
+// A series that was given up after responses of 500 is then sent apart, as a suspect. Later records wait for these tries too, so there are
+// fewer of them, with shorter pauses, if the receiver has accepted the rest of the record.
+const (
+	maxSuspectErrors = 4
+	maxSuspectPause  = time.Second
+)
+
+// isSuspected reports whether the responses of 500 may be due to the chunk.
+func (c *chunk) isSuspected() bool {
+	return c.serverErrors >= maxServerErrors || c.suspect && c.serverErrors >= maxSuspectErrors
+}
+
 // serverError judges a response of 500.
 //
 // If other requests were accepted since the chunk was made, the second 500 splits the chunk. Otherwise it is seen as an outage, and the
-// chunk is split when it is suspected. A suspected chunk that cannot be split is sent after the other chunks of its record. It is rejected
-// if another request was accepted since its first 500.
+// chunk is split when it is suspected. A suspected chunk that cannot be split is sent after the other chunks of its record. After
+// serverErrorWait, it is rejected if another request was accepted between two responses of 500 to it. If only suspected chunks are left, the chunk that was accepted last is sent again, to
+// find out whether the receiver works. Its series is then sent apart from later records (setSuspectsApart): the search for it
+// takes minutes, and samples would be queued faster than they are sent if each record needed a search.
 func (d *delivery) serverError(c *chunk, r response) verdict {
 	accepted := d.accepted.Load()
-	if c.serverErrors == 0 {
+	if c.erredAt.IsZero() {
+		c.erredAt = time.Now()
+	}
+	waited := c.suspect || time.Since(c.erredAt) >= serverErrorWait
+	if c.serverErrors == 0 || !waited {
 		c.acceptedAtError = accepted
 	}
 	c.serverErrors++
-	suspect := c.serverErrors >= maxServerErrors
+	suspect := c.isSuspected()
+	if c.suspect && d.lastAccepted != nil {
+		d.backoff.limit = maxSuspectPause
+	}
 	if suspect || c.serverErrors > 1 && accepted > c.acceptedAtStart {
 		if halves := c.halves(2, accepted); halves != nil {
 			d.chunks = append(d.chunks[1:], halves...)
 			return retryLater
 		}
 	}
-	if suspect && accepted > c.acceptedAtError && !c.isProbe() {
+	if suspect && waited && accepted > c.acceptedAtError && !c.isProbe() {
+		d.suspects.refused(c, time.Now())
 		d.reject(c, r)
 		return settled
 	}
 	if d.lastAccepted == nil || c.serverErrors > maxServerErrors {
 		d.outage.begin(r.code, r.error(d.options.Place))
 	}
-	switch {
-	case !suspect || c.isProbe():
-	case len(d.chunks) > 1:
-		d.chunks = append(d.chunks[1:], c)
-	case d.lastAccepted != nil:
-		d.chunks = []*chunk{d.lastAccepted.probe(), c}
+	if !suspect || c.isProbe() {
+		return retryLater
+	}
+	d.chunks = append(d.chunks[1:], c)
+	allSuspected := !slices.ContainsFunc(d.chunks, func(other *chunk) bool { return !other.isSuspected() })
+	if allSuspected && waited && d.lastAccepted != nil {
+		d.chunks = append([]*chunk{d.lastAccepted.probe()}, d.chunks...)
 	}
 	return retryLater
 }

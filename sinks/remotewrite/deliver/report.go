@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -44,6 +45,9 @@ func (o *outage) end() {
 	}
 }
 
+// seeLog is what to do if no better advice is known.
+const seeLog = "see the receiver's log"
+
 // rejections counts rejected samples by reason. It logs the first rejection, and another one when the reason changes.
 type rejections struct {
 	log   *slog.Logger
@@ -66,6 +70,10 @@ func (l *rejections) wholly(c *chunk, r response, lost int) {
 	err, do := r.error(l.place), hint(r.code, r.text)
 	if r.code == 415 {
 		do = wrongProtocol(c.protocol, l.fixed)
+	}
+	if r.code == 500 {
+		do = fmt.Sprintf("the receiver answered this for %s, at last %d times to this part of the request alone, and accepted other samples meanwhile: %s",
+			time.Since(c.erredAt).Round(time.Second), c.serverErrors, cmp.Or(do, seeLog))
 	}
 	l.note(r.gist(), err, c, r, lost, do)
 }
@@ -95,8 +103,5 @@ func (l *rejections) note(gist string, err error, c *chunk, r response, lost int
 			series = "unknown; the first in the request is " + series
 		}
 	}
-	if do == "" {
-		do = "see the receiver's log"
-	}
-	l.log.Warn("the receiver refused samples", "error", err, "samples", lost, "series", series, "do", do)
+	l.log.Warn("the receiver refused samples", "error", err, "samples", lost, "series", series, "do", cmp.Or(do, seeLog))
 }
