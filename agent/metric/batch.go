@@ -17,6 +17,10 @@ type Batch struct {
 	// of a job must then only replace the metrics in the batch.
 	Partial bool
 
+	// Complete marks a batch of a tick that has measured all metrics of its job. A series that is not in the batch has then ended, even if
+	// an earlier process has delivered it.
+	Complete bool
+
 	// Every is the interval between the job's ticks; 0 = unknown. If a receiver drops series that it has not received for some
 	// time, its sink sends the batch again between two ticks.
 	Every time.Duration

@@ -40,14 +40,15 @@ type sink struct {
 	warned    bool // a warning that timestamps are not pushed was logged
 	down      bool // the last push from the spool could not be delivered
 
-	mu     sync.Mutex
-	pushed map[string]*push // the groups that this sink has pushed, by the name of the file of the group
+	mu      sync.Mutex
+	pushed  map[string]*push // groups that this sink has pushed, by name of the group's file
+	deleted map[string]bool  // groups that this sink has deleted and not pushed since, by the same names
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
 	s := &sink{
 		url: c.URL.String(), place: c.URL.Place(), group: c.group(&env), deleteOnExit: c.DeleteOnExit,
-		env: env, client: client, pushed: map[string]*push{},
+		env: env, client: client, pushed: map[string]*push{}, deleted: map[string]bool{},
 	}
 	if dir := cmp.Or(c.Spool.Dir, env.Spool); dir != "" {
 		if !filepath.IsAbs(dir) {
@@ -75,10 +76,11 @@ func rename(own, reserved []metric.Label) []metric.Label {
 	return slices.DeleteFunc(sinks.Attach(nil, own, reserved, nil), isReserved)
 }
 
-// Write replaces the job's group. If the batch is partial, Write replaces only the metrics of the batch in the group. A batch without
-// series deletes the group, if this sink has pushed it. If several processes push parts of a job's series, the label PartBy says which part
-// a series belongs to: there is a group for each value of this label, and Write replaces the metrics of the batch in these groups. With a
-// spool, the batch is first written to disk.
+// Write replaces the job's group. If the batch is partial, it only replaces the metrics of the batch in the group. A batch without
+// series deletes the group, if this sink has pushed it, or if the batch is complete: an earlier process may then have pushed the group, such
+// as an earlier cton once. If several processes push parts of a job's series, the label PartBy says
+// which part a series belongs to: there is a group for each value of this label, and Write replaces the metrics of the batch in
+// these groups. With a spool, the batch is first written to disk.
 func (s *sink) Write(ctx context.Context, batch metric.Batch) error {
 	s.pushing.Lock()
 	defer s.pushing.Unlock()
@@ -143,7 +145,7 @@ func (s *sink) write(ctx context.Context, batch metric.Batch, group []metric.Lab
 		s.env.Stats.Drop(sinks.Unsupported, all-p.Series)
 	}
 	if p.Series == 0 {
-		return s.delete(ctx, p)
+		return s.delete(ctx, p, batch.Complete)
 	}
 	s.warnOfTimestamps(&batch)
 	s.converter.Reset()
@@ -210,14 +212,15 @@ func (s *sink) warnOfTimestamps(batch *metric.Batch) {
 	}
 }
 
-// delete deletes a group, if this sink has pushed it.
-func (s *sink) delete(ctx context.Context, p *push) error {
+// delete deletes a group, if this sink has pushed it. If the argument unknown is true, it also deletes a group of which this sink does not
+// know whether it exists.
+func (s *sink) delete(ctx context.Context, p *push, unknown bool) error {
 	if s.spool != nil {
 		if err := s.spool.drop(p); err != nil {
 			return err
 		}
 	}
-	if !s.hasPushed(p) {
+	if pushed, deleted := s.state(p); !pushed && (deleted || !unknown) {
 		return nil
 	}
 	if err := s.pusher(ctx, p).Delete(); err != nil {
@@ -227,20 +230,24 @@ func (s *sink) delete(ctx context.Context, p *push) error {
 	return nil
 }
 
+// setPushed notes that a group was pushed, or deleted.
 func (s *sink) setPushed(p *push, pushed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if pushed {
 		s.pushed[p.name()] = &push{Job: p.Job, Group: p.Group}
+		delete(s.deleted, p.name())
 	} else {
 		delete(s.pushed, p.name())
+		s.deleted[p.name()] = true
 	}
 }
 
-func (s *sink) hasPushed(p *push) bool {
+// state returns what this sink has done last with a group: pushed it, deleted it, or neither.
+func (s *sink) state(p *push) (pushed, deleted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pushed[p.name()] != nil
+	return s.pushed[p.name()] != nil, s.deleted[p.name()]
 }
 
 func (s *sink) pusher(ctx context.Context, p *push) *client.Pusher {
@@ -301,7 +308,7 @@ func (s *sink) Run(ctx context.Context) error {
 	groups := slices.Collect(maps.Values(s.pushed))
 	s.mu.Unlock()
 	for _, p := range groups {
-		if err := s.delete(ctx, p); err != nil {
+		if err := s.delete(ctx, p, false); err != nil {
 			s.env.Log.Error(err.Error())
 		}
 	}
@@ -443,11 +450,12 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		// names the group. A success of such a request does not mean that the group was pushed.
 		to := resp.Request.URL
 		return nil, &statusError{fmt.Errorf("redirected to %s://%s%s: set url to the address of the Pushgateway", to.Scheme, to.Host, to.Path), code, 0}
-	case code == http.StatusOK || code == http.StatusAccepted:
+	case code/100 == 2:
 		if err := notGateway(resp); err != nil {
 			return nil, &statusError{err, code, 0}
 		}
-		// The push package does not accept 200 as a success of a deletion.
+		// A Pushgateway answers 200 or 202. Other receivers with its paths answer 204 or 201, which the push package does not accept as
+		// a success, and it does not accept 200 as a success of a deletion.
 		return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
 	case code == http.StatusBadRequest || code == http.StatusUnprocessableEntity:
 		if err := notGateway(resp); err != nil {

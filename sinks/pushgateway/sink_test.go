@@ -165,21 +165,74 @@ func TestTimestampsAreLeftOut(t *testing.T) {
 	}
 }
 
-// TestDeletesOwnGroupsOnly checks that an empty batch deletes only a group that this sink has pushed.
-func TestDeletesOwnGroupsOnly(t *testing.T) {
-	other := newRig(t, nil)
-	other.write(t, "j", gauge("up"))
-	later := &rig{env: other.env, gateway: other.gateway}
-	server := httptest.NewServer(other.gateway)
-	defer server.Close()
-	var err error
-	if later.Sink, err = (&Config{URL: address(t, server.URL)}).New(other.env); err != nil {
+// TestEmptyBatch checks which batches without series delete the group of an earlier process: only those of a run that has measured
+// everything, and only the group of the batch. Such a batch deletes the group once, not in each run.
+func TestEmptyBatch(t *testing.T) {
+	for _, spooled := range []bool{false, true} {
+		earlier := newRig(t, nil)
+		for _, job := range []string{"j", "j2"} {
+			earlier.write(t, job, gauge("up"))
+		}
+		requests := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			requests++
+			earlier.gateway.ServeHTTP(w, q)
+		}))
+		t.Cleanup(server.Close)
+		c := &Config{URL: address(t, server.URL)}
+		if spooled {
+			c.Spool.Dir = t.TempDir()
+		}
+		later := &rig{env: earlier.env, gateway: earlier.gateway}
+		var err error
+		if later.Sink, err = c.New(earlier.env); err != nil {
+			t.Fatal(err)
+		}
+		empty := func(complete bool) {
+			t.Helper()
+			if err := later.Write(t.Context(), metric.Batch{Job: "j", Time: time.Now(), Complete: complete}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const j, j2 = `up{instance="host-1",job="j"} 1`, `up{instance="host-1",job="j2"} 1`
+		empty(false) // such as a run that has measured nothing, or a job that was removed
+		later.shows(t, j, j2)
+		for range 3 {
+			empty(true)
+			later.shows(t, j2)
+		}
+		if requests != 1 {
+			t.Errorf("%d requests, want 1", requests)
+		}
+		later.write(t, "j", gauge("up"))
+		later.shows(t, j, j2)
+		empty(false) // this process has pushed the group
+		later.shows(t, j2)
+		if requests != 3 {
+			t.Errorf("%d requests, want 3", requests)
+		}
+	}
+}
+
+// TestDeletionIsRepeated checks that the group of an earlier process is deleted later if the Pushgateway is down.
+func TestDeletionIsRepeated(t *testing.T) {
+	r := newRig(t, nil)
+	r.write(t, "j", gauge("up"))
+	c := &Config{URL: address(t, r.server.URL)}
+	later, err := c.New(r.env)
+	if err != nil {
 		t.Fatal(err)
 	}
-	later.write(t, "j") // before the first push: the group of an earlier run stays
-	later.shows(t, `up{instance="host-1",job="j"} 1`)
-	other.write(t, "j")
-	later.shows(t)
+	r.fail(503, "", "starting")
+	empty := metric.Batch{Job: "j", Time: time.Now(), Complete: true}
+	if err := later.Write(t.Context(), empty); err == nil || sinks.IsPermanent(err) || !strings.Contains(err.Error(), "delete group at") {
+		t.Errorf("got %v", err)
+	}
+	r.response.Store(nil)
+	if err := later.Write(t.Context(), empty); err != nil {
+		t.Error(err)
+	}
+	r.shows(t)
 }
 
 func TestDeleteOnExit(t *testing.T) {
@@ -458,6 +511,23 @@ func TestPod(t *testing.T) {
 		env.Pod, env.External = c.pod, c.external
 		if got := fmt.Sprint((&Config{Grouping: c.grouping}).group(&env)); got != c.want {
 			t.Errorf("%+v: got %s, want %s", c, got, c.want)
+		}
+	}
+}
+
+// TestAny2xx checks that any 2xx is a success of a push and of a deletion, unless it is a web page.
+func TestAny2xx(t *testing.T) {
+	for _, code := range []int{200, 201, 202, 204} {
+		r := newRig(t, nil)
+		var methods []string
+		r.respond(func(w http.ResponseWriter, q *http.Request) {
+			methods = append(methods, q.Method)
+			w.WriteHeader(code)
+		})
+		r.write(t, "j", gauge("up"))
+		r.write(t, "j")
+		if n := r.env.Stats.Sent.Load(); n != 1 || fmt.Sprint(methods) != "[PUT DELETE]" {
+			t.Errorf("%d: sent %d samples by %v, want 1 by PUT and DELETE", code, n, methods)
 		}
 	}
 }

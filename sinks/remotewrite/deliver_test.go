@@ -520,7 +520,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{Auto, 204, "", ""},
 		{Auto, 400, "empty write request", ""},
-		{Auto, 415, "", ""},
+		{Auto, 415, "", "(the receiver accepts neither remote-write 2.0 nor 1.0: check that url"},
 		{Protocol2, 204, "", ""},
 		{Protocol2, 415, "", "(the receiver does not accept remote-write 2.0: set protocol to auto)"},
 		{Protocol1, 415, "", "(the receiver does not accept remote-write 1.0: set protocol to auto)"},

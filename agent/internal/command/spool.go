@@ -19,8 +19,8 @@ import (
 
 type spoolCmd struct {
 	Sink   string         `short:"s" help:"The sink; needed if several have a spool." placeholder:"SINK"`
-	Ls     spoolListCmd   `cmd:"" help:"List the requests that wait, and those that were set aside and why."`
-	Replay spoolReplayCmd `cmd:"" help:"Put requests that were set aside back in their place in the queue. Stop the agent first."`
+	Ls     spoolListCmd   `cmd:"" help:"List the requests that wait, and the damaged files that were set aside and why. What a receiver refuses is dropped, not kept."`
+	Replay spoolReplayCmd `cmd:"" help:"Put requests that were set aside, and can be read again, back in their place in the queue. Stop the agent first."`
 	Drop   spoolDropCmd   `cmd:"" help:"Delete requests. Stop the agent first."`
 }
 

@@ -2,9 +2,12 @@ package deliver
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/golang/snappy"
 
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
@@ -15,10 +18,11 @@ type chunk struct {
 	packed   []byte // the compressed request; never modified, since the transport may still read it
 	counts   counts // the samples that are not settled; zero for a probe
 
-	// acceptedAtStart is the number of requests that the receiver had accepted when the chunk was made; acceptedAtError is the number of
-	// accepted requests when the first response of 500 to the chunk came.
+	// acceptedAtStart is the number of requests that the receiver had accepted when the chunk was made; acceptedAtError is that number at
+	// the first response of 500 to the chunk, or a later one (delivery.serverError).
 	acceptedAtStart, acceptedAtError int64
-	serverErrors                     int // number of responses of 500
+	serverErrors                     int       // number of responses of 500
+	erredAt                          time.Time // when the first came, to the chunk or to a larger one that it was a part of
 
 	suspect bool // a sample of its series was refused earlier
 	again   bool // samples of the chunk have perhaps been sent before
@@ -142,23 +146,41 @@ func (c *chunk) hasZeros(n int) bool {
 	return n <= 0
 }
 
+// isOneSeries reports whether all samples of a request are of the same series. A request that is joined from several records has a series
+// once for each record.
+func isOneSeries(q wire.Request) bool {
+	var first []metric.Label
+	for i, err := range q.Items() {
+		switch {
+		case err != nil:
+			return false
+		case first == nil:
+			first = slices.Clone(i.Labels)
+		case !slices.Equal(i.Labels, first):
+			return false
+		}
+	}
+	return true
+}
+
 // halves returns the two halves of a chunk. It returns nil if the chunk has fewer than minSeries series, or cannot be divided or decoded.
 func (c *chunk) halves(minSeries int, accepted int64) []*chunk {
 	if c.isProbe() {
 		return nil
 	}
 	q, err := c.decode()
-	if err != nil || q.Counts.Series < minSeries {
+	if err != nil || q.Counts.Series < minSeries || minSeries > 1 && isOneSeries(q) {
 		return nil
 	}
 	a, b, err := q.Split()
 	if err != nil || b.Counts.Total() == 0 {
 		return nil
 	}
-	first, second := &chunk{acceptedAtStart: accepted, suspect: c.suspect, again: c.again}, &chunk{acceptedAtStart: accepted, suspect: c.suspect, again: c.again}
+	rest := chunk{acceptedAtStart: accepted, erredAt: c.erredAt, suspect: c.suspect, again: c.again}
+	first, second := rest, rest
 	first.set(a)
 	second.set(b)
-	return []*chunk{first, second}
+	return []*chunk{&first, &second}
 }
 
 // pieces divides a chunk into the smallest possible chunks. It returns only the chunk itself if it cannot be divided or decoded.

@@ -81,7 +81,7 @@ func New(o Options) *Sender {
 		protocol:   negotiation{fixed: o.Protocol, memory: o.Memory, receiver: o.URL},
 		suspects:   suspects{seed: maphash.MakeSeed()},
 		outage:     outage{log: o.Log},
-		rejections: rejections{log: o.Log, stats: o.Stats, place: o.Place},
+		rejections: rejections{log: o.Log, stats: o.Stats, place: o.Place, fixed: o.Protocol != 0},
 	}
 }
 
@@ -98,6 +98,9 @@ func (s *Sender) Format() (wire.Protocol, int) {
 func (s *Sender) Check(ctx context.Context) error {
 	p := max(s.options.Protocol, wire.V1)
 	r, err := s.sendEmpty(ctx, p)
+	if err == nil && r.code == 415 && s.options.Protocol == 0 {
+		r, err = s.sendEmpty(ctx, wire.V2)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -105,10 +108,8 @@ func (s *Sender) Check(ctx context.Context) error {
 		return r.errorWithHint(s.options.Place)
 	case r.code/100 == 2, r.code == 400: // some receivers reject a request without samples
 		return nil
-	case r.code == 415 && s.options.Protocol == 0:
-		return nil // the receiver accepts only 2.0
 	case r.code == 415:
-		return fmt.Errorf("%w (%s)", r.error(s.options.Place), wrongProtocol(p))
+		return fmt.Errorf("%w (%s)", r.error(s.options.Place), wrongProtocol(p, s.options.Protocol != 0))
 	}
 	return r.errorWithHint(s.options.Place)
 }

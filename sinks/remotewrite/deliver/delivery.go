@@ -26,7 +26,11 @@ type delivery struct {
 	refused       bool     // the last response was a refusal
 
 	waits  int  // number of responses to the first chunk that do not come from a receiver
-	blamed bool // a request without samples was accepted meanwhile, so the chunk itself is the reason for these responses
+	blamed bool // a request without samples was accepted meanwhile, so the chunk itself is the reason
+
+	trial  wire.Protocol // the protocol in which the chunks are tried since they were refused in the other one; 0 = no trial
+	why    string        // the response that was the reason for the trial
+	inBoth bool          // a chunk was sent in both protocols already, so there is no further trial
 }
 
 func (s *Sender) newDelivery(records []spool.Record, refusals *backoff) *delivery {
@@ -79,8 +83,8 @@ func (d *delivery) run(life, stopping context.Context) (done bool) {
 			return false
 		}
 	}
-	if d.lastAccepted == nil {
-		d.protocol.rejected()
+	if d.inBoth && d.lastAccepted == nil {
+		d.protocol.tried(d.trial, d.why, false, time.Now())
 	}
 	return true
 }
@@ -97,6 +101,7 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	if ended {
 		return false
 	}
+	d.backoff.limit = 0
 	switch d.judge(c, r, err) {
 	case settled:
 		d.chunks, d.partlySettled = d.chunks[1:], true
@@ -143,9 +148,13 @@ func (d *delivery) lifeOf(life, stopping context.Context) (ctx context.Context, 
 	return ctx, func() { stop(); cancel() }
 }
 
-// send sends a chunk in the current protocol.
+// send sends a chunk in the protocol of the trial, or else in the current protocol.
 func (d *delivery) send(ctx context.Context, c *chunk) (response, error) {
-	if err := c.convert(d.protocol.current(time.Now())); err != nil {
+	p := d.trial
+	if p == 0 {
+		p = d.protocol.current(time.Now())
+	}
+	if err := c.convert(p); err != nil {
 		return response{}, &damagedError{err}
 	}
 	return d.client.send(ctx, c.protocol, c.packed)
@@ -197,6 +206,10 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 		return settled
 	case d.protocol.fallBack(c.protocol, r, time.Now()):
 		failed.Add(1)
+		d.trial, d.inBoth = 0, true
+		return retryNow
+	case d.startTrial(c, r):
+		failed.Add(1)
 		return retryNow
 	}
 	d.refused = true
@@ -211,9 +224,20 @@ func (d *delivery) judge(c *chunk, r response, err error) verdict {
 	return settled
 }
 
-// maxWaits limits the number of responses to a chunk that do not come from a receiver. When the limit is reached, a request without samples
-// is sent. If that request is accepted, the chunk itself is the cause of the responses: for example, a firewall can block one request
-// because of its contents. Later requests must not wait for such a chunk.
+// startTrial reports whether the chunks are to be tried in the other protocol, after a refusal of the chunk c.
+func (d *delivery) startTrial(c *chunk, r response) bool {
+	if d.inBoth {
+		return false
+	}
+	if d.trial = d.protocol.other(c.protocol, r, time.Now()); d.trial == 0 {
+		return false
+	}
+	d.why, d.inBoth = r.status(), true
+	return true
+}
+
+// maxWaits is the number of responses that do not come from a receiver, after which a request without samples is sent: if that is accepted,
+// the chunk is the cause. For example, a firewall may block one request because of its contents. Later requests must not wait for it.
 const maxWaits = 16
 
 // waitsOut reports whether a response does not come from a receiver, and counts such a response. If the request without samples was
@@ -246,6 +270,10 @@ func (d *delivery) accept(c *chunk, r response) {
 	*d.refusals = backoff{limit: maxSearchPause}
 	if c.suspect {
 		d.suspects.accepted(c)
+	}
+	if d.trial == c.protocol {
+		d.protocol.tried(d.trial, d.why, true, time.Now())
+		d.trial = 0
 	}
 	if message, why := d.protocol.accepted(c.protocol); message != "" {
 		d.options.Log.Info(message, "url", d.options.Place, "answer", why)
@@ -309,37 +337,64 @@ func (d *delivery) split(c *chunk) bool {
 // process, but also during an outage.
 const maxServerErrors = 8
 
+// serverErrorWait is how long a series is tried at least, from the first 500 to a request with it, before it is given up: an ingester of the receiver may be
+// restarting. Later records wait meanwhile. They must wait less than five minutes, since Prometheus would otherwise show gaps.
+const serverErrorWait = 4 * time.Minute
+
+// A series that was given up after responses of 500 is then sent apart, as a suspect. Later records wait for these tries too, so there are
+// fewer of them, with shorter pauses, if the receiver has accepted the rest of the record.
+const (
+	maxSuspectErrors = 4
+	maxSuspectPause  = time.Second
+)
+
+// isSuspected reports whether the responses of 500 may be due to the chunk.
+func (c *chunk) isSuspected() bool {
+	return c.serverErrors >= maxServerErrors || c.suspect && c.serverErrors >= maxSuspectErrors
+}
+
 // serverError judges a response of 500.
 //
-// If other requests were accepted since the chunk was made, the second 500 splits the chunk. Otherwise the 500 is seen as the sign of an
-// outage, and the chunk is split only when it is suspected. A suspected chunk that cannot be split is sent after the other chunks of its
-// record. Such a chunk is rejected if another request was accepted since the chunk's first 500.
+// If other requests were accepted since the chunk was made, the second 500 splits the chunk. Otherwise it is seen as an outage, and the
+// chunk is split when it is suspected. A suspected chunk that cannot be split is sent after the other chunks of its record. After
+// serverErrorWait, it is rejected if another request was accepted between two responses of 500 to it. If only suspected chunks are left, the chunk that was accepted last is sent again, to
+// find out whether the receiver works. Its series is then sent apart from later records (setSuspectsApart): the search for it
+// takes minutes, and samples would be queued faster than they are sent if each record needed a search.
 func (d *delivery) serverError(c *chunk, r response) verdict {
 	accepted := d.accepted.Load()
-	if c.serverErrors == 0 {
+	if c.erredAt.IsZero() {
+		c.erredAt = time.Now()
+	}
+	waited := c.suspect || time.Since(c.erredAt) >= serverErrorWait
+	if c.serverErrors == 0 || !waited {
 		c.acceptedAtError = accepted
 	}
 	c.serverErrors++
-	suspect := c.serverErrors >= maxServerErrors
+	suspect := c.isSuspected()
+	if c.suspect && d.lastAccepted != nil {
+		d.backoff.limit = maxSuspectPause
+	}
 	if suspect || c.serverErrors > 1 && accepted > c.acceptedAtStart {
 		if halves := c.halves(2, accepted); halves != nil {
 			d.chunks = append(d.chunks[1:], halves...)
 			return retryLater
 		}
 	}
-	if suspect && accepted > c.acceptedAtError && !c.isProbe() {
+	if suspect && waited && accepted > c.acceptedAtError && !c.isProbe() {
+		d.suspects.refused(c, time.Now())
 		d.reject(c, r)
 		return settled
 	}
 	if d.lastAccepted == nil || c.serverErrors > maxServerErrors {
 		d.outage.begin(r.code, r.error(d.options.Place))
 	}
-	switch {
-	case !suspect || c.isProbe():
-	case len(d.chunks) > 1:
-		d.chunks = append(d.chunks[1:], c)
-	case d.lastAccepted != nil:
-		d.chunks = []*chunk{d.lastAccepted.probe(), c}
+	if !suspect || c.isProbe() {
+		return retryLater
+	}
+	d.chunks = append(d.chunks[1:], c)
+	allSuspected := !slices.ContainsFunc(d.chunks, func(other *chunk) bool { return !other.isSuspected() })
+	if allSuspected && waited && d.lastAccepted != nil {
+		d.chunks = append([]*chunk{d.lastAccepted.probe()}, d.chunks...)
 	}
 	return retryLater
 }

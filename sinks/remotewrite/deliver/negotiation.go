@@ -19,6 +19,16 @@ const (
 	smallProbeInterval = 5 * time.Minute
 )
 
+// A request that is refused in one protocol may be accepted in the other: the receiver may have been replaced by an older or newer version,
+// or is another one behind the same balancer. So the delivery tries the other protocol before the samples are dropped. A receiver that
+// refuses bad samples in both protocols would then get each of these requests twice. So after a trial without success, the next one is
+// trialPause later if 2.0 has been accepted since, or if there were maxTrials such trials. A receiver that has never accepted 2.0 is not
+// spared: nothing is known of it.
+const (
+	trialPause = 10 * time.Minute
+	maxTrials  = 10
+)
+
 // negotiation finds out which protocol the receiver accepts. It starts with 2.0 and falls back to 1.0.
 type negotiation struct {
 	fixed    wire.Protocol // the only protocol to send; 0 = negotiate
@@ -31,9 +41,10 @@ type negotiation struct {
 	fellBack time.Time // time of the newest fallback; zero = 2.0 is sent
 	accepts2 bool      // the receiver has accepted a request in 2.0 since the newest fallback
 	unclear  bool      // the fallback was not after 415
-	probed   time.Time // time of the newest small probe; before the first one, the time of the fallback
-	guessed  bool      // the fallback was after a response whose reason was perhaps not the protocol
-	why      string    // the response that led to the fallback; "" after the receiver has accepted 1.0
+	probed   time.Time // when the last small probe was sent, at first the time of the fallback
+	failed   int       // number of trials without success since 2.0 was accepted last
+	failedAt time.Time // when the last trial without success ended; zero = the last trial was a success, or there was none
+	why      string    // the response that led to the fallback; "" once the receiver has accepted 1.0
 	reason   string    // like why, but kept until 2.0 is accepted
 }
 
@@ -102,35 +113,70 @@ func (n *negotiation) describe(now time.Time) string {
 	return "remote-write " + p.String() + " is tried first; the receiver has not answered yet"
 }
 
-// fallBack falls back to 1.0 if the response r to a request in protocol p is a reason for this. It reports whether it has fallen back.
-//
-// The reasons are 415, and a 2xx without the headers that say what was written. 400 and 406 are also reasons until the receiver has
-// accepted 2.0, since some receivers that support only 1.0 respond to 2.0 in this way.
+// fallBack falls back to 1.0 if the response r to a request in protocol p shows that the receiver does not accept 2.0, and reports whether
+// it does. The responses that show this are 415, and a 2xx without the headers that say what was written.
 func (n *negotiation) fallBack(p wire.Protocol, r response, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	silent := r.code/100 == 2 && !r.hasWritten
-	guess := (r.code == 400 || r.code == 406) && !r.hasWritten && !n.accepts2
-	if n.fixed != 0 || p != wire.V2 || !silent && r.code != 415 && !guess {
+	if n.fixed != 0 || p != wire.V2 || !silent && r.code != 415 {
 		return false
 	}
-	if n.fellBack.IsZero() {
-		n.why = r.status()
-		if silent {
-			n.why += ", without the " + samplesHeader + " header"
-		}
-		n.reason = n.why
+	why := r.status()
+	if silent {
+		why += ", without the " + samplesHeader + " header"
 	}
-	n.fellBack, n.accepts2, n.guessed = now, false, guess
-	n.unclear, n.probed = r.code != 415, now
+	n.fall(why, silent, now)
 	return true
+}
+
+func (n *negotiation) fall(why string, unclear bool, now time.Time) {
+	if n.fellBack.IsZero() {
+		n.why, n.reason = why, why
+	}
+	n.fellBack, n.accepts2 = now, false
+	n.unclear, n.probed = unclear, now
+}
+
+// other returns the other protocol, if a request that was refused in protocol p with the response r is to be tried in it, and 0 otherwise.
+// Any refusal of 2.0 may be due to the protocol, except 413, and one that says what was written. Of 1.0, only 415 is: a receiver that has
+// refused 2.0 before means the samples by another refusal.
+func (n *negotiation) other(p wire.Protocol, r response, now time.Time) wire.Protocol {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fixed != 0 || r.hasWritten || r.code/100 != 4 || r.code == 413 || p == wire.V1 && r.code != 415 {
+		return 0
+	}
+	rarely := p == wire.V1 || n.failed == 0 || n.failed >= maxTrials && n.accepts2
+	if rarely && now.Sub(n.failedAt) < trialPause {
+		return 0
+	}
+	if p == wire.V1 {
+		return wire.V2
+	}
+	return wire.V1
+}
+
+// tried notes how the trial of a request in protocol p ended that was refused in the other protocol with the response why.
+func (n *negotiation) tried(p wire.Protocol, why string, accepted bool, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case !accepted:
+		n.failed++
+		n.failedAt = now
+		return
+	case p == wire.V1 && (n.fellBack.IsZero() || now.Sub(n.fellBack) >= probeInterval): // otherwise, another shard was faster
+		n.fall(why, true, now)
+	}
+	n.failed, n.failedAt = 0, time.Time{}
 }
 
 // probeDue reports whether it is time for a small probe. If so, it counts the probe as sent.
 func (n *negotiation) probeDue(now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.fellBack.IsZero() || !n.unclear || n.guessed || now.Sub(n.probed) < smallProbeInterval {
+	if n.fellBack.IsZero() || !n.unclear || now.Sub(n.probed) < smallProbeInterval {
 		return false
 	}
 	n.probed = now
@@ -149,28 +195,18 @@ func (n *negotiation) accepted(p wire.Protocol) (message, why string) {
 			message = "the receiver does not accept remote-write 2.0: sending 1.0"
 			n.remember()
 		}
-		why, n.why, n.guessed = n.why, "", false
+		why, n.why = n.why, ""
 	default:
 		if !n.fellBack.IsZero() {
 			message = "the receiver accepts remote-write 2.0 now"
 		}
 		changed := !n.fellBack.IsZero()
-		n.fellBack, n.accepts2, n.reason = time.Time{}, true, ""
+		n.fellBack, n.accepts2, n.reason, n.failed = time.Time{}, true, "", 0
 		if changed {
 			n.remember()
 		}
 	}
 	return message, why
-}
-
-// rejected is called when all chunks of a record were rejected. It undoes a fallback that was a guess, since the protocol was not the
-// reason: 1.0 was rejected too.
-func (n *negotiation) rejected() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.guessed {
-		n.fellBack, n.guessed, n.why = time.Time{}, false, ""
-	}
 }
 
 const (

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -45,11 +46,15 @@ func (o *outage) end() {
 	}
 }
 
+// seeLog is what to do if no better advice is known.
+const seeLog = "see the receiver's log"
+
 // rejections counts rejected samples by reason. It logs the first rejection, and another one when the reason changes.
 type rejections struct {
 	log   *slog.Logger
 	stats *sinks.Stats
 	place string
+	fixed bool // only one protocol is sent
 
 	mu   sync.Mutex
 	last string
@@ -66,13 +71,23 @@ func (l *rejections) partly(c *chunk, r response, lost int) {
 func (l *rejections) wholly(c *chunk, r response, lost int) {
 	err, do := r.error(l.place), hint(r.code, r.text)
 	if r.code == 415 {
-		do = wrongProtocol(c.protocol)
+		do = wrongProtocol(c.protocol, l.fixed)
+	}
+	if r.code == 500 {
+		do = fmt.Sprintf("the receiver answered this for %s, at last %d times to this part of the request alone, and accepted other samples meanwhile: %s",
+			time.Since(c.erredAt).Round(time.Second), c.serverErrors, cmp.Or(do, seeLog))
 	}
 	l.note(r.gist(), err, c, r, lost, do)
 }
 
-func wrongProtocol(p wire.Protocol) string {
-	return fmt.Sprintf("the receiver does not accept remote-write %s: set protocol to auto", p)
+// wrongProtocol returns what to do about a 415 to a request in protocol p. If fixed is false, the receiver has answered 415 to the other
+// protocol too.
+func wrongProtocol(p wire.Protocol, fixed bool) string {
+	if fixed {
+		return fmt.Sprintf("the receiver does not accept remote-write %s: set protocol to auto", p)
+	}
+	return "the receiver accepts neither remote-write 2.0 nor 1.0: check that url is that of a remote-write receiver, not one for another format such as OTLP, " +
+		"and that no proxy refuses the Content-Type application/x-protobuf"
 }
 
 func (l *rejections) note(gist string, err error, c *chunk, r response, lost int, do string) {
@@ -90,8 +105,5 @@ func (l *rejections) note(gist string, err error, c *chunk, r response, lost int
 			series = "unknown; the first in the request is " + series
 		}
 	}
-	if do == "" {
-		do = "see the receiver's log"
-	}
-	l.log.Warn("the receiver refused samples", "error", err, "samples", lost, "series", series, "do", do)
+	l.log.Warn("the receiver refused samples", "error", err, "samples", lost, "series", series, "do", cmp.Or(do, seeLog))
 }
