@@ -41,9 +41,17 @@ type Source struct {
 // place is the labels that identify a target.
 type place struct{ job, instance string }
 
+func placeOf(t *sources.Target) place { return place{t.Labels.Get("job"), t.Labels.Get("instance")} }
+
+// packed returns the two labels as metric.PackLabels does.
+func (p place) packed() string {
+	return metric.PackLabels([]metric.Label{{Name: "instance", Value: p.instance}, {Name: "job", Value: p.job}})
+}
+
 // known is what is kept of a target from one tick to the next.
 type known struct {
 	packed string           // labels of the target, packed by metric.PackLabels
+	events string           // beginning of the IDs of the target's events: see metric.TargetMark
 	labels *metric.LabelSet // labels of the target
 	since  time.Time        // start of the first window in which the target failed; zero = the last tick succeeded
 }
@@ -112,11 +120,14 @@ func (s *Source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 }
 
 // update replaces the list of targets. It keeps what is known of targets that are also in the new list.
+//
+// The events of a target are identified by its job and instance. A target whose other labels change is still the same server, so its events
+// must not count again. Only if several targets have the same job and instance, all labels identify the target.
 func (s *Source) update(list []*sources.Target) {
 	if s.known != nil && slices.Equal(list, s.list) {
 		return
 	}
-	before := s.known
+	before, shared := s.known, map[place]bool{}
 	s.list, s.known, s.byPlace = list, map[*sources.Target]*known{}, map[place]*sources.Target{}
 	for _, t := range list {
 		k := before[t]
@@ -124,7 +135,16 @@ func (s *Source) update(list []*sources.Target) {
 			k = &known{packed: metric.PackLabels(t.Labels), labels: metric.NewLabelSet(t.Labels)}
 		}
 		s.known[t] = k
-		s.byPlace[place{t.Labels.Get("job"), t.Labels.Get("instance")}] = t
+		at := placeOf(t)
+		shared[at] = s.byPlace[at] != nil
+		s.byPlace[at] = t
+	}
+	for t, k := range s.known {
+		at := placeOf(t)
+		k.events = metric.TargetMark(at.packed())
+		if shared[at] {
+			k.events = metric.TargetMark(k.packed)
+		}
 	}
 }
 
@@ -254,15 +274,17 @@ func (w *worker) collect(ctx context.Context, tick sources.Tick, t *sources.Targ
 	if err != nil {
 		return result{err: err}
 	}
-	return result{measured: copied(readings, k.packed)}
+	return result{measured: copied(readings, k)}
 }
 
-// copied returns a copy of readings with the packed labels of their target added. The copy stays valid when the source collects again.
-func copied(readings metric.Readings, packed string) []metric.Measured {
+// copied returns a copy of the readings of the target k, with the packed labels of the target added, and with event IDs that differ from those
+// of other targets. The copy stays valid when the source collects again.
+func copied(readings metric.Readings, k *known) []metric.Measured {
+	packed := k.packed
 	all := make([]metric.Measured, len(readings))
 	for i := range readings {
 		m := readings[i]
-		keep := keeper(m.Rows)
+		keep := keeper(m.Rows, k.events)
 		more := slices.Index(m.Desc.LabelNames, metric.MoreLabels)
 		width := len(m.Desc.LabelNames)
 		if more < 0 {
@@ -271,14 +293,14 @@ func copied(readings metric.Readings, packed string) []metric.Measured {
 		labels := make([]string, 0, width*len(m.Rows))
 		rows := make([]metric.Reading, len(m.Rows))
 		own, merged := "", packed // labels of the last row, without and with the target's labels; the next row often has the same
-		for k, row := range m.Rows {
+		for at, row := range m.Rows {
 			from := len(labels)
 			for j, value := range row.Labels {
 				if j != more {
-					value = keep(value)
+					value = keep("", value)
 				} else if value != own {
 					own = value
-					merged = metric.MergePacked(keep(value), packed)
+					merged = metric.MergePacked(keep("", value), packed)
 				}
 				if j == more {
 					value = merged
@@ -288,8 +310,11 @@ func copied(readings metric.Readings, packed string) []metric.Measured {
 			if more < 0 {
 				labels = append(labels, packed)
 			}
-			row.Event, row.Labels = keep(row.Event), labels[from:len(labels):len(labels)]
-			rows[k] = row
+			if row.Event != "" {
+				row.Event = keep(k.events, row.Event)
+			}
+			row.Labels = labels[from:len(labels):len(labels)]
+			rows[at] = row
 		}
 		m.Rows, m.Drops, m.Warnings = rows, slices.Clone(m.Drops), slices.Clone(m.Warnings)
 		all[i] = m
@@ -297,20 +322,23 @@ func copied(readings metric.Readings, packed string) []metric.Measured {
 	return all
 }
 
-// keeper returns a function that copies a string of the rows into a shared block of memory and returns the copy. The block has room for
-// one copy of each string.
-func keeper(rows []metric.Reading) func(string) string {
+// keeper returns a function that copies a string of the rows, after the string before, into a shared block of memory and returns the copy. The
+// block has room for one copy of each string, with events before each event ID.
+func keeper(rows []metric.Reading, events string) func(before, s string) string {
 	size := 0
 	for i := range rows {
-		size += len(rows[i].Event)
+		if rows[i].Event != "" {
+			size += len(events) + len(rows[i].Event)
+		}
 		for _, value := range rows[i].Labels {
 			size += len(value)
 		}
 	}
 	var block strings.Builder
 	block.Grow(size)
-	return func(s string) string {
+	return func(before, s string) string {
 		from := block.Len()
+		block.WriteString(before)
 		block.WriteString(s)
 		return block.String()[from:]
 	}

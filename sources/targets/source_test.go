@@ -221,3 +221,41 @@ func TestWindowOfATarget(t *testing.T) {
 		t.Errorf("the windows begin at %v, want %v", starts, want)
 	}
 }
+
+// TestEventsOfTargets checks that the event IDs of a target differ from those of every other target, and stay the same if only labels of the
+// target change that do not identify it.
+func TestEventsOfTargets(t *testing.T) {
+	d := &metric.Desc{Name: "e_total", Type: metric.Counter, From: metric.Events, Once: true}
+	room := func(r string) metric.Label { return metric.Label{Name: "room", Value: r} }
+	f := &fleet{do: func(context.Context, *sources.Target, sources.Tick) (metric.Readings, error) {
+		return metric.Readings{{Desc: d, Rows: []metric.Reading{{Value: 1, Event: "1"}, {Value: 1}}}}, nil
+	}}
+	s := open(t, f, 2)
+	events := func(list ...*sources.Target) (ids []string) {
+		t.Helper()
+		f.list = list
+		readings, err := s.Collect(t.Context(), sources.Tick{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := readings[len(readings)-1].Rows
+		for i := range list {
+			if _, id, ok := metric.CutTarget(rows[2*i].Event); id != "1" || !ok || rows[2*i+1].Event != "" {
+				t.Errorf("the target %s has the events %q and %q", list[i].Labels, rows[2*i].Event, rows[2*i+1].Event)
+			}
+			ids = append(ids, rows[2*i].Event)
+		}
+		return ids
+	}
+	a, b := target("a"), target("b")
+	first := events(a, b)
+	if first[0] == first[1] {
+		t.Errorf("two targets have the event %q", first[0])
+	}
+	if got := events(b, target("a", room("kitchen"))); got[0] != first[1] || got[1] != first[0] {
+		t.Errorf("the events are %q after a label has changed, and were %q", got, first)
+	}
+	if got := events(a, target("a", room("hall")), target("a", room("attic")), b); got[0] == got[1] || got[1] == got[2] || got[0] == got[2] || got[3] != first[1] {
+		t.Errorf("targets with the same instance have the events %q", got)
+	}
+}
