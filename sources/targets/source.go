@@ -32,10 +32,10 @@ type Source struct {
 
 	list    []*sources.Target // targets of the last tick
 	known   map[*sources.Target]*known
-	byPlace map[place]*sources.Target // target by its labels job and instance
-	results []result                  // results of the current tick, one for each target
-	metrics map[string]*merged        // metric by name
-	order   []*merged                 // the values of metrics, in the order in which they came
+	byPlace map[place][]*sources.Target // targets by their labels job and instance
+	results []result                    // results of the current tick, one for each target
+	metrics map[string]*merged          // metric by name
+	order   []*merged                   // the values of metrics, in the order in which they came
 }
 
 // place is the labels that identify a target.
@@ -127,22 +127,20 @@ func (s *Source) update(list []*sources.Target) {
 	if s.known != nil && slices.Equal(list, s.list) {
 		return
 	}
-	before, shared := s.known, map[place]bool{}
-	s.list, s.known, s.byPlace = list, map[*sources.Target]*known{}, map[place]*sources.Target{}
+	before := s.known
+	s.list, s.known, s.byPlace = list, map[*sources.Target]*known{}, map[place][]*sources.Target{}
 	for _, t := range list {
 		k := before[t]
 		if k == nil {
 			k = &known{packed: metric.PackLabels(t.Labels), labels: metric.NewLabelSet(t.Labels)}
 		}
 		s.known[t] = k
-		at := placeOf(t)
-		shared[at] = s.byPlace[at] != nil
-		s.byPlace[at] = t
+		s.byPlace[placeOf(t)] = append(s.byPlace[placeOf(t)], t)
 	}
 	for t, k := range s.known {
 		at := placeOf(t)
 		k.events = metric.TargetMark(at.packed())
-		if shared[at] {
+		if len(s.byPlace[at]) > 1 {
 			k.events = metric.TargetMark(k.packed)
 		}
 	}
@@ -216,22 +214,23 @@ func (s *Source) ended(m *merged) func(*metric.LabelSet) bool {
 	}
 	byPlace := s.byPlace
 	return func(set *metric.LabelSet) bool {
-		t := byPlace[place{set.Get("job"), set.Get("instance")}]
-		if t == nil {
-			return true
-		}
-		for _, l := range t.Labels {
-			if got := set.Get(l.Name); got != l.Value && (got == "" || !m.mayHave(l.Name)) {
-				return true
-			}
-		}
-		for l := range set.All() {
-			if !m.mayHave(l.Name) && t.Labels.Get(l.Name) == "" {
-				return true
-			}
-		}
-		return false
+		return !slices.ContainsFunc(byPlace[place{set.Get("job"), set.Get("instance")}], func(t *sources.Target) bool { return m.isOf(t, set) })
 	}
+}
+
+// isOf reports whether a series can be of the target, by its labels.
+func (m *merged) isOf(t *sources.Target, set *metric.LabelSet) bool {
+	for _, l := range t.Labels {
+		if got := set.Get(l.Name); got != l.Value && (got == "" || !m.mayHave(l.Name)) {
+			return false
+		}
+	}
+	for l := range set.All() {
+		if !m.mayHave(l.Name) && t.Labels.Get(l.Name) == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // worker computes the metrics of targets, one target at a time.

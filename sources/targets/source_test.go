@@ -259,3 +259,26 @@ func TestEventsOfTargets(t *testing.T) {
 		t.Errorf("targets with the same instance have the events %q", got)
 	}
 }
+
+// TestTotalsOfOneInstance checks that the totals of a target do not end if another target has the same job and instance, and end with the
+// target.
+func TestTotalsOfOneInstance(t *testing.T) {
+	d := &metric.Desc{Name: "e_total", Type: metric.Counter, From: metric.Events, Once: true}
+	f := &fleet{do: func(context.Context, *sources.Target, sources.Tick) (metric.Readings, error) {
+		return metric.Readings{{Desc: d, Rows: []metric.Reading{{Value: 1, Event: "1"}}}}, nil
+	}}
+	s := open(t, f, 1)
+	hall, attic := target("a", metric.Label{Name: "room", Value: "hall"}), target("a", metric.Label{Name: "room", Value: "attic"})
+	for _, list := range [][]*sources.Target{{hall, attic}, {attic, hall}, {attic}} {
+		f.list = list
+		readings, err := s.Collect(t.Context(), sources.Tick{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range []*sources.Target{hall, attic} {
+			if got, want := readings[len(readings)-1].Ended(metric.NewLabelSet(x.Labels)), !slices.Contains(list, x); got != want {
+				t.Errorf("%d targets: the total of %s has ended: %v, want %v", len(list), x.Labels, got, want)
+			}
+		}
+	}
+}
