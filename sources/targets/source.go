@@ -315,7 +315,10 @@ func copied(readings metric.Readings, k *known) []metric.Measured {
 			row.Labels = labels[from:len(labels):len(labels)]
 			rows[at] = row
 		}
-		m.Rows, m.Drops, m.Warnings = rows, slices.Clone(m.Drops), slices.Clone(m.Warnings)
+		m.Rows, m.Drops, m.Warnings, m.Answers = rows, slices.Clone(m.Drops), slices.Clone(m.Warnings), slices.Clone(m.Answers)
+		for i := range m.Answers {
+			m.Answers[i].Target = packed
+		}
 		all[i] = m
 	}
 	return all

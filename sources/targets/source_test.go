@@ -282,3 +282,47 @@ func TestTotalsOfOneInstance(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswersOfTargets checks that the answers of the targets describe all rows of a metric in their order, whatever the targets give.
+func TestAnswersOfTargets(t *testing.T) {
+	increments := &metric.Desc{Name: "a_total", Type: metric.Counter, From: metric.Increment}
+	sum := &metric.Desc{Name: "sum", Type: metric.Gauge, From: metric.Increment, OnDuplicate: metric.DuplicateSum}
+	f := &fleet{list: []*sources.Target{target("a"), target("b"), target("c"), target("d")}}
+	f.do = func(_ context.Context, x *sources.Target, _ sources.Tick) (metric.Readings, error) {
+		some := []metric.Reading{{Value: 1}, {Value: 2}}
+		switch x.Name {
+		case "a":
+			return metric.Readings{
+				{Desc: increments, Rows: some, Answers: []metric.Answer{{ID: 7, Rows: 2}}},
+				{Desc: sum, Answers: []metric.Answer{{ID: 7}}},
+			}, nil
+		case "b":
+			return metric.Readings{{Desc: increments, Rows: some}, {Desc: sum}}, nil
+		case "c":
+			return metric.Readings{{Desc: increments, Err: errors.New("no")}, {Desc: sum, Rows: some[:1], Answers: []metric.Answer{{ID: 8, Rows: 1}}}}, nil
+		}
+		return metric.Readings{{Desc: increments, Rows: some[:1], Answers: []metric.Answer{{ID: 9, Rows: 1}}}, {Desc: sum, Rows: some[:1], Answers: []metric.Answer{{ID: 9, Rows: 1}}}}, nil
+	}
+	s := open(t, f, 2)
+	for range 2 {
+		readings, err := s.Collect(t.Context(), sources.Tick{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"a_total": "7 7 0 0 9", "sum": "0 0 8 9"}
+		for _, m := range readings[2:] {
+			var ids []string
+			for _, a := range m.Answers {
+				for range a.Rows {
+					ids = append(ids, fmt.Sprint(a.ID))
+				}
+				if name := map[uint64]string{7: "a", 8: "c", 9: "d"}[a.ID]; name != "" && a.Target != metric.PackLabels(target(name).Labels) {
+					t.Errorf("%s: the answer %d is of %q", m.Desc.Name, a.ID, a.Target)
+				}
+			}
+			if got := strings.Join(ids, " "); got != want[m.Desc.Name] || len(ids) != len(m.Rows) {
+				t.Errorf("%s: %d rows of the answers %s, want %s", m.Desc.Name, len(m.Rows), got, want[m.Desc.Name])
+			}
+		}
+	}
+}

@@ -27,6 +27,7 @@ type source struct {
 	fetch     sources.Fetcher
 	walks     []*walk
 	measured  metric.Readings
+	recounts  []bool                  // by the index of the metric: its readings add to totals, but not again if the answer is used again
 	rules     []*names                // by the index of the metric; nil = the metric has no name_from
 	taken     map[string]*namedMetric // keyed by series name; the metric with name_from that uses it; nil = another metric
 	readings  metric.Readings         // measured, and the metrics with name_from
@@ -110,6 +111,7 @@ func newSource(c Config, fetch sources.Fetcher) *source {
 		s.measured = append(s.measured, metric.Measured{Desc: m.desc(name), ByName: m.NameFrom != nil})
 		rule := s.addNames(name, m, s.measured[at].Desc)
 		s.rules = append(s.rules, rule)
+		s.recounts = append(s.recounts, s.measured[at].Desc.Accumulates() && m.OnceBy == nil && !m.usesTime())
 		items := ""
 		if m.Items != nil {
 			items = m.Items.text
@@ -173,7 +175,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	s.local = map[*metric.Measured][]localTime{}
 	for i := range s.measured {
 		m := &s.measured[i]
-		m.Rows, m.Err, m.Drops, m.Warnings, m.Elsewhere = m.Rows[:0], nil, nil, nil, 0
+		m.Rows, m.Err, m.Drops, m.Warnings, m.Elsewhere, m.Answers = m.Rows[:0], nil, nil, nil, 0, nil
 	}
 	for _, n := range s.rules {
 		if n != nil {
@@ -201,34 +203,40 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	for _, w := range s.walks {
 		s.warn(w)
 	}
-	s.gather(tick, doc.Skipped)
+	s.gather(tick, doc)
 	return s.readings, nil
 }
 
 // gather completes the readings that the walks have computed, and puts the readings of all metrics into s.readings.
-func (s *source) gather(tick sources.Tick, skipped sources.Skipped) {
+func (s *source) gather(tick sources.Tick, doc *sources.Document) {
 	s.readings = s.readings[:0]
 	for i := range s.measured {
 		m, names := &s.measured[i], s.rules[i]
 		resolveLocal(m.Rows, s.local[m], tick.Time)
 		m.Elsewhere = names.count()
 		m.FailIfAllDropped()
-		skipped.Count(m)
+		doc.Skipped.Count(m)
+		if s.recounts[i] {
+			m.Answers = []metric.Answer{{ID: doc.Answer, Rows: len(m.Rows)}}
+		}
 		s.readings = append(s.readings, *m)
 		if names != nil {
-			s.gatherNames(names, m.Err, tick)
+			s.gatherNames(names, m, tick)
 		}
 	}
 }
 
-// gatherNames adds the metrics of a declaration with name_from. err is the error of the declaration, which all of these metrics get.
-func (s *source) gatherNames(n *names, err error, tick sources.Tick) {
-	if err == nil {
+// gatherNames adds the metrics of a declaration with name_from. All of these metrics get the error of the declaration.
+func (s *source) gatherNames(n *names, of *metric.Measured, tick sources.Tick) {
+	if of.Err == nil {
 		n.end(s.taken)
 	}
 	for _, m := range n.order {
 		resolveLocal(m.Rows, s.local[&m.Measured], tick.Time)
-		m.Err = err
+		m.Err = of.Err
+		if of.Answers != nil {
+			m.Answers = []metric.Answer{{ID: of.Answers[0].ID, Rows: len(m.Rows)}}
+		}
 		s.readings = append(s.readings, m.Measured)
 	}
 }
