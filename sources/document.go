@@ -2,8 +2,11 @@ package sources
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -19,6 +22,28 @@ type Document struct {
 	// same as the item.
 	Single string
 	Skipped
+
+	// Answer identifies the answer that the document was made from. Documents of different fetches have the same Answer if they were made
+	// from the same answer, which was used again: a cached response, or a file that has not changed. What the answer adds to a total is then
+	// not added again (see metric.Answer). 0 = the answer is new.
+	Answer uint64
+}
+
+// JoinAnswers returns the Answer of a document that is made from several answers and of other text. It is the same if all of these
+// are the same. It is 0 if one of the answers is 0.
+func JoinAnswers(answers []uint64, text ...[]byte) uint64 {
+	if len(answers) == 0 || slices.Contains(answers, 0) {
+		return 0
+	}
+	sum := fnv.New64a()
+	for _, answer := range answers {
+		sum.Write(binary.LittleEndian.AppendUint64(nil, answer))
+	}
+	for _, t := range text {
+		sum.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(t))))
+		sum.Write(t)
+	}
+	return sum.Sum64() | 1
 }
 
 // Skipped describes items that are missing in a document. They are counted for each metric that is computed from the document.

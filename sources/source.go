@@ -144,6 +144,10 @@ type Identifier interface {
 // interface is treated as if its data depended on the window.
 type Dated interface{ Dated() bool }
 
+// Mixer is an optional interface of a fetcher's Config. Mixes returns the setting that lets one document have parts of an earlier answer beside
+// new ones; "" = the settings do not.
+type Mixer interface{ Mixes() string }
+
 // Overrunner is an optional interface of a Config. Overtime returns how long after Tick.Deadline the fetcher or source may continue, so
 // that it can properly end something that it has started, such as a command, and return the result. The context ends that much later.
 type Overrunner interface{ Overtime() time.Duration }

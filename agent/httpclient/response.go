@@ -44,6 +44,23 @@ func newResponse(sent *http.Request, resp *http.Response, redact redactor) *Resp
 	}
 }
 
+// Identity returns what identifies a response whose body has been read. The result id identifies the response that the server sent; a response
+// that is used again from the cache (cache_for) has the id that it had when it came. The result body identifies the response with which the body
+// came; after a 304, id is new and body is not. Both are 0 if the response cannot be used again.
+func (r *Response) Identity() (id, body uint64) {
+	observed, ok := r.resp.Body.(*observedBody)
+	if !ok {
+		return 0, 0
+	}
+	switch from := observed.raw.(type) {
+	case *recordedBody:
+		return from.id, from.bodyID
+	case *cachedBody:
+		return from.of.id, from.of.bodyID
+	}
+	return 0, 0
+}
+
 // Limit is the maximum size of a response's body, decompressed.
 type Limit struct {
 	Bytes   setting.Bytes

@@ -71,7 +71,8 @@ const (
 // FirstRun says what to do with the readings of the first tick of a metric that has no state, if they add to a running total.
 type FirstRun uint8
 
-// FirstCount counts the readings of the first tick. FirstSkip only remembers them, for later ticks.
+// FirstCount counts the readings of the first tick. FirstSkip only remembers them, for later ticks. The first tick is that of the metric, not of
+// each target: readings of a target that has none in the first tick count later.
 const (
 	FirstCount FirstRun = iota
 	FirstSkip

@@ -12,10 +12,21 @@ type Reading struct {
 	Event  string // ID of the event, for a metric that counts each event once; valid for as long as the field Labels is
 }
 
+// Answer is an answer of the upstream that readings come from. The answer is used again if a later tick has the same ID for the same target.
+type Answer struct {
+	Target string // labels of the target, as from [PackLabels]; "" = the job has one target
+	ID     uint64 // identifies the answer; 0 = it is new
+	Rows   int    // number of readings that come from the answer
+}
+
 // Measured is the result of measuring one metric in a tick: its readings, or why there are none.
 type Measured struct {
 	Desc *Desc
 	Rows []Reading
+
+	// Answers says from which answers of the upstream the Rows come, in their order. If an answer is used again in a later tick, the ledger
+	// does not add its rows to a total again. nil = all rows are new. Only a metric that Accumulates and has no event IDs needs it.
+	Answers []Answer
 
 	// Series, if not nil, replaces Rows. A source sets it if it has whole series with absolute values already, such as those of a
 	// scrape. The ledger passes them on and keeps no state for them: a series that is not in the slice has ended, even if Err is

@@ -26,7 +26,7 @@ func newMerged(d *metric.Desc) *merged {
 
 // begin removes the readings of the previous tick.
 func (m *merged) begin() {
-	m.Measured = metric.Measured{Desc: m.Desc, Rows: m.Rows[:0]}
+	m.Measured = metric.Measured{Desc: m.Desc, Rows: m.Rows[:0], Answers: m.Answers[:0]}
 	m.measured, m.failed, m.lost, m.first = 0, 0, 0, nil
 }
 
@@ -67,8 +67,16 @@ func (m *merged) add(t *sources.Target, one *metric.Measured) error {
 	}
 	m.Rows = append(m.Rows, one.Rows...)
 	m.Elsewhere += one.Elsewhere
+	known := len(m.Rows) - len(one.Rows)
 	if m.of.IsZeroWhenEmpty() && one.IsEmpty() {
 		m.Rows = append(m.Rows, metric.Reading{Labels: []string{metric.PackLabels(t.Labels)}})
+	}
+	m.Answers = append(m.Answers, one.Answers...)
+	for _, a := range one.Answers {
+		known += a.Rows
+	}
+	if rest := len(m.Rows) - known; rest > 0 && m.of.Accumulates() { // rows without an answer
+		m.Answers = append(m.Answers, metric.Answer{Rows: rest})
 	}
 	return nil
 }

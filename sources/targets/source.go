@@ -32,18 +32,26 @@ type Source struct {
 
 	list    []*sources.Target // targets of the last tick
 	known   map[*sources.Target]*known
-	byPlace map[place]*sources.Target // target by its labels job and instance
-	results []result                  // results of the current tick, one for each target
-	metrics map[string]*merged        // metric by name
-	order   []*merged                 // the values of metrics, in the order in which they came
+	byPlace map[place][]*sources.Target // targets by their labels job and instance
+	results []result                    // results of the current tick, one for each target
+	metrics map[string]*merged          // metric by name
+	order   []*merged                   // the values of metrics, in the order in which they came
 }
 
 // place is the labels that identify a target.
 type place struct{ job, instance string }
 
+func placeOf(t *sources.Target) place { return place{t.Labels.Get("job"), t.Labels.Get("instance")} }
+
+// packed returns the two labels as metric.PackLabels does.
+func (p place) packed() string {
+	return metric.PackLabels([]metric.Label{{Name: "instance", Value: p.instance}, {Name: "job", Value: p.job}})
+}
+
 // known is what is kept of a target from one tick to the next.
 type known struct {
 	packed string           // labels of the target, packed by metric.PackLabels
+	events string           // beginning of the IDs of the target's events: see metric.TargetMark
 	labels *metric.LabelSet // labels of the target
 	since  time.Time        // start of the first window in which the target failed; zero = the last tick succeeded
 }
@@ -112,19 +120,29 @@ func (s *Source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 }
 
 // update replaces the list of targets. It keeps what is known of targets that are also in the new list.
+//
+// The events of a target are identified by its job and instance. A target whose other labels change is still the same server, so its events
+// must not count again. Only if several targets have the same job and instance, all labels identify the target.
 func (s *Source) update(list []*sources.Target) {
 	if s.known != nil && slices.Equal(list, s.list) {
 		return
 	}
 	before := s.known
-	s.list, s.known, s.byPlace = list, map[*sources.Target]*known{}, map[place]*sources.Target{}
+	s.list, s.known, s.byPlace = list, map[*sources.Target]*known{}, map[place][]*sources.Target{}
 	for _, t := range list {
 		k := before[t]
 		if k == nil {
 			k = &known{packed: metric.PackLabels(t.Labels), labels: metric.NewLabelSet(t.Labels)}
 		}
 		s.known[t] = k
-		s.byPlace[place{t.Labels.Get("job"), t.Labels.Get("instance")}] = t
+		s.byPlace[placeOf(t)] = append(s.byPlace[placeOf(t)], t)
+	}
+	for t, k := range s.known {
+		at := placeOf(t)
+		k.events = metric.TargetMark(at.packed())
+		if len(s.byPlace[at]) > 1 {
+			k.events = metric.TargetMark(k.packed)
+		}
 	}
 }
 
@@ -197,22 +215,23 @@ func (s *Source) ended(m *merged) func(*metric.LabelSet) bool {
 	}
 	byPlace := s.byPlace
 	return func(set *metric.LabelSet) bool {
-		t := byPlace[place{set.Get("job"), set.Get("instance")}]
-		if t == nil {
-			return true
-		}
-		for _, l := range t.Labels {
-			if got := set.Get(l.Name); got != l.Value && (got == "" || !m.mayHave(l.Name)) {
-				return true
-			}
-		}
-		for l := range set.All() {
-			if !m.mayHave(l.Name) && t.Labels.Get(l.Name) == "" {
-				return true
-			}
-		}
-		return false
+		return !slices.ContainsFunc(byPlace[place{set.Get("job"), set.Get("instance")}], func(t *sources.Target) bool { return m.isOf(t, set) })
 	}
+}
+
+// isOf reports whether a series can be of the target, by its labels.
+func (m *merged) isOf(t *sources.Target, set *metric.LabelSet) bool {
+	for _, l := range t.Labels {
+		if got := set.Get(l.Name); got != l.Value && (got == "" || !m.mayHave(l.Name)) {
+			return false
+		}
+	}
+	for l := range set.All() {
+		if !m.mayHave(l.Name) && t.Labels.Get(l.Name) == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // worker computes the metrics of targets, one target at a time.
@@ -255,15 +274,17 @@ func (w *worker) collect(ctx context.Context, tick sources.Tick, t *sources.Targ
 	if err != nil {
 		return result{err: err}
 	}
-	return result{measured: copied(readings, k.packed)}
+	return result{measured: copied(readings, k)}
 }
 
-// copied returns a copy of readings with the packed labels of their target added. The copy stays valid when the source collects again.
-func copied(readings metric.Readings, packed string) []metric.Measured {
+// copied returns a copy of the readings of the target k, with the packed labels of the target added, and with event IDs that differ from those
+// of other targets. The copy stays valid when the source collects again.
+func copied(readings metric.Readings, k *known) []metric.Measured {
+	packed := k.packed
 	all := make([]metric.Measured, len(readings))
 	for i := range readings {
 		m := readings[i]
-		keep := keeper(m.Rows)
+		keep := keeper(m.Rows, k.events)
 		more := slices.Index(m.Desc.LabelNames, metric.MoreLabels)
 		width := len(m.Desc.LabelNames)
 		if more < 0 {
@@ -272,14 +293,14 @@ func copied(readings metric.Readings, packed string) []metric.Measured {
 		labels := make([]string, 0, width*len(m.Rows))
 		rows := make([]metric.Reading, len(m.Rows))
 		own, merged := "", packed // labels of the last row, without and with the target's labels; the next row often has the same
-		for k, row := range m.Rows {
+		for at, row := range m.Rows {
 			from := len(labels)
 			for j, value := range row.Labels {
 				if j != more {
-					value = keep(value)
+					value = keep("", value)
 				} else if value != own {
 					own = value
-					merged = metric.MergePacked(keep(value), packed)
+					merged = metric.MergePacked(keep("", value), packed)
 				}
 				if j == more {
 					value = merged
@@ -289,29 +310,38 @@ func copied(readings metric.Readings, packed string) []metric.Measured {
 			if more < 0 {
 				labels = append(labels, packed)
 			}
-			row.Event, row.Labels = keep(row.Event), labels[from:len(labels):len(labels)]
-			rows[k] = row
+			if row.Event != "" {
+				row.Event = keep(k.events, row.Event)
+			}
+			row.Labels = labels[from:len(labels):len(labels)]
+			rows[at] = row
 		}
-		m.Rows, m.Drops, m.Warnings = rows, slices.Clone(m.Drops), slices.Clone(m.Warnings)
+		m.Rows, m.Drops, m.Warnings, m.Answers = rows, slices.Clone(m.Drops), slices.Clone(m.Warnings), slices.Clone(m.Answers)
+		for i := range m.Answers {
+			m.Answers[i].Target = packed
+		}
 		all[i] = m
 	}
 	return all
 }
 
-// keeper returns a function that copies a string of the rows into a shared block of memory and returns the copy. The block has room for
-// one copy of each string.
-func keeper(rows []metric.Reading) func(string) string {
+// keeper returns a function that copies a string of the rows, after the string before, into a shared block of memory and returns the copy. The
+// block has room for one copy of each string, with events before each event ID.
+func keeper(rows []metric.Reading, events string) func(before, s string) string {
 	size := 0
 	for i := range rows {
-		size += len(rows[i].Event)
+		if rows[i].Event != "" {
+			size += len(events) + len(rows[i].Event)
+		}
 		for _, value := range rows[i].Labels {
 			size += len(value)
 		}
 	}
 	var block strings.Builder
 	block.Grow(size)
-	return func(s string) string {
+	return func(before, s string) string {
 		from := block.Len()
+		block.WriteString(before)
 		block.WriteString(s)
 		return block.String()[from:]
 	}

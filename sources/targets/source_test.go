@@ -221,3 +221,108 @@ func TestWindowOfATarget(t *testing.T) {
 		t.Errorf("the windows begin at %v, want %v", starts, want)
 	}
 }
+
+// TestEventsOfTargets checks that the event IDs of a target differ from those of every other target, and stay the same if only labels of the
+// target change that do not identify it.
+func TestEventsOfTargets(t *testing.T) {
+	d := &metric.Desc{Name: "e_total", Type: metric.Counter, From: metric.Events, Once: true}
+	room := func(r string) metric.Label { return metric.Label{Name: "room", Value: r} }
+	f := &fleet{do: func(context.Context, *sources.Target, sources.Tick) (metric.Readings, error) {
+		return metric.Readings{{Desc: d, Rows: []metric.Reading{{Value: 1, Event: "1"}, {Value: 1}}}}, nil
+	}}
+	s := open(t, f, 2)
+	events := func(list ...*sources.Target) (ids []string) {
+		t.Helper()
+		f.list = list
+		readings, err := s.Collect(t.Context(), sources.Tick{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := readings[len(readings)-1].Rows
+		for i := range list {
+			if _, id, ok := metric.CutTarget(rows[2*i].Event); id != "1" || !ok || rows[2*i+1].Event != "" {
+				t.Errorf("the target %s has the events %q and %q", list[i].Labels, rows[2*i].Event, rows[2*i+1].Event)
+			}
+			ids = append(ids, rows[2*i].Event)
+		}
+		return ids
+	}
+	a, b := target("a"), target("b")
+	first := events(a, b)
+	if first[0] == first[1] {
+		t.Errorf("two targets have the event %q", first[0])
+	}
+	if got := events(b, target("a", room("kitchen"))); got[0] != first[1] || got[1] != first[0] {
+		t.Errorf("the events are %q after a label has changed, and were %q", got, first)
+	}
+	if got := events(a, target("a", room("hall")), target("a", room("attic")), b); got[0] == got[1] || got[1] == got[2] || got[0] == got[2] || got[3] != first[1] {
+		t.Errorf("targets with the same instance have the events %q", got)
+	}
+}
+
+// TestTotalsOfOneInstance checks that the totals of a target do not end if another target has the same job and instance, and end with the
+// target.
+func TestTotalsOfOneInstance(t *testing.T) {
+	d := &metric.Desc{Name: "e_total", Type: metric.Counter, From: metric.Events, Once: true}
+	f := &fleet{do: func(context.Context, *sources.Target, sources.Tick) (metric.Readings, error) {
+		return metric.Readings{{Desc: d, Rows: []metric.Reading{{Value: 1, Event: "1"}}}}, nil
+	}}
+	s := open(t, f, 1)
+	hall, attic := target("a", metric.Label{Name: "room", Value: "hall"}), target("a", metric.Label{Name: "room", Value: "attic"})
+	for _, list := range [][]*sources.Target{{hall, attic}, {attic, hall}, {attic}} {
+		f.list = list
+		readings, err := s.Collect(t.Context(), sources.Tick{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range []*sources.Target{hall, attic} {
+			if got, want := readings[len(readings)-1].Ended(metric.NewLabelSet(x.Labels)), !slices.Contains(list, x); got != want {
+				t.Errorf("%d targets: the total of %s has ended: %v, want %v", len(list), x.Labels, got, want)
+			}
+		}
+	}
+}
+
+// TestAnswersOfTargets checks that the answers of the targets describe all rows of a metric in their order, whatever the targets give.
+func TestAnswersOfTargets(t *testing.T) {
+	increments := &metric.Desc{Name: "a_total", Type: metric.Counter, From: metric.Increment}
+	sum := &metric.Desc{Name: "sum", Type: metric.Gauge, From: metric.Increment, OnDuplicate: metric.DuplicateSum}
+	f := &fleet{list: []*sources.Target{target("a"), target("b"), target("c"), target("d")}}
+	f.do = func(_ context.Context, x *sources.Target, _ sources.Tick) (metric.Readings, error) {
+		some := []metric.Reading{{Value: 1}, {Value: 2}}
+		switch x.Name {
+		case "a":
+			return metric.Readings{
+				{Desc: increments, Rows: some, Answers: []metric.Answer{{ID: 7, Rows: 2}}},
+				{Desc: sum, Answers: []metric.Answer{{ID: 7}}},
+			}, nil
+		case "b":
+			return metric.Readings{{Desc: increments, Rows: some}, {Desc: sum}}, nil
+		case "c":
+			return metric.Readings{{Desc: increments, Err: errors.New("no")}, {Desc: sum, Rows: some[:1], Answers: []metric.Answer{{ID: 8, Rows: 1}}}}, nil
+		}
+		return metric.Readings{{Desc: increments, Rows: some[:1], Answers: []metric.Answer{{ID: 9, Rows: 1}}}, {Desc: sum, Rows: some[:1], Answers: []metric.Answer{{ID: 9, Rows: 1}}}}, nil
+	}
+	s := open(t, f, 2)
+	for range 2 {
+		readings, err := s.Collect(t.Context(), sources.Tick{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"a_total": "7 7 0 0 9", "sum": "0 0 8 9"}
+		for _, m := range readings[2:] {
+			var ids []string
+			for _, a := range m.Answers {
+				for range a.Rows {
+					ids = append(ids, fmt.Sprint(a.ID))
+				}
+				if name := map[uint64]string{7: "a", 8: "c", 9: "d"}[a.ID]; name != "" && a.Target != metric.PackLabels(target(name).Labels) {
+					t.Errorf("%s: the answer %d is of %q", m.Desc.Name, a.ID, a.Target)
+				}
+			}
+			if got := strings.Join(ids, " "); got != want[m.Desc.Name] || len(ids) != len(m.Rows) {
+				t.Errorf("%s: %d rows of the answers %s, want %s", m.Desc.Name, len(m.Rows), got, want[m.Desc.Name])
+			}
+		}
+	}
+}

@@ -305,7 +305,8 @@ func (t *try) readings(readings metric.Readings) {
 			}
 			more := ""
 			if m.Desc.Once {
-				more = " event " + row.Event
+				_, id, _ := metric.CutTarget(row.Event)
+				more = " event " + id
 			}
 			if row.Time != 0 {
 				more += " at " + time.UnixMilli(row.Time).UTC().Format(time.RFC3339)

@@ -96,6 +96,7 @@ func (r *reader) job(plan *Plan, key, n *yaml.Node, path string) Job {
 		r.bad(key, path, "has no source of data: add %s", strings.Join(names(r.catalogue.Fetchers), " or "))
 	case sourceKey != nil:
 		r.texts(&job, sourceKey, fetchKey, path)
+		r.mixes(&job, n, fetchKey, path)
 	}
 	r.jobSettings(&job, key, own, path)
 	r.targetMetrics(&job, key, path)
@@ -117,6 +118,23 @@ func (r *reader) texts(job *Job, source, fetch *yaml.Node, path string) {
 	default:
 		for _, p := range setting.Problems(c.CheckTexts()) {
 			r.bad(fetch, join(path, fetch.Value, p.Path), "%s", p.Text)
+		}
+	}
+}
+
+// mixes checks that no metric adds up documents that can have parts of an earlier answer beside new ones, since these parts would count
+// twice.
+func (r *reader) mixes(job *Job, n, fetch *yaml.Node, path string) {
+	c, ok := job.FetcherConfig.(sources.Mixer)
+	if !ok || job.MetricsAt != "metrics" || job.SourceConfig == nil || isDated(job.FetcherConfig) || c.Mixes() == "" {
+		return
+	}
+	at := join(fetch.Value, c.Mixes())
+	all, _ := job.Declares()
+	for _, m := range all {
+		if m.Accumulates() && !m.Once {
+			r.bad(find(n, at), join(path, at), "some answers of a run can be used again while others are new, so %s would count some things twice: "+
+				"set its once_by, or remove %s", m.Name, c.Mixes())
 		}
 	}
 }

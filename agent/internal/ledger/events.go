@@ -19,6 +19,9 @@ type events struct {
 	ring     sighting // head of the ring of committed sightings; the oldest sighting comes first
 
 	shown []*sighting // sightings in the current tick, in the order of the readings
+
+	// plain is the number of known IDs of a metric of several targets that do not name their target. Earlier builds have saved such IDs.
+	plain int
 }
 
 // sighting is an event ID and when it was last seen.
@@ -42,8 +45,8 @@ func (e *events) stage(id string, at int64) bool {
 	s := e.known[id]
 	switch {
 	case s == nil:
-		// The ID is copied, because the caller's string is valid during the tick only. The copy is also the map's key.
-		s = &sighting{id: strings.Clone(id), counts: true}
+		// The ID is copied, since the caller's string is valid during the tick only. The copy is also the map's key.
+		s = &sighting{id: strings.Clone(id), counts: !e.wasPlain(id, at)}
 		e.known[s.id] = s
 	case s.shown:
 		return false
@@ -53,6 +56,30 @@ func (e *events) stage(id string, at int64) bool {
 	s.shown = true
 	e.shown = append(e.shown, s)
 	return s.counts
+}
+
+// wasPlain reports whether an earlier build has counted an event of a target, or one of another target with the same ID: it did not tell them
+// apart. Such an ID counts for no target until it is forgotten, since counting an event twice cannot be undone.
+func (e *events) wasPlain(id string, at int64) bool {
+	if e.plain == 0 {
+		return false
+	}
+	_, own, _ := metric.CutTarget(id)
+	s := e.known[own]
+	return s != nil && s.after != nil && at-s.at <= e.remember
+}
+
+// isPlain reports whether the ID of a metric of several targets does not name its target.
+func isPlain(id string) bool { _, _, ok := metric.CutTarget(id); return !ok }
+
+// countPlain sets the field plain after IDs of a metric of several targets were restored.
+func (e *events) countPlain() {
+	e.plain = 0
+	for id := range e.known {
+		if isPlain(id) {
+			e.plain++
+		}
+	}
 }
 
 // fit returns an error if the tick has more than max events. Some of them would have to be forgotten, and would be counted again
@@ -75,7 +102,8 @@ func (e *events) rollback() {
 	e.endTick()
 }
 
-// commit remembers that the events of the current tick were seen at the time "at", and forgets old events.
+// commit remembers that the events of the current tick were seen at the time "at", and forgets old events. Plain IDs do not count towards
+// max, since each of their events can have another ID too.
 func (e *events) commit(at int64, saved *saved, d *drops) {
 	for _, s := range e.shown {
 		if s.after == nil || s.at/e.slack != at/e.slack {
@@ -89,7 +117,7 @@ func (e *events) commit(at int64, saved *saved, d *drops) {
 	early := 0
 	for s := e.ring.after; s != &e.ring; s = e.ring.after {
 		if at-s.at <= e.remember {
-			if len(e.known) <= e.max {
+			if len(e.known)-e.plain <= e.max {
 				break
 			}
 			early++
@@ -97,6 +125,9 @@ func (e *events) commit(at int64, saved *saved, d *drops) {
 		}
 		s.unlink()
 		delete(e.known, s.id)
+		if e.plain > 0 && isPlain(s.id) {
+			e.plain--
+		}
 	}
 	if early > 0 {
 		d.add(metric.TooMany, early, func() string { return fmt.Sprintf("%d event ids forgotten early", early) })

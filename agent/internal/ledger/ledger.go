@@ -184,7 +184,7 @@ func (l *Ledger) match(at time.Time, m *metric.Measured, r *Result) {
 	}
 	t.visited, t.of, t.ended = l.tick, of, m.Ended
 	if err == nil {
-		err = t.match(at.UnixMilli(), l.seen, l.tick, m.Rows)
+		err = t.match(at.UnixMilli(), l.seen, l.tick, m)
 	}
 	if err == nil && of == 0 && len(m.Drops) == 0 && m.Desc.IsZeroWhenEmpty() {
 		t.addZero(l.tick)

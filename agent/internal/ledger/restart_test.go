@@ -496,3 +496,57 @@ func TestKeeps(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainEvents checks that events of several targets that an earlier build has counted do not count again. It saved their IDs without
+// their targets. Such an ID counts for no target as long as it is remembered; after that, each target has its own.
+func TestPlainEvents(t *testing.T) {
+	d := &metric.Desc{
+		Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 8,
+		Targeted: true, LabelNames: []string{metric.MoreLabels},
+	}
+	target := func(name string) string { return metric.PackLabels([]metric.Label{{Name: "instance", Value: name}}) }
+	rows := func(mark func(target, id string) string, events ...string) (m metric.Measured) {
+		m.Desc = d
+		for _, e := range events {
+			m.Rows = append(m.Rows, metric.Reading{Value: 1, Labels: []string{target(e[:1])}, Event: mark(target(e[:1]), e[1:])})
+		}
+		return m
+	}
+	before := New(For(time.Hour), 10)
+	before.Journal(false)
+	mustApply(t, before, epoch(), rows(func(_, id string) string { return id }, "a1", "b1", "b2", "a3"))
+	records := [][]byte{before.Changes(false)}
+	l := New(For(time.Hour), 10)
+	l.Journal(false)
+	restart := func() {
+		t.Helper()
+		l = New(For(time.Hour), 10)
+		l.Journal(false)
+		if err := l.Restore(records...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart()
+	for i, c := range []struct {
+		after  time.Duration
+		events []string
+		want   string // the totals of the targets a and b
+	}{
+		{time.Minute, []string{"a1", "b1"}, "2 1"},
+		{2 * time.Minute, []string{"a1", "b1", "a2", "b2"}, "2 1"}, // whether a had the event 2 is not known
+		{3 * time.Minute, []string{"a1", "b4"}, "2 2"},
+		{4 * time.Minute, []string{"b3", "b4"}, "2 2"},
+		{40 * time.Minute, []string{"b3", "b4"}, "2 2"},
+		{68 * time.Minute, []string{"a3", "b4"}, "3 2"}, // 3 was last seen at b, and is forgotten as an event of an unknown target
+		{69 * time.Minute, []string{"a4", "b4"}, "4 2"},
+	} {
+		at := epoch().Add(c.after)
+		r := mustApply(t, l, at, rows(metric.TargetEvent, c.events...))
+		got := fmt.Sprint(r.Families[0].Series[0].Value, r.Families[0].Series[1].Value)
+		if got != c.want || len(r.Drops) > 0 {
+			t.Errorf("tick %d: totals %s, want %s; drops %v", i, got, c.want, r.Drops)
+		}
+		records = append(records, l.Changes(false))
+		restart()
+	}
+}

@@ -301,6 +301,9 @@ func (re *restoring) end(fold bool) {
 				s.at = max(s.at, min(s.at+t.events.slack-1, re.seen))
 			}
 		}
+		if t.events != nil && t.desc.Targeted {
+			t.events.countPlain()
+		}
 		if !re.exact && !fold && !t.saved.values {
 			t.hide()
 		}

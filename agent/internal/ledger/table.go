@@ -24,7 +24,8 @@ type table struct {
 	saved   *saved  // the state of the table in the journal; nil without a journal
 	slots   []int32 // hash table with open addressing: index of an entry plus 1; 0 = free. At least a third is free
 
-	events *events // nil if readings have no event IDs
+	events  *events // nil if readings have no event IDs
+	answers answers
 
 	born     uint32    // the tick in which the table was made; 0 = it was restored
 	visited  uint32    // the last tick that had readings or an error for this metric
@@ -130,6 +131,7 @@ func (t *table) begin() {
 	t.pending, t.timed = t.pending[:0], false
 	t.taken = 0
 	t.earlier = nil
+	t.answers.stage(nil)
 	t.drops.reset()
 }
 
@@ -149,10 +151,12 @@ func (t *table) rollback() {
 
 // match finds the entry of each reading, or adds an entry if there is none. It adds the readings to pending. After an error the caller
 // must roll back.
-func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error {
+func (t *table) match(at, seen int64, tick uint32, m *metric.Measured) error {
+	rows := m.Rows
+	t.answers.stage(m.Answers)
 	t.reserve(rows)
 	for i := range rows {
-		row := &rows[i]
+		row, again := &rows[i], t.answers.again()
 		if len(row.Labels) != len(t.desc.LabelNames) {
 			return fmt.Errorf("a reading of %s has %d label values, want %d", t.desc.Name, len(row.Labels), len(t.desc.LabelNames))
 		}
@@ -163,7 +167,7 @@ func (t *table) match(at, seen int64, tick uint32, rows []metric.Reading) error 
 		if t.events != nil && !t.events.stage(row.Event, seen) {
 			continue
 		}
-		if t.skips() {
+		if again || t.skips() {
 			continue
 		}
 		if err := t.add(t.find(row.Labels), tick, row); err != nil {
@@ -412,6 +416,7 @@ func (t *table) commit(c *commit) {
 	if t.events != nil {
 		t.events.commit(c.seen, t.saved, &t.drops)
 	}
+	t.answers.commit(c.at)
 	t.removeGone(c)
 	c.result.Readings += t.taken
 	c.result.Drops = t.drops.appendTo(c.result.Drops, t.desc.Name, t.of)

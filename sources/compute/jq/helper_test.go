@@ -17,10 +17,15 @@ import (
 type fixed struct {
 	text   string
 	parser sources.Parser
+	answer uint64
 }
 
 func (d *fixed) Fetch(context.Context, sources.Tick, sources.Request) (*sources.Document, error) {
-	return d.parser.JSON("GET http://api.test", []byte(d.text))
+	doc, err := d.parser.JSON("GET http://api.test", []byte(d.text))
+	if err == nil {
+		doc.Answer = d.answer
+	}
+	return doc, err
 }
 
 func configOf(t testing.TB, text string) *Config {

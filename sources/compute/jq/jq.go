@@ -131,6 +131,28 @@ func (m *Metric) fingerprint() string {
 	return how
 }
 
+// usesTime reports whether the readings depend on the time of the tick or its window, so that an answer that is used again can have other
+// readings. A string with the word now in an expression counts too.
+func (m *Metric) usesTime() bool {
+	how := m.fingerprint()
+	if strings.Contains(how, "$start") || strings.Contains(how, "$end") {
+		return true
+	}
+	const now = "now"
+	for before, rest, found := strings.Cut(how, now); found; before, rest, found = strings.Cut(rest, now) {
+		left, right := " "+before, rest+" "
+		if !isOfWord(left[len(left)-1]) && !strings.ContainsRune(".$\"", rune(left[len(left)-1])) && !isOfWord(right[0]) {
+			return true
+		}
+	}
+	return false
+}
+
+// isOfWord reports whether a name in jq can contain the character.
+func isOfWord(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
 // Declares returns the descriptions of the metrics, except metrics with name_from, whose names are not known before a run.
 func (c *Config) Declares() []*metric.Desc {
 	var all []*metric.Desc

@@ -27,6 +27,7 @@ type source struct {
 	fetch     sources.Fetcher
 	walks     []*walk
 	measured  metric.Readings
+	recounts  []bool                  // by the index of the metric: its readings add to totals, but not again if the answer is used again
 	rules     []*names                // by the index of the metric; nil = the metric has no name_from
 	taken     map[string]*namedMetric // for each series name, the metric with name_from that uses it; nil = a metric with a fixed name uses it
 	readings  metric.Readings         // measured, and the metrics with name_from
@@ -111,6 +112,7 @@ func newSource(c Config, fetch sources.Fetcher) *source {
 		s.measured = append(s.measured, metric.Measured{Desc: m.desc(name), ByName: m.NameFrom != nil})
 		rule := s.addNames(name, m, s.measured[at].Desc)
 		s.rules = append(s.rules, rule)
+		s.recounts = append(s.recounts, s.measured[at].Desc.Accumulates() && m.OnceBy == nil && !m.usesTime())
 		items := ""
 		if m.Items != nil {
 			items = m.Items.text
@@ -174,7 +176,7 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	s.local = map[*metric.Measured][]localTime{}
 	for i := range s.measured {
 		m := &s.measured[i]
-		m.Rows, m.Err, m.Drops, m.Warnings, m.Elsewhere = m.Rows[:0], nil, nil, nil, 0
+		m.Rows, m.Err, m.Drops, m.Warnings, m.Elsewhere, m.Answers = m.Rows[:0], nil, nil, nil, 0, nil
 	}
 	for _, n := range s.rules {
 		if n != nil {
@@ -203,25 +205,28 @@ func (s *source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 	for _, w := range s.walks {
 		s.warn(w, root)
 	}
-	s.gather(tick, doc.Skipped)
+	s.gather(tick, doc)
 	return s.readings, nil
 }
 
 // gather completes the readings that the walks have computed, and puts the readings of all metrics into s.readings.
-func (s *source) gather(tick sources.Tick, skipped sources.Skipped) {
+func (s *source) gather(tick sources.Tick, doc *sources.Document) {
 	s.readings = s.readings[:0]
 	for i := range s.measured {
 		m, names := &s.measured[i], s.rules[i]
 		resolveLocal(m.Rows, s.local[m], tick.Time)
 		m.Elsewhere = names.count()
 		m.FailIfAllDropped()
-		if m.Err == nil && skipped.Items > 0 && needsAll(m.Desc) {
-			m.Err = lacks(skipped)
+		if m.Err == nil && doc.Skipped.Items > 0 && needsAll(m.Desc) {
+			m.Err = lacks(doc.Skipped)
 		}
-		skipped.Count(m)
+		doc.Skipped.Count(m)
+		if s.recounts[i] {
+			m.Answers = []metric.Answer{{ID: doc.Answer, Rows: len(m.Rows)}}
+		}
 		s.readings = append(s.readings, *m)
 		if names != nil {
-			s.gatherNames(names, m.Err, tick)
+			s.gatherNames(names, m, tick)
 		}
 	}
 }
@@ -241,14 +246,17 @@ func needsAll(d *metric.Desc) bool {
 	return d.Type == metric.Counter || d.Type == metric.Gauge && len(d.LabelNames) == 0
 }
 
-// gatherNames adds the metrics of a declaration with name_from. All of them get err, the error of the declaration.
-func (s *source) gatherNames(n *names, err error, tick sources.Tick) {
-	if err == nil {
+// gatherNames adds the metrics of a declaration with name_from. All of these metrics get the error of the declaration.
+func (s *source) gatherNames(n *names, of *metric.Measured, tick sources.Tick) {
+	if of.Err == nil {
 		n.end(s.taken)
 	}
 	for _, m := range n.order {
 		resolveLocal(m.Rows, s.local[&m.Measured], tick.Time)
-		m.Err = err
+		m.Err = of.Err
+		if of.Answers != nil {
+			m.Answers = []metric.Answer{{ID: of.Answers[0].ID, Rows: len(m.Rows)}}
+		}
 		s.readings = append(s.readings, m.Measured)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sources"
 )
 
@@ -258,5 +259,46 @@ func TestItemsAreBounded(t *testing.T) {
 	}
 	if got := collect(t, config, "["+items+"0,0]"); got != "x: items .[]: more than 2000000 items: select fewer of them in items\n" {
 		t.Errorf("got %.300s", got)
+	}
+}
+
+// TestAnswers checks which metrics have the answer that their readings come from: those that add up readings, unless they count events by their
+// ids, or give other readings of the same document at another time.
+func TestAnswers(t *testing.T) {
+	for config, has := range map[string]bool{
+		"{type: counter, value: .v, from: increment}":                                                 true,
+		"{type: counter, items: '.l[]', from: events}":                                                true,
+		"{type: gauge, value: .v, from: increment}":                                                   true,
+		"{type: histogram, value: .v}":                                                                true,
+		"{type: summary, items: '.l[]', value: .}":                                                    true,
+		"{type: histogram, value: .v, delta: true}":                                                   true,
+		"{type: counter, items: '.l[]', from: increment, value: .now + .known + .\"now\" + .nowhere}": true,
+		"{type: gauge, items: '.l[]', name_from: '\"x_total\"', value: '1', from: increment}":         true,
+		"{type: counter, value: .v}":                                                                  false,
+		"{type: gauge, value: .v, delta: true}":                                                       false,
+		"{type: counter, items: '.l[]', once_by: .}":                                                  false,
+		"{type: histogram, value: now - .v}":                                                          false,
+		"{type: histogram, value: '[now-.v][0]'}":                                                     false,
+		"{type: counter, items: '.l[] | select(. >= $start)', from: events}":                          false,
+		"{type: counter, items: '.l[]', from: events, labels: {old: '. < $end'}}":                     false,
+	} {
+		c := configOf(t, "m_total: "+config)
+		if strings.Contains(config, "gauge") || strings.Contains(config, "histogram") || strings.Contains(config, "summary") {
+			c = configOf(t, "m: "+config)
+		}
+		s, err := c.New(sources.Env{Fetch: &fixed{text: `{"v": 1, "l": [1, 2, null], "now": 1, "known": 1}`, answer: 7}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for tick := range 2 {
+			readings, err := s.Collect(t.Context(), sources.Tick{Time: time.Unix(0, 0)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := readings[len(readings)-1]
+			if (m.Answers != nil) != has || has && (m.Answers[0] != metric.Answer{ID: 7, Rows: len(m.Rows)} || len(m.Answers) != 1) {
+				t.Errorf("%s, tick %d: %d rows of the answers %+v", config, tick, len(m.Rows), m.Answers)
+			}
+		}
 	}
 }

@@ -2,10 +2,12 @@ package file
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +31,27 @@ type fetcher struct {
 	decoder *format.Decoder
 	list    sources.Parser
 	last    []version // the files whose contents are in the field "text"; nil = that text must not be used again
+
+	answer answer // what was read last, with changed_only
+}
+
+// answer is what was read in a tick. If the same is read again, its id stays.
+type answer struct {
+	id       uint64 // see sources.Document.Answer; 0 = nothing was read
+	versions []version
+	sum      [sha256.Size]byte // of the text
+}
+
+// identify returns the identity of the text that was read from files. It is that of the last tick if the files and their text are the same: a
+// file that was written a moment ago is read again, although it may not have changed.
+func (f *fetcher) identify(versions []version) uint64 {
+	sum := sha256.Sum256(f.text)
+	if f.answer.id == 0 || sum != f.answer.sum || !slices.EqualFunc(versions, f.answer.versions, func(a, b version) bool {
+		return a.name == b.name && same(a.info, b.info)
+	}) {
+		f.answer = answer{rand.Uint64() | 1, versions, sum}
+	}
+	return f.answer.id
 }
 
 // version describes the state of a file when it was read.
@@ -51,7 +74,11 @@ func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick, r sources.Request) 
 		from = "read " + f.config.Path
 	}
 	if f.unchanged(names) {
-		return f.document(ctx, from) // decoded again, since using a document can change it
+		doc, err := f.document(ctx, from) // decoded again, since using a document can change it
+		if err == nil {
+			doc.Answer = f.answer.id
+		}
+		return doc, err
 	}
 	start, versions := time.Now(), []version(nil)
 	f.last = nil
@@ -70,6 +97,9 @@ func (f *fetcher) Fetch(ctx context.Context, _ sources.Tick, r sources.Request) 
 	}
 	if doc.Skipped = skipped; skipped.Items == 0 && f.config.ChangedOnly && isSettled(versions, start) {
 		f.last = versions
+	}
+	if f.config.ChangedOnly {
+		doc.Answer = f.identify(versions)
 	}
 	return doc, nil
 }

@@ -297,6 +297,37 @@ func TestChangedOnly(t *testing.T) {
 	}
 }
 
+// TestAnswers checks that a document has another Answer only if a file was written in the meantime. A file that was written a moment ago is
+// read again, but is still the same answer.
+func TestAnswers(t *testing.T) {
+	for _, settings := range []string{"path: x.json", `paths: ["*.json"]`} {
+		dir := t.TempDir()
+		path, recent := filepath.Join(dir, "x.json"), time.Now().Add(time.Hour)
+		always, changed := fresh(t, dir, settings), fresh(t, dir, "{"+settings+", changed_only: true}")
+		names, got := map[uint64]string{0: "-"}, ""
+		for _, c := range []struct {
+			text     string
+			modified time.Time
+		}{{"1", old()}, {"1", old()}, {"1", recent}, {"1", recent}, {"2", recent}, {"2", recent}, {"2", old()}, {"2", old().Add(time.Second)}} {
+			write(t, path, c.text, c.modified)
+			doc, err := changed.Fetch(t.Context(), sources.Tick{}, sources.Request{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if names[doc.Answer] == "" {
+				names[doc.Answer] = string(rune('a' + len(names) - 1))
+			}
+			got += names[doc.Answer]
+			if doc, err := always.Fetch(t.Context(), sources.Tick{}, sources.Request{}); err != nil || doc.Answer != 0 {
+				t.Errorf("%s: without changed_only: answer %d, error %v", settings, doc.Answer, err)
+			}
+		}
+		if want := "aabbccde"; got != want {
+			t.Errorf("%s: answers %s, want %s", settings, got, want)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                        "path: is required, or paths: set the file to read, or a list of patterns such as /var/lib/jobs/*.json",

@@ -176,8 +176,11 @@ func (f *fetcher) fetchEach(ctx context.Context, tick sources.Tick, r sources.Re
 		return nil, err
 	}
 	var skipped sources.Skipped
+	var answers []uint64
+	var asked [][]byte
 	text := append(f.pageText[:0], '[')
 	for i, a := range results {
+		answers, asked = append(answers, a.answer), append(asked, items[i].json)
 		if a.err != nil {
 			skipped.Add(sources.Skipped{Items: 1, First: a.err})
 			continue
@@ -193,7 +196,7 @@ func (f *fetcher) fetchEach(ctx context.Context, tick sources.Tick, r sources.Re
 	if err != nil {
 		return nil, err
 	}
-	doc.Skipped = skipped
+	doc.Skipped, doc.Answer = skipped, sources.JoinAnswers(answers, asked...)
 	for _, a := range results {
 		doc.Single = cmp.Or(doc.Single, a.single)
 	}
@@ -218,6 +221,7 @@ type itemResult struct {
 	members []byte // members of the item's object in the document, as JSON without braces
 	single  string // Document.Single of the item's document
 	err     error  // why the item is skipped; nil = it is not
+	answer  uint64 // see sources.Document; 0 for an item that failed
 }
 
 // fetchItems returns the results in the order of the items. All results together may be at most max_body large.
@@ -256,8 +260,7 @@ func (f *fetcher) fetchItems(ctx context.Context, tick sources.Tick, r sources.R
 // fetchItem fetches one item. If the result "lost" is not nil, the item could not be fetched (with keepItem: not even a status was
 // received). If all items are lost, the server itself is probably down. If the result "err" is not nil, the tick fails.
 func (f *fetcher) fetchItem(ctx context.Context, tick sources.Tick, r sources.Request, i *item) (result itemResult, lost, err error) {
-	body, single, err := f.itemBody(ctx, tick, r, i)
-	result.single = single
+	body, err := f.itemBody(ctx, tick, r, i, &result)
 	keeps := f.set.ForEach.OnError == keepItem
 	switch {
 	case err == nil && keeps && f.document == Body:
@@ -287,8 +290,8 @@ func (e *ForEach) concernsItem(err error) bool {
 	return (e.OnError == skipItem || e.OnError == keepItem) && !waits && !unsigned
 }
 
-// itemBody returns the document of one item as JSON, and its Document.Single.
-func (f *fetcher) itemBody(ctx context.Context, tick sources.Tick, r sources.Request, i *item) (body []byte, single string, err error) {
+// itemBody returns the document of one item as JSON. It puts what else is known of the document into the result.
+func (f *fetcher) itemBody(ctx context.Context, tick sources.Tick, r sources.Request, i *item, result *itemResult) (body []byte, err error) {
 	f.status = 0
 	if timeout := time.Duration(f.set.ForEach.Timeout); timeout > 0 {
 		var cancel context.CancelFunc
@@ -307,11 +310,12 @@ func (f *fetcher) itemBody(ctx context.Context, tick sources.Tick, r sources.Req
 	defer func() { f.remake = nil }()
 	request, err := f.remake()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	doc, err := f.fetchPaged(ctx, tick, request, f.set.Paginate)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return doc.Root.AppendJSON(nil, int(f.set.MaxBody)), doc.Single, nil
+	result.single, result.answer = doc.Single, doc.Answer
+	return doc.Root.AppendJSON(nil, int(f.set.MaxBody)), nil
 }

@@ -142,6 +142,14 @@ func (c *Config) Dated() bool {
 	return err != nil || t.any(itemTemplate.varies)
 }
 
+// Mixes implements sources.Mixer. Each page and each item is cached by itself.
+func (c *Config) Mixes() string {
+	if c.CacheFor > 0 && (c.ForEach != nil || c.Paginate != nil) {
+		return "cache_for"
+	}
+	return ""
+}
+
 // Validate returns all problems, each naming its setting.
 func (c *Config) Validate() error {
 	var problems []error

@@ -82,3 +82,47 @@ func TestQuotaIsUsedUp(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswers checks which ticks have the answer of an earlier tick: those for which the cache is used, and those for which the server confirms
+// all that it sent.
+func TestAnswers(t *testing.T) {
+	for settings, want := range map[string]string{
+		"url: http://a.example/kept":                                                                 "aaaaa",
+		"url: http://a.example/dated":                                                                "aaaaa",
+		"url: http://a.example/kept\ndocument: response":                                             "abcde",
+		"url: http://a.example/kept\ncache_for: 50s\ndocument: response":                             "aabbc",
+		"url: http://a.example/kept\ncache_for: 50s":                                                 "aaaaa",
+		"url: http://a.example/slow\ncache_for: 50s":                                                 "aabbc",
+		"url: http://a.example/slow":                                                                 "-----",
+		"url: http://a.example/plain\npaginate: {page: {param: page}}\ncache_for: 50s":               "aabbc",
+		"url: http://a.example/plain\npaginate: {page: {param: page}}":                               "-----",
+		"url: http://a.example/{{ .Item }}\nfor_each: {items: '\"kept\", \"dated\"'}":                "aaaaa",
+		"url: http://a.example/{{ .Item }}\nfor_each: {items: '\"kept\", \"slow\"'}":                 "-----",
+		"url: http://a.example/{{ .Item }}\nfor_each: {items: '\"kept\", \"slow\"'}\ncache_for: 50s": "aabbc",
+		"url: http://a.example/{{ .Item }}\nfor_each: {items: '\"kept\", \"none\"', on_error: skip}": "-----",
+		"url: http://a.example/kept\nheaders: {Cookie: '{{ unix .Window.Start }}'}":                  "abcde",
+		"url: http://a.example/kept\nmethod: POST":                                                   "-----",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(time.Until(time.Date(2026, 3, 2, 13, 0, 0, 0, time.UTC)))
+			p, _ := fakePlace(t)
+			p.web.Shared = &httpclient.SharedState{}
+			f := p.fetcher(t, settings)
+			names, got := map[uint64]string{0: "-"}, ""
+			for range 5 {
+				doc, err := p.tick(t, f)
+				if err != nil {
+					t.Fatalf("%s: %v", settings, err)
+				}
+				if names[doc.Answer] == "" {
+					names[doc.Answer] = string(rune('a' + len(names) - 1))
+				}
+				got += names[doc.Answer]
+				time.Sleep(30 * time.Second)
+			}
+			if got != want {
+				t.Errorf("%s: answers %s, want %s", settings, got, want)
+			}
+		})
+	}
+}

@@ -18,6 +18,7 @@ import (
 func (f *fetcher) fetchPages(ctx context.Context, tick sources.Tick, r sources.Request, by *Paginate) (*sources.Document, error) {
 	p := newPager(f, by)
 	at := p.begin()
+	var answers []uint64
 	for n := 1; n <= by.maxPages(); n++ {
 		if n > 1 && f.remake != nil {
 			var err error
@@ -44,11 +45,15 @@ func (f *fetcher) fetchPages(ctx context.Context, tick sources.Tick, r sources.R
 		if n == 1 && next == nil {
 			return doc, nil
 		}
+		answers = append(answers, doc.Answer)
 		if err := p.join(doc, list); err != nil {
 			return nil, onPage(n, fmt.Errorf("%s: %w", doc.From, err))
 		}
 		if next == nil {
-			return p.joined.document(&f.joined)
+			if doc, err = p.joined.document(&f.joined); err == nil {
+				doc.Answer = sources.JoinAnswers(answers)
+			}
+			return doc, err
 		}
 		at = *next
 	}
