@@ -340,3 +340,45 @@ func TestZeroThatWasSent(t *testing.T) {
 		})
 	}
 }
+
+// TestEndWhileTheSpoolFails checks that samples that are only in memory, because the spool is away, are tried until the end even if older
+// samples are on disk, and that those older samples are sent first.
+func TestEndWhileTheSpoolFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, network, d := filepath.Join(t.TempDir(), "spool"), memnet.NewNetwork(), new(fakeReceiver)
+		var back time.Time // when the receiver is well again
+		d.set(func(w http.ResponseWriter, q request) {
+			if back.IsZero() || time.Now().Before(back) {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			acceptAll(w, q)
+		})
+		network.Serve(t, "receiver:80", d)
+		r := newRig(t, network, onDisk(dir))
+		r.run()
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		if err := os.Rename(dir, dir+"-away"); err != nil {
+			t.Fatal(err)
+		}
+		r.write("j", gauge("x", 2, "a"))
+		back = time.Now().Add(time.Second)
+		r.stop()
+		if time.Now().Before(back) {
+			t.Error("the sink has ended before the receiver was well again")
+		}
+		r.wantDropped(sinks.Shutdown, 0)
+		var got []float64
+		for _, q := range d.all() {
+			for _, p := range q.points {
+				if !q.at.Before(back) {
+					got = append(got, p.value)
+				}
+			}
+		}
+		if len(got) != 2 || got[0] != 1 || got[1] != 2 {
+			t.Errorf("the values %v arrived, want 1 and 2", got)
+		}
+	})
+}

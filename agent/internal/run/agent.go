@@ -346,9 +346,9 @@ func (a *Agent) State() State {
 
 // logUndelivered logs how many samples could not be delivered before the agent ended.
 func (a *Agent) logUndelivered() {
-	for _, s := range a.State().Sinks {
-		if n := s.Dropped[sinks.Shutdown]; n > 0 {
-			a.log.Warn("samples not delivered before the end: with spool: {dir: …} of remote_write they wait on disk", "sink", s.Name, "samples", n)
+	for _, s := range a.sinks {
+		if n := s.Stats.Dropped()[sinks.Shutdown]; n > 0 {
+			a.log.Warn("samples were not delivered before the end, and are lost", "sink", s.Name, "samples", n, "do", s.remedy())
 		}
 	}
 }

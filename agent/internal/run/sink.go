@@ -460,6 +460,18 @@ func (d *delivery) try(ctx context.Context, b metric.Batch) (err error) {
 	return err
 }
 
+// remedy says what would have kept the samples that are lost because the sink ended before they were delivered.
+func (d *delivery) remedy() string {
+	if !d.Durable {
+		return "set spool: {dir: …} of the sink: samples then wait on disk"
+	}
+	do := "see the directory of the sink's spool, its owner and mode, and the free space of its disk: samples that cannot be written there wait in memory only"
+	if fault, _ := d.Stats.Spool(); fault.Why != "" {
+		do += ": " + fault.Why
+	}
+	return do
+}
+
 // state returns the current state of the sink.
 func (d *delivery) state() SinkState {
 	s := SinkState{

@@ -147,7 +147,7 @@ func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 			})
 		}
 		shards.Wait()
-		if left = q.Pending().Records; left == before || failed.Load() {
+		if left = q.Pending().Records; failed.Load() || left == before && !q.LeaveUnread() {
 			return // the remaining records cannot be read or sent now
 		}
 	}
@@ -166,7 +166,7 @@ func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard 
 		s.probe(life)
 		records := s.joined(q, r)
 		d := s.newDelivery(records, &refusals)
-		d.saved = func() bool { return q.Saved(idsOf(records)...) }
+		d.saved, d.allSaved = func() bool { return q.Saved(idsOf(records)...) }, q.AllSaved
 		if !d.run(life, stopping) {
 			if d.saved() || !d.partlySettled {
 				return false // the record stays on disk, or is dropped with the queue

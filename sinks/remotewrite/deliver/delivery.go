@@ -17,6 +17,7 @@ import (
 type delivery struct {
 	*Sender
 	saved         func() bool // reports whether all the records are on disk
+	allSaved      func() bool // reports whether all records of the queue are
 	queued        time.Time   // when the last record was put into the queue
 	chunks        []*chunk    // the chunks that are not settled, in the order of sending; at first one chunk with all the records
 	partlySettled bool
@@ -57,8 +58,8 @@ func (d *delivery) apart(records []spool.Record) (all []*chunk) {
 }
 
 // run sends the records until all of their chunks are settled. It reports false if life is done before that. Once stopping is done, pauses
-// are short, and at the first failure records on disk are left to the next process, unless Options.Patient is set. A panic only loses these
-// records.
+// are short, and at the first failure records are left to the next process if all of the queue is on disk, unless Options.Patient is set.
+// A panic only loses these records.
 func (d *delivery) run(life, stopping context.Context) (done bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -120,9 +121,10 @@ func (d *delivery) step(life, stopping context.Context) bool {
 // lastTry is how long a request may take after stopping is done, if its record is on disk.
 const lastTry = 2 * time.Second
 
-// mayLeave reports whether stopping is done and the next process can send the record.
+// mayLeave reports whether stopping is done and the next process can send the record. If other records are only in memory, it returns
+// false even for a record on disk: those behind it must be tried too, and can only be sent after it.
 func (d *delivery) mayLeave(stopping context.Context) bool {
-	return stopping.Err() != nil && !d.options.Patient && d.saved()
+	return stopping.Err() != nil && !d.options.Patient && d.allSaved()
 }
 
 // lifeOf returns the context of a request. The context is done when life is done. If the record may be left to the next process, it is

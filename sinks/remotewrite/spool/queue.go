@@ -267,6 +267,13 @@ func (q *Queue) Saved(ids ...uint64) bool {
 	return true
 }
 
+// AllSaved reports whether all records of the queue are on disk, so that they survive the end of the process.
+func (q *Queue) AllSaved() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.index.memory == 0
+}
+
 // Pending describes the records in the queue. It reads nothing from disk.
 func (q *Queue) Pending() Pending {
 	q.mu.Lock()
