@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -381,4 +382,70 @@ func TestEndWhileTheSpoolFails(t *testing.T) {
 			t.Errorf("the values %v arrived, want 1 and 2", got)
 		}
 	})
+}
+
+// TestChangedSinkTakesOver checks that the samples that a sink has in memory, because it has no spool or its spool is away, are sent by the
+// sink that replaces it, in their order and before newer ones. The old sink does not wait for its receiver.
+func TestChangedSinkTakesOver(t *testing.T) {
+	for _, withSpool := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			dir, network, d := filepath.Join(t.TempDir(), "spool"), memnet.NewNetwork(), new(fakeReceiver)
+			d.set(func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusServiceUnavailable) })
+			network.Serve(t, "receiver:80", d)
+			settings := func(connections int) func(c *Config, _ *sinks.Env) {
+				return func(c *Config, _ *sinks.Env) {
+					if c.Connections = connections; withSpool {
+						c.Spool.Dir = dir
+					}
+				}
+			}
+			old := newRig(t, network, settings(4))
+			old.run()
+			old.write("j", gauge("x", 1, "a", "b", "c"))
+			old.tick()
+			if withSpool {
+				if err := os.Rename(dir, dir+"-away"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			old.write("j", gauge("x", 2, "a", "b", "c"))
+			old.tick()
+			next := newRig(t, network, settings(1))
+			next.sink.Succeed(old.sink)
+			began := time.Now()
+			old.stop()
+			d.set(acceptAll)
+			if withSpool {
+				if err := os.Rename(dir+"-away", dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("the old sink took %s to end", took)
+			}
+			answered := len(d.all())
+			next.run()
+			next.write("j", gauge("x", 3, "a", "b", "c"))
+			next.tick()
+			next.stop()
+			next.wantNothingPending()
+			if len(old.stats.Dropped())+len(next.stats.Dropped()) > 0 {
+				t.Errorf("dropped %v and %v", old.stats.Dropped(), next.stats.Dropped())
+			}
+			values := map[string][]float64{}
+			for _, p := range d.all()[answered:] {
+				for _, p := range p.points {
+					values[p.series] = append(values[p.series], p.value)
+				}
+			}
+			if len(values) != 3 {
+				t.Errorf("with a spool: %t: %d series arrived", withSpool, len(values))
+			}
+			for series, got := range values {
+				if fmt.Sprint(got) != "[1 2 3]" {
+					t.Errorf("with a spool: %t: %s has %v, want 1, 2, 3", withSpool, series, got)
+				}
+			}
+		})
+	}
 }

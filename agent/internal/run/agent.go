@@ -168,7 +168,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	}
 	a.repeatLast(newJobs)
 	a.mu.Unlock()
-	stopSinks(oldSinks)
+	a.endReplaced(newSinks, oldSinks)
 	a.leave(ctx, oldJobs)
 
 	for _, s := range newSinks {
@@ -192,10 +192,12 @@ func (a *Agent) compareJobs(plan []Job) (all, added, removed []*job) {
 	return compare(plan, a.jobs, same, a.newJob)
 }
 
-// compareSinks does for sinks what compareJobs does for jobs.
+// compareSinks does for sinks what compareJobs does for jobs. It connects new sinks with those that they replace.
 func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	same := func(p *Sink, s *sink) bool { return s.Name == p.Name && s.Key == p.Key }
-	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
+	all, added, removed = compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
+	succeed(added, removed)
+	return all, added, removed
 }
 
 // compare returns a job or sink for each entry of a plan: the running one if same returns true for it, or else a new one from the function

@@ -109,6 +109,9 @@ type delivery struct {
 	repeats  int           // number of repeated batches in undone
 	repeated chan struct{} // closed when repeats becomes 0, and replaced when it grows again
 
+	earlier replaced  // earlier sinks of the same name; guarded by Agent.mu
+	heir    *delivery // the sink of the same name and kind that replaces this one; nil = none
+
 	leave <-chan struct{} // closed when batches on disk should be left to the next process; nil = they are always tried again
 }
 
@@ -119,6 +122,8 @@ type held struct {
 	saved bool          // the last try has written the batch to disk
 	due   time.Time     // time of the next try; zero = at once
 	pause time.Duration // limit of the next pause of the batch; the pause itself is random
+
+	takenOver bool // the batch is from the sink that this one has replaced
 }
 
 func newDelivery(s Sink) *delivery {
@@ -141,6 +146,12 @@ func (d *delivery) repeat(b metric.Batch) {
 
 // push appends a batch to the waiting batches. The caller holds mu.
 func (d *delivery) push(b metric.Batch) {
+	d.begin(b)
+	d.waiting = append(d.waiting, &held{Batch: b, pause: firstPause})
+}
+
+// begin counts a batch that waits from now on. The caller holds mu.
+func (d *delivery) begin(b metric.Batch) {
 	if d.undone == 0 {
 		d.done = make(chan struct{})
 	}
@@ -151,7 +162,6 @@ func (d *delivery) push(b metric.Batch) {
 		}
 		d.repeats++
 	}
-	d.waiting = append(d.waiting, &held{Batch: b, pause: firstPause})
 }
 
 // finished notes that a batch no longer waits and is not being written.
@@ -404,28 +414,41 @@ func (d *delivery) retry(h *held, asked time.Duration) {
 		d.resume = now.Add(max(rand.N(d.pause), asked))
 		d.pause = min(2*d.pause, lastPause)
 	}
-	at := slices.IndexFunc(d.waiting, func(w *held) bool { return w.Job == h.Job })
+	d.insert(h, func(*held) bool { return true })
+}
+
+// insert puts a batch before the first waiting batch of its job for which newer returns true. The caller holds mu.
+func (d *delivery) insert(h *held, newer func(*held) bool) {
+	at := slices.IndexFunc(d.waiting, func(w *held) bool { return w.Job == h.Job && newer(w) })
 	if at < 0 {
 		at = len(d.waiting)
 	}
 	d.waiting = slices.Insert(d.waiting, at, h)
 }
 
-// giveUp removes the batches that were tried from the waiting batches. Their samples count as dropped, unless they are on disk.
+// giveUp removes the batches that were tried from the waiting batches. Unless they are on disk, the sink that replaces this one takes them
+// over. If there is none, their samples count as dropped.
 func (d *delivery) giveUp() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var left []*held
 	d.waiting = slices.DeleteFunc(d.waiting, func(h *held) bool {
-		if !h.tried {
+		switch {
+		case !h.tried:
 			return false
-		}
-		if !h.saved {
+		case h.saved:
+		case d.heir != nil:
+			left = append(left, h)
+		default:
 			d.Stats.Drop(sinks.Shutdown, h.Samples())
 		}
 		d.lost = true
 		d.pop(h.Batch)
 		return true
 	})
+	for _, h := range left {
+		d.heir.takeOver(h)
+	}
 }
 
 // lose counts the samples of a batch that will not be delivered.
@@ -472,7 +495,7 @@ func (d *delivery) remedy() string {
 	return do
 }
 
-// state returns the current state of the sink.
+// state returns the current state of the sink. Its counters include those of earlier sinks of the same name.
 func (d *delivery) state() SinkState {
 	s := SinkState{
 		Name: d.Name, Sent: d.Stats.Sent.Load(), Failed: d.Stats.Failed.Load(), Retried: d.Stats.Retried.Load(),
@@ -481,5 +504,6 @@ func (d *delivery) state() SinkState {
 	if fault, ok := d.Stats.Spool(); ok {
 		s.Spool = &fault
 	}
+	s.add(d.earlier.state())
 	return s
 }

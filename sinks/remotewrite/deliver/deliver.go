@@ -69,7 +69,8 @@ type Sender struct {
 	outage     outage
 	rejections rejections
 
-	accepted atomic.Int64 // number of accepted requests
+	accepted  atomic.Int64 // number of accepted requests
+	succeeded atomic.Bool  // HandOver was called
 }
 
 // New returns a Sender.
@@ -87,6 +88,9 @@ func New(o Options) *Sender {
 
 // Protocol returns the protocol of the next request as text, and why it is used.
 func (s *Sender) Protocol() string { return s.protocol.describe(time.Now()) }
+
+// HandOver says that another Sender sends the records that are left when stopping is done. They then need not be on disk to be left.
+func (s *Sender) HandOver() { s.succeeded.Store(true) }
 
 // Format returns the protocol of the next request, and the largest size of a request in bytes before compression.
 func (s *Sender) Format() (wire.Protocol, int) {
@@ -166,10 +170,11 @@ func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard 
 		s.probe(life)
 		records := s.joined(q, r)
 		d := s.newDelivery(records, &refusals)
-		d.saved, d.allSaved = func() bool { return q.Saved(idsOf(records)...) }, q.AllSaved
+		d.saved = func() bool { return s.succeeded.Load() || q.Saved(idsOf(records)...) }
+		d.allSaved = func() bool { return s.succeeded.Load() || q.AllSaved() }
 		if !d.run(life, stopping) {
 			if d.saved() || !d.partlySettled {
-				return false // the record stays on disk, or is dropped with the queue
+				return false // the record stays on disk, is handed over, or is dropped with the queue
 			}
 			d.drop(sinks.Shutdown)
 		}

@@ -16,8 +16,8 @@ import (
 // delivery is a record that is being sent, or several records that are sent in one request.
 type delivery struct {
 	*Sender
-	saved         func() bool // reports whether all the records are on disk
-	allSaved      func() bool // reports whether all records of the queue are
+	saved         func() bool // reports whether all the records are on disk, or will be handed over
+	allSaved      func() bool // reports the same for all records of the queue
 	queued        time.Time   // when the last record was put into the queue
 	chunks        []*chunk    // the chunks that are not settled, in the order of sending; at first one chunk with all the records
 	partlySettled bool
@@ -121,7 +121,7 @@ func (d *delivery) step(life, stopping context.Context) bool {
 // lastTry is how long a request may take after stopping is done, if its record is on disk.
 const lastTry = 2 * time.Second
 
-// mayLeave reports whether stopping is done and the next process can send the record. If other records are only in memory, it returns
+// mayLeave reports whether stopping is done and the next process or Sender can send the record. If other records are only in memory, it returns
 // false even for a record on disk: those behind it must be tried too, and can only be sent after it.
 func (d *delivery) mayLeave(stopping context.Context) bool {
 	return stopping.Err() != nil && !d.options.Patient && d.allSaved()
