@@ -68,12 +68,12 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 			Clock:     env.Clock,
 			Inbox:     destination(c),
 			Log:       env.Log,
-			Dropped:   func(why spool.Reason, m spool.Meta) { env.Stats.Drop(metric.Reason(why), m.Samples+m.Histograms) },
 		},
 		sender:  newSender(c, env, client),
 		encoder: newEncoder(c, env, rules, env.Clock.Now()),
 		resends: map[string]*resend{},
 	}
+	s.spoolOptions.Dropped = func(why spool.Reason, m spool.Meta) { s.sender.Drop(metric.Reason(why), m.Samples+m.Histograms) }
 	if s.spoolDir != "" && !filepath.IsAbs(s.spoolDir) {
 		s.spoolDir = filepath.Join(env.Dir, s.spoolDir)
 	}
@@ -329,6 +329,7 @@ func (s *sink) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
+	defer s.sender.End()
 	heir := s.heir.Load()
 	if heir == nil {
 		return s.open().Close()

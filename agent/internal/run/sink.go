@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 )
@@ -105,6 +106,9 @@ type delivery struct {
 	writing string        // the job whose batch is being written; "" = none
 	undone  int           // number of batches that wait or are being written
 	done    chan struct{} // closed when undone becomes 0, and replaced when it grows again
+
+	overflow *clock.Reminder // batches were dropped since the last that was delivered, because too many wait; nil = none
+	unlogged int             // number of samples in them that were not logged
 
 	repeats  int           // number of repeated batches in undone
 	repeated chan struct{} // closed when repeats becomes 0, and replaced when it grows again
@@ -264,7 +268,7 @@ func (d *delivery) add(b metric.Batch) {
 		oldest := slices.IndexFunc(d.waiting, func(w *held) bool { return w.Job == b.Job })
 		dropped := d.waiting[oldest].Batch
 		if n := dropped.Points(); n > 0 {
-			d.Stats.Drop(sinks.QueueFull, n)
+			d.overflowed(n)
 		}
 		d.waiting = slices.Delete(d.waiting, oldest, oldest+1)
 		d.pop(dropped)
@@ -272,6 +276,27 @@ func (d *delivery) add(b metric.Batch) {
 	d.push(b)
 	d.mu.Unlock()
 	d.wakeUp()
+}
+
+// overflowed counts samples that were dropped because too many batches of their job wait, and logs the first, and then now and then how many
+// there were since. The caller holds mu.
+func (d *delivery) overflowed(samples int) {
+	d.Stats.Drop(sinks.QueueFull, samples)
+	first := d.overflow == nil
+	if first {
+		d.overflow = clock.NewReminder()
+	}
+	if d.unlogged += samples; first || d.overflow.Due() {
+		d.tellOverflow()
+	}
+}
+
+// tellOverflow logs the dropped samples that were not logged yet. The caller holds mu.
+func (d *delivery) tellOverflow() {
+	if d.unlogged > 0 {
+		d.Log.Error("too many batches wait, and the samples with their own times in the oldest are dropped", "samples", d.unlogged, "since", d.overflow.Since())
+		d.unlogged = 0
+	}
 }
 
 // next removes the next batch to try from the waiting batches and returns it. If no batch is due, it returns how long to wait for the
@@ -374,7 +399,8 @@ func (d *delivery) write(ctx context.Context, h *held) {
 			d.report.recovered(h.Job)
 		}
 		d.mu.Lock()
-		d.pause, d.resume = 0, time.Time{}
+		d.tellOverflow()
+		d.pause, d.resume, d.overflow = 0, time.Time{}, nil
 		d.pop(h.Batch)
 		d.mu.Unlock()
 		return

@@ -25,6 +25,7 @@ import (
 	"github.com/golang/snappy"
 
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
@@ -68,6 +69,7 @@ type Sender struct {
 	joining    joining
 	outage     outage
 	rejections rejections
+	losses     losses
 
 	accepted  atomic.Int64 // number of accepted requests
 	succeeded atomic.Bool  // HandOver was called
@@ -75,16 +77,21 @@ type Sender struct {
 
 // New returns a Sender.
 func New(o Options) *Sender {
-	return &Sender{
+	s := &Sender{
 		options:    o,
 		client:     client{http: o.HTTP, url: o.URL, place: o.Place, headers: o.Headers, host: o.Host, timeout: o.Timeout},
 		receiver:   receiverOf(o.URL),
 		protocol:   negotiation{fixed: o.Protocol, memory: o.Memory, receiver: o.URL},
 		suspects:   suspects{seed: maphash.MakeSeed()},
-		outage:     outage{log: o.Log},
+		losses:     losses{log: o.Log, stats: o.Stats, durable: o.Durable},
 		rejections: rejections{log: o.Log, stats: o.Stats, place: o.Place},
 	}
+	s.outage = outage{log: o.Log, ended: s.losses.end}
+	return s
 }
+
+// Drop counts samples that are not sent. It logs them if the queue was full or they have waited for too long.
+func (s *Sender) Drop(why metric.Reason, samples int) { s.losses.drop(why, samples) }
 
 // Protocol returns the protocol of the next request as text, and why it is used.
 func (s *Sender) Protocol() string { return s.protocol.describe(time.Now()) }
@@ -134,6 +141,9 @@ func (s *Sender) probe(ctx context.Context) {
 		s.options.Log.Info(message, "url", s.options.Place)
 	}
 }
+
+// End logs the dropped samples that were not logged yet.
+func (s *Sender) End() { s.losses.end() }
 
 // Run sends the records of q until stopping is done and q is empty, or until life is done.
 func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {

@@ -291,7 +291,7 @@ func (d *delivery) settle(c *chunk, written counts) (lost int) {
 // drop drops the samples that are not settled. The argument why is the reason.
 func (d *delivery) drop(why metric.Reason) {
 	for _, c := range d.chunks {
-		d.options.Stats.Drop(why, c.counts.total())
+		d.Drop(why, c.counts.total())
 	}
 	d.chunks = nil
 }
