@@ -165,6 +165,33 @@ func TestEndWithoutReceiver(t *testing.T) {
 	}
 }
 
+// TestEndSaysWhoHangs checks that a sink whose first request is not answered before the end says so, once, and whether the samples are safe.
+func TestEndSaysWhoHangs(t *testing.T) {
+	for want, inMemory := range map[string]bool{
+		`level=WARN msg="not delivered before the end: the samples wait on disk for the next process" error="POST http://receiver/api/v1/write: no answer within 3s"`: false,
+		`level=WARN msg="not delivered before the end, and the samples are not on disk" error="POST http://receiver/api/v1/write: no answer within 11s"`:              true,
+	} {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			network, d := memnet.NewNetwork(), new(fakeReceiver)
+			d.set(func(http.ResponseWriter, request) { time.Sleep(time.Hour) })
+			network.Serve(t, "receiver:80", d)
+			r := newRig(t, network, func(s *Config, _ *sinks.Env) {
+				if !inMemory {
+					s.Spool.Dir = dir
+				}
+			})
+			r.run()
+			r.write("j", gauge("x", 1, "a"))
+			time.Sleep(time.Second)
+			r.stop()
+			r.wantLogged(want, 1)
+			r.wantLogged("level=WARN", 1)
+			time.Sleep(time.Hour) // until the handler returns
+		})
+	}
+}
+
 // TestEndWithReceiver checks that a sink sends what is on disk before it ends, as long as the receiver accepts it.
 func TestEndWithReceiver(t *testing.T) {
 	dir := t.TempDir()

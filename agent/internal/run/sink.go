@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -44,9 +45,9 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	if r, ok := s.Sink.Sink.(sinks.Runner); ok {
 		s.wg.Go(func() { s.serve(ctx, r, fail) })
 	}
-	write, end := context.WithCancel(context.WithoutCancel(ctx))
+	write, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.wg.Go(func() {
-		defer end()
+		defer end(nil)
 		// The sink's Run must end only after everything was written to the sink.
 		defer s.cancel()
 		go func() {
@@ -57,7 +58,7 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 			}
 			select {
 			case <-time.After(s.drain):
-				end()
+				end(s.timeIsOver())
 			case <-write.Done():
 			}
 		}()
@@ -82,6 +83,16 @@ func (s *sink) end() {
 	s.wg.Wait()
 }
 
+// timeIsOver returns the error of a write that ends now, since the time for deliveries at the end is over.
+func (d *delivery) timeIsOver() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.writing == "" {
+		return errors.New("the time for deliveries at the end is over")
+	}
+	return fmt.Errorf("no answer within %s", time.Since(d.began).Round(100*time.Millisecond))
+}
+
 // Limits for the delivery of batches.
 const (
 	writeTimeout = 30 * time.Second
@@ -104,6 +115,7 @@ type delivery struct {
 	wake    chan struct{} // receives a value when a batch may have been added to waiting
 	lost    bool          // a batch could not be delivered
 	writing string        // the job whose batch is being written; "" = none
+	began   time.Time     // when that write began
 	undone  int           // number of batches that wait or are being written
 	done    chan struct{} // closed when undone becomes 0, and replaced when it grows again
 
@@ -317,7 +329,7 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 		}
 		if !due.After(now) || ending && !h.tried {
 			d.waiting = slices.Delete(d.waiting, i, i+1)
-			d.writing = h.Job
+			d.writing, d.began = h.Job, now
 			return h, 0
 		}
 		if wait := due.Sub(now); pause == 0 || wait < pause {
@@ -408,7 +420,11 @@ func (d *delivery) write(ctx context.Context, h *held) {
 	d.Stats.Failed.Add(1)
 	h.tried, h.saved = true, sinks.IsSaved(err)
 	switch {
+	case ctx.Err() != nil && d.report.isFailing(h.Job): // the reason was logged
+	case ctx.Err() != nil && h.saved:
+		d.report.failed("not delivered before the end: it waits on disk for the next process", h.Job, err)
 	case ctx.Err() != nil:
+		d.report.failed("not delivered before the end, and it is not on disk", h.Job, err)
 	case h.saved:
 		d.report.failed("cannot deliver now: it waits on disk", h.Job, err)
 	case sinks.IsPermanent(err):

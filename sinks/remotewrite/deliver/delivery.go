@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -92,10 +93,12 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	}
 	c := d.chunks[0]
 	ctx, done := d.lifeOf(life, stopping)
+	sent := time.Now()
 	r, err := d.send(ctx, c)
 	ended := err != nil && ctx.Err() != nil
 	done()
 	if ended {
+		d.cutShort(time.Since(sent))
 		return false
 	}
 	switch d.judge(c, r, err) {
@@ -116,6 +119,19 @@ func (d *delivery) step(life, stopping context.Context) bool {
 		return d.refusals.wait(life, stopping, 0)
 	}
 	return true
+}
+
+// cutShort logs that the time to deliver was over before the receiver has answered. An outage was logged before.
+func (d *delivery) cutShort(took time.Duration) {
+	if d.outage.isLogged() || d.succeeded.Load() {
+		return
+	}
+	err := fmt.Errorf("POST %s: no answer within %s", d.options.Place, took.Round(100*time.Millisecond))
+	if d.saved() {
+		d.options.Log.Warn("not delivered before the end: the samples wait on disk for the next process", "error", err)
+		return
+	}
+	d.options.Log.Warn("not delivered before the end, and the samples are not on disk", "error", err)
 }
 
 // lastTry is how long a request may take after stopping is done, if its record is on disk.

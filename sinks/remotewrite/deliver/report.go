@@ -36,6 +36,13 @@ func (o *outage) begin(code int, err error) {
 	}
 }
 
+// isLogged reports whether an outage lasts.
+func (o *outage) isLogged() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lasts != nil
+}
+
 // end notes that the receiver has answered.
 func (o *outage) end() {
 	o.mu.Lock()
