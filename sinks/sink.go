@@ -59,6 +59,13 @@ type Repeater interface {
 	Repeat(ctx context.Context, batch metric.Batch) error
 }
 
+// Successor is an optional interface of a Sink with a queue. Succeed is called when a reload replaces the sink old by this one, which has the
+// same name and kind. Run of old ends soon after, and then Run of this sink starts. What old has queued and cannot deliver at once goes to
+// this sink, in its order and before anything else.
+type Successor interface {
+	Succeed(old Sink)
+}
+
 // Forwarder is an optional interface of a Sink that passes on samples that another program has made.
 type Forwarder interface {
 	// Forward takes a stream. It returns nil if the stream was delivered, or if the sink will deliver it. If the sink has a directory for

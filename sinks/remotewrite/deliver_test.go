@@ -371,6 +371,46 @@ func TestTooOld(t *testing.T) {
 		if sent+old != 20 || old < 9 || old > 11 {
 			r.Errorf("sent %d, too old %d, want 20 together and half of them too old", sent, old)
 		}
+		r.wantLossesLogged("samples have waited for longer than max_age of spool, and are dropped", 2, int(old)) // the first, and the others
+	})
+}
+
+// TestLossIsLoggedAgain checks when a loss that goes on is logged: at once, after 10 minutes, an hour and a day, at the end, and at once if it
+// begins anew.
+func TestLossIsLoggedAgain(t *testing.T) {
+	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
+	const line = "the queue in memory is full, and its oldest samples are dropped: set spool: {dir: …} for longer outages"
+	withReceiver(t, d, func(c *Config, _ *sinks.Env) { c.Spool.MaxBytes = 1100 }, func(r *rig) {
+		lost := func() int { return int(r.stats.Dropped()[sinks.QueueFull]) }
+		write := func(minutes int) {
+			for range minutes {
+				r.write("j", gauge("x", 1, "a"))
+				r.tick()
+			}
+		}
+		for lost() == 0 {
+			write(1)
+		}
+		r.wantLossesLogged(line, 1, lost())
+		write(9)
+		r.wantLossesLogged(line, 1, 1)
+		write(3)
+		r.wantLogged(line, 2)
+		write(60)
+		r.wantLogged(line, 3)
+		write(24 * 60)
+		r.wantLogged(line, 4)
+		d.set(acceptAll)
+		r.tick()
+		r.wantLossesLogged(line, 5, lost())
+		d.set(func(w http.ResponseWriter, _ request) { w.WriteHeader(503) })
+		for before := lost(); lost() == before; {
+			write(1)
+		}
+		r.wantLossesLogged(line, 6, lost())
+		write(1)
+		r.stop()
+		r.wantLossesLogged(line, 7, lost())
 	})
 }
 

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -160,6 +161,33 @@ func TestEndWithoutReceiver(t *testing.T) {
 				t.Errorf("%s: %d samples are pending, want %d", c.name, n, c.pending)
 			}
 			time.Sleep(time.Hour) // until the handlers that hang return
+		})
+	}
+}
+
+// TestEndSaysWhoHangs checks that a sink whose first request is not answered before the end says so, once, and whether the samples are safe.
+func TestEndSaysWhoHangs(t *testing.T) {
+	for want, inMemory := range map[string]bool{
+		`level=WARN msg="not delivered before the end: the samples wait on disk for the next process" error="POST http://receiver/api/v1/write: no answer within 3s"`: false,
+		`level=WARN msg="not delivered before the end, and the samples are not on disk" error="POST http://receiver/api/v1/write: no answer within 11s"`:              true,
+	} {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			network, d := memnet.NewNetwork(), new(fakeReceiver)
+			d.set(func(http.ResponseWriter, request) { time.Sleep(time.Hour) })
+			network.Serve(t, "receiver:80", d)
+			r := newRig(t, network, func(s *Config, _ *sinks.Env) {
+				if !inMemory {
+					s.Spool.Dir = dir
+				}
+			})
+			r.run()
+			r.write("j", gauge("x", 1, "a"))
+			time.Sleep(time.Second)
+			r.stop()
+			r.wantLogged(want, 1)
+			r.wantLogged("level=WARN", 1)
+			time.Sleep(time.Hour) // until the handler returns
 		})
 	}
 }
@@ -338,6 +366,114 @@ func TestZeroThatWasSent(t *testing.T) {
 			r.wantNothingPending()
 			r.wantDropped(sinks.Refused, 0)
 			r.wantLogged("refused samples", 0)
+		})
+	}
+}
+
+// TestEndWhileTheSpoolFails checks that samples that are only in memory, because the spool is away, are tried until the end even if older
+// samples are on disk, and that those older samples are sent first.
+func TestEndWhileTheSpoolFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, network, d := filepath.Join(t.TempDir(), "spool"), memnet.NewNetwork(), new(fakeReceiver)
+		var back time.Time // when the receiver is well again
+		d.set(func(w http.ResponseWriter, q request) {
+			if back.IsZero() || time.Now().Before(back) {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			acceptAll(w, q)
+		})
+		network.Serve(t, "receiver:80", d)
+		r := newRig(t, network, onDisk(dir))
+		r.run()
+		r.write("j", gauge("x", 1, "a"))
+		r.tick()
+		if err := os.Rename(dir, dir+"-away"); err != nil {
+			t.Fatal(err)
+		}
+		r.write("j", gauge("x", 2, "a"))
+		back = time.Now().Add(time.Second)
+		r.stop()
+		if time.Now().Before(back) {
+			t.Error("the sink has ended before the receiver was well again")
+		}
+		r.wantDropped(sinks.Shutdown, 0)
+		var got []float64
+		for _, q := range d.all() {
+			for _, p := range q.points {
+				if !q.at.Before(back) {
+					got = append(got, p.value)
+				}
+			}
+		}
+		if len(got) != 2 || got[0] != 1 || got[1] != 2 {
+			t.Errorf("the values %v arrived, want 1 and 2", got)
+		}
+	})
+}
+
+// TestChangedSinkTakesOver checks that the samples that a sink has in memory, because it has no spool or its spool is away, are sent by the
+// sink that replaces it, in their order and before newer ones. The old sink does not wait for its receiver.
+func TestChangedSinkTakesOver(t *testing.T) {
+	for _, withSpool := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			dir, network, d := filepath.Join(t.TempDir(), "spool"), memnet.NewNetwork(), new(fakeReceiver)
+			d.set(func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusServiceUnavailable) })
+			network.Serve(t, "receiver:80", d)
+			settings := func(connections int) func(c *Config, _ *sinks.Env) {
+				return func(c *Config, _ *sinks.Env) {
+					if c.Connections = connections; withSpool {
+						c.Spool.Dir = dir
+					}
+				}
+			}
+			old := newRig(t, network, settings(4))
+			old.run()
+			old.write("j", gauge("x", 1, "a", "b", "c"))
+			old.tick()
+			if withSpool {
+				if err := os.Rename(dir, dir+"-away"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			old.write("j", gauge("x", 2, "a", "b", "c"))
+			old.tick()
+			next := newRig(t, network, settings(1))
+			next.sink.Succeed(old.sink)
+			began := time.Now()
+			old.stop()
+			d.set(acceptAll)
+			if withSpool {
+				if err := os.Rename(dir+"-away", dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("the old sink took %s to end", took)
+			}
+			answered := len(d.all())
+			next.run()
+			next.write("j", gauge("x", 3, "a", "b", "c"))
+			next.tick()
+			next.stop()
+			next.wantNothingPending()
+			if len(old.stats.Dropped())+len(next.stats.Dropped()) > 0 {
+				t.Errorf("dropped %v and %v", old.stats.Dropped(), next.stats.Dropped())
+			}
+			values := map[string][]float64{}
+			for _, p := range d.all()[answered:] {
+				for _, p := range p.points {
+					values[p.series] = append(values[p.series], p.value)
+				}
+			}
+			if len(values) != 3 {
+				t.Errorf("with a spool: %t: %d series arrived", withSpool, len(values))
+			}
+			for series, got := range values {
+				if fmt.Sprint(got) != "[1 2 3]" {
+					t.Errorf("with a spool: %t: %s has %v, want 1, 2, 3", withSpool, series, got)
+				}
+			}
 		})
 	}
 }

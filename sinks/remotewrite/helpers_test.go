@@ -193,6 +193,26 @@ func (p point) String() string {
 	return text + " " + strconv.FormatFloat(p.value, 'g', -1, 64)
 }
 
+// wantLossesLogged checks how often the log has a line about dropped samples, and how many samples these lines count together.
+func (r *rig) wantLossesLogged(line string, want, samples int) {
+	r.Helper()
+	r.wantLogged(line, want)
+	sum := 0
+	for text := range strings.Lines(r.log.String()) {
+		if _, after, ok := strings.Cut(text, line+`" samples=`); ok {
+			number, _, _ := strings.Cut(after, " ")
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				r.Error(err)
+			}
+			sum += n
+		}
+	}
+	if sum != samples {
+		r.Errorf("the lines count %d samples, want %d", sum, samples)
+	}
+}
+
 // request is a received request.
 type request struct {
 	at       time.Time

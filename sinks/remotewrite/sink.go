@@ -38,6 +38,10 @@ type sink struct {
 	queue   atomic.Pointer[spool.Queue] // nil before the first use
 	sender  *deliver.Sender
 
+	inherited []spool.Record // what the sink that this one replaces could not deliver; set before the first use of the queue
+
+	heir atomic.Pointer[sink] // the sink that replaces this one; nil = none
+
 	mu      sync.Mutex
 	ended   bool
 	encoder *encode.Encoder
@@ -64,12 +68,12 @@ func newSink(c *Config, env sinks.Env, client *httpclient.Client, rules []*prome
 			Clock:     env.Clock,
 			Inbox:     destination(c),
 			Log:       env.Log,
-			Dropped:   func(why spool.Reason, m spool.Meta) { env.Stats.Drop(metric.Reason(why), m.Samples+m.Histograms) },
 		},
 		sender:  newSender(c, env, client),
 		encoder: newEncoder(c, env, rules, env.Clock.Now()),
 		resends: map[string]*resend{},
 	}
+	s.spoolOptions.Dropped = func(why spool.Reason, m spool.Meta) { s.sender.Drop(metric.Reason(why), m.Samples+m.Histograms) }
 	if s.spoolDir != "" && !filepath.IsAbs(s.spoolDir) {
 		s.spoolDir = filepath.Join(env.Dir, s.spoolDir)
 	}
@@ -118,8 +122,24 @@ func newSender(c *Config, env sinks.Env, client *httpclient.Client) *deliver.Sen
 // open returns the queue. The first call opens it. New does not open the queue, since the sink that this one replaces may still use the
 // spool.
 func (s *sink) open() *spool.Queue {
-	s.opening.Do(func() { s.queue.Store(spool.Open(s.spoolDir, s.spoolOptions)) })
+	s.opening.Do(func() {
+		q := spool.Open(s.spoolDir, s.spoolOptions)
+		if len(s.inherited) > 0 {
+			q.TakeOver(s.inherited)
+			s.inherited = nil
+		}
+		s.queue.Store(q)
+	})
 	return s.queue.Load()
+}
+
+// Succeed implements sinks.Successor. The records that are only in memory go to this sink even if its URL differs, as those in the spool
+// do: perhaps it is the correction of a wrong URL or login.
+func (s *sink) Succeed(old sinks.Sink) {
+	if before, ok := old.(*sink); ok {
+		before.heir.Store(s)
+		before.sender.HandOver()
+	}
 }
 
 func (s *sink) pending() sinks.Pending {
@@ -250,7 +270,8 @@ func (s *sink) warnOfName(protocol wire.Protocol) {
 }
 
 // Run implements sinks.Runner. It sends the queued requests until ctx is done, and then the remaining ones for at most Env.Drain. Requests
-// that cannot be sent stay on disk for the next process, or are dropped if the queue is in memory.
+// that cannot be sent stay on disk for the next process. If the queue is in memory, they go to the sink that replaces this one, or are
+// dropped.
 func (s *sink) Run(ctx context.Context) error {
 	queue := s.open()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -308,7 +329,20 @@ func (s *sink) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
-	return s.open().Close()
+	defer s.sender.End()
+	heir := s.heir.Load()
+	if heir == nil {
+		return s.open().Close()
+	}
+	left, err := s.open().CloseAndTake()
+	heir.inherited = left
+	if len(left) > 0 {
+		s.env.Log.Info("the sink has changed: the new one delivers what waits in memory", "requests", len(left))
+	}
+	if n := s.pending().Samples; n > 0 && s.spoolDir != heir.spoolDir {
+		s.env.Log.Warn("samples wait in the former spool of the sink: they are sent once a sink has that spool", "spool", s.spoolDir, "samples", n)
+	}
+	return err
 }
 
 // Check implements sinks.Checker. It sends the receiver a request without samples, and checks that the spool can be used.

@@ -262,6 +262,7 @@ func TestQueueIsBounded(t *testing.T) {
 			r.write("j", gauge("x", float64(i+1), "a", "b", "c", "d"))
 		}
 		r.wantDropped(sinks.QueueFull, 12)
+		r.wantLossesLogged("the queue in memory is full, and its oldest samples are dropped: set spool: {dir: …} for longer outages", 1, 4)
 		if p := r.stats.Pending(); p.Samples != 8 || !p.Oldest.Equal(r.began) {
 			r.Errorf("pending %+v", p)
 		}

@@ -21,15 +21,15 @@ func TestAnswers(t *testing.T) {
 		answers []metric.Answer
 		want    string // the totals of a and b
 	}{
-		{[]metric.Reading{row("a", 1), row("b", 10)}, []metric.Answer{{"a", 7, 1}, {"b", 8, 1}}, "1 10"},
-		{[]metric.Reading{row("a", 1), row("b", 20)}, []metric.Answer{{"a", 7, 1}, {"b", 9, 1}}, "1 30"},
-		{[]metric.Reading{row("a", 1)}, []metric.Answer{{"a", 7, 1}, {"b", 10, 0}}, "1 30"},
-		{[]metric.Reading{row("b", 20)}, []metric.Answer{{"c", 1, 0}, {"b", 9, 1}}, "1 50"}, // not the last answer of b
-		{[]metric.Reading{row("a", 1), row("b", 20)}, []metric.Answer{{"a", 7, 1}, {"b", 9, 1}}, "1 50"},
-		{[]metric.Reading{row("a", 2), row("a", 2)}, []metric.Answer{{"a", 11, 2}}, ""}, // two readings of a series
-		{[]metric.Reading{row("a", 2)}, []metric.Answer{{"a", 11, 1}}, "3 50"},
-		{[]metric.Reading{row("a", 2)}, []metric.Answer{{"a", 0, 1}}, "5 50"},
-		{[]metric.Reading{row("a", 2)}, []metric.Answer{{"a", 0, 1}}, "7 50"},
+		{[]metric.Reading{row("a", 1), row("b", 10)}, []metric.Answer{{Target: "a", ID: 7, Rows: 1}, {Target: "b", ID: 8, Rows: 1}}, "1 10"},
+		{[]metric.Reading{row("a", 1), row("b", 20)}, []metric.Answer{{Target: "a", ID: 7, Rows: 1}, {Target: "b", ID: 9, Rows: 1}}, "1 30"},
+		{[]metric.Reading{row("a", 1)}, []metric.Answer{{Target: "a", ID: 7, Rows: 1}, {Target: "b", ID: 10, Rows: 0}}, "1 30"},
+		{[]metric.Reading{row("b", 20)}, []metric.Answer{{Target: "c", ID: 1, Rows: 0}, {Target: "b", ID: 9, Rows: 1}}, "1 50"}, // not the last answer of b
+		{[]metric.Reading{row("a", 1), row("b", 20)}, []metric.Answer{{Target: "a", ID: 7, Rows: 1}, {Target: "b", ID: 9, Rows: 1}}, "1 50"},
+		{[]metric.Reading{row("a", 2), row("a", 2)}, []metric.Answer{{Target: "a", ID: 11, Rows: 2}}, ""}, // two readings of a series
+		{[]metric.Reading{row("a", 2)}, []metric.Answer{{Target: "a", ID: 11, Rows: 1}}, "3 50"},
+		{[]metric.Reading{row("a", 2)}, []metric.Answer{{Target: "a", ID: 0, Rows: 1}}, "5 50"},
+		{[]metric.Reading{row("a", 2)}, []metric.Answer{{Target: "a", ID: 0, Rows: 1}}, "7 50"},
 		{[]metric.Reading{row("a", 2)}, nil, "9 50"},
 	} {
 		r, err := l.Apply(epoch().Add(time.Duration(i)*time.Minute), metric.Readings{{Desc: d, Rows: c.rows, Answers: c.answers}})
@@ -44,7 +44,7 @@ func TestAnswers(t *testing.T) {
 		}
 	}
 	at := epoch().Add(48 * time.Hour)
-	if _, err := l.Apply(at, metric.Readings{{Desc: d, Answers: []metric.Answer{{"z", 1, 0}}}}); err != nil {
+	if _, err := l.Apply(at, metric.Readings{{Desc: d, Answers: []metric.Answer{{Target: "z", ID: 1, Rows: 0}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(l.order[0].answers.known); n != 1 {

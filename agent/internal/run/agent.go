@@ -168,7 +168,7 @@ func (a *Agent) put(ctx context.Context, plan Plan, fail context.CancelCauseFunc
 	}
 	a.repeatLast(newJobs)
 	a.mu.Unlock()
-	stopSinks(oldSinks)
+	a.endReplaced(newSinks, oldSinks)
 	a.leave(ctx, oldJobs)
 
 	for _, s := range newSinks {
@@ -192,10 +192,12 @@ func (a *Agent) compareJobs(plan []Job) (all, added, removed []*job) {
 	return compare(plan, a.jobs, same, a.newJob)
 }
 
-// compareSinks does for sinks what compareJobs does for jobs.
+// compareSinks does for sinks what compareJobs does for jobs. It connects new sinks with those that they replace.
 func (a *Agent) compareSinks(plan []Sink) (all, added, removed []*sink) {
 	same := func(p *Sink, s *sink) bool { return s.Name == p.Name && s.Key == p.Key }
-	return compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
+	all, added, removed = compare(plan, a.sinks, same, func(p Sink) *sink { return newSink(p, Drain, false) })
+	succeed(added, removed)
+	return all, added, removed
 }
 
 // compare returns a job or sink for each entry of a plan. If "same" returns true for the entry and a running one, compare returns the
@@ -347,9 +349,9 @@ func (a *Agent) State() State {
 
 // logUndelivered logs how many samples could not be delivered before the agent ended.
 func (a *Agent) logUndelivered() {
-	for _, s := range a.State().Sinks {
-		if n := s.Dropped[sinks.Shutdown]; n > 0 {
-			a.log.Warn("samples not delivered before the end: with spool: {dir: …} of remote_write they wait on disk", "sink", s.Name, "samples", n)
+	for _, s := range a.sinks {
+		if n := s.Stats.Dropped()[sinks.Shutdown]; n > 0 {
+			a.log.Warn("samples were not delivered before the end, and are lost", "sink", s.Name, "samples", n, "do", s.remedy())
 		}
 	}
 }

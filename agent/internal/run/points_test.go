@@ -3,7 +3,9 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +33,8 @@ func (s *slowToOpen) Write(_ context.Context, b metric.Batch) error {
 func TestPointsAreNotSuperseded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slowToOpen{opens: time.Now().Add(2 * time.Hour)}
-		d := newDelivery(Sink{Name: "rw", Sink: s, Stats: &sinks.Stats{}, Requests: &Requests{}, Log: slog.New(slog.DiscardHandler)})
+		var log lockedBuffer
+		d := newDelivery(Sink{Name: "rw", Sink: s, Stats: &sinks.Stats{}, Requests: &Requests{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		stop := make(chan struct{})
 		go d.run(t.Context(), stop)
 		desc := &metric.Desc{Name: "temp", Type: metric.Gauge}
@@ -49,6 +52,16 @@ func TestPointsAreNotSuperseded(t *testing.T) {
 		lost := d.Stats.Dropped()[sinks.QueueFull]
 		if len(s.took) != maxWaiting || lost != 3*(100-maxWaiting) {
 			t.Errorf("taken are %d batches, lost %d points", len(s.took), lost)
+		}
+		var logged []string
+		for line := range strings.Lines(log.String()) {
+			if _, after, ok := strings.Cut(line, "in the oldest are dropped\" "); ok {
+				number, _, _ := strings.Cut(after, " ")
+				logged = append(logged, number)
+			}
+		}
+		if got := fmt.Sprint(logged); got != "[samples=3 samples=30 samples=75]" { // the first, after 10 minutes, and when the sink is open
+			t.Errorf("logged as lost are %s", got)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/collectington/collectington/agent/internal/state"
 	"github.com/collectington/collectington/agent/metric"
+	"github.com/collectington/collectington/sinks"
 )
 
 // TestReload checks a reload. Unchanged jobs and sinks keep their state, the series of removed jobs end, and a new sink gets the current
@@ -236,6 +238,41 @@ func TestOnceSaysWhatItWaitsFor(t *testing.T) {
 			line := `waiting for sinks that have not delivered everything: cton ends when they have, and after at_most (--deadline)" sinks=gateway at_most=1m0s`
 			if n := strings.Count(log.String(), line); n != want {
 				t.Errorf("receiver away for %s: said %d times, want %d: %s", delay, n, want, &log)
+			}
+		})
+	}
+}
+
+// hung is a sink whose receiver does not answer.
+type hung struct{ saved bool }
+
+func (h hung) Write(ctx context.Context, _ metric.Batch) error {
+	<-ctx.Done()
+	err := fmt.Errorf("push to gateway: %w", context.Cause(ctx))
+	if h.saved {
+		return sinks.Saved(err)
+	}
+	return err
+}
+
+// TestOnceSaysWhoHangs checks that a run that ends before a receiver has answered says so, and whether the batch is safe.
+func TestOnceSaysWhoHangs(t *testing.T) {
+	for want, saved := range map[string]bool{
+		`level=ERROR msg="not delivered before the end: it waits on disk for the next process" error="push to gateway: no answer within 20s"`: true,
+		`level=ERROR msg="not delivered before the end, and it is not on disk" error="push to gateway: no answer within 20s"`:                 false,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log lockedBuffer
+			sink := planSink("gateway", hung{saved})
+			sink.Log = slog.New(slog.NewTextHandler(&log, nil))
+			out, err := newAgent().Once(t.Context(), Plan{
+				Concurrency: 1, Jobs: []Job{planJob(t, "a", "@daily", newScripted(nil))}, Sinks: []Sink{sink},
+			}, 20*time.Second)
+			if err != nil || len(out.Undelivered) != 1 {
+				t.Errorf("%v, %q", err, out.Undelivered)
+			}
+			if text := log.String(); strings.Count(text, want) != 1 || strings.Count(text, "level=") != 1 {
+				t.Errorf("want once %s, logged:\n%s", want, text)
 			}
 		})
 	}

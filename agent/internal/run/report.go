@@ -62,6 +62,9 @@ func (r *report) failed(message, what string, err error) {
 	}
 }
 
+// isFailing reports whether an error of what is not over yet.
+func (r *report) isFailing(what string) bool { return r.failing[what] != nil }
+
 // constant returns the part of an error's text that two errors with the same cause have in common.
 func constant(err error) string {
 	if e, ok := errors.AsType[*ledger.Excess](err); ok {

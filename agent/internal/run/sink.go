@@ -2,12 +2,14 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/collectington/collectington/agent/clock"
 	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 )
@@ -42,9 +44,9 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 	if r, ok := s.Sink.Sink.(sinks.Runner); ok {
 		s.wg.Go(func() { s.serve(ctx, r, fail) })
 	}
-	write, end := context.WithCancel(context.WithoutCancel(ctx))
+	write, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.wg.Go(func() {
-		defer end()
+		defer end(nil)
 		// The sink's Run must end only after everything was written to the sink.
 		defer s.cancel()
 		go func() {
@@ -55,7 +57,7 @@ func (s *sink) start(ctx context.Context, fail context.CancelCauseFunc) {
 			}
 			select {
 			case <-time.After(s.drain):
-				end()
+				end(s.timeIsOver())
 			case <-write.Done():
 			}
 		}()
@@ -80,6 +82,16 @@ func (s *sink) end() {
 	s.wg.Wait()
 }
 
+// timeIsOver returns the error of a write that ends now, since the time for deliveries at the end is over.
+func (d *delivery) timeIsOver() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.writing == "" {
+		return errors.New("the time for deliveries at the end is over")
+	}
+	return fmt.Errorf("no answer within %s", time.Since(d.began).Round(100*time.Millisecond))
+}
+
 // Limits for the delivery of batches.
 const (
 	writeTimeout = 30 * time.Second
@@ -102,11 +114,18 @@ type delivery struct {
 	wake    chan struct{} // receives a value when a batch may have been added to waiting
 	lost    bool          // a batch could not be delivered
 	writing string        // the job whose batch is being written; "" = none
+	began   time.Time     // when that write began
 	undone  int           // number of batches that wait or are being written
 	done    chan struct{} // closed when undone becomes 0, and replaced when it grows again
 
+	overflow *clock.Reminder // batches were dropped since the last that was delivered, because too many wait; nil = none
+	unlogged int             // number of samples in them that were not logged
+
 	repeats  int           // number of repeated batches in undone
 	repeated chan struct{} // closed when repeats becomes 0, and replaced when it grows again
+
+	earlier replaced  // earlier sinks of the same name; guarded by Agent.mu
+	heir    *delivery // the sink of the same name and kind that replaces this one; nil = none
 
 	leave <-chan struct{} // closed when batches on disk should be left to the next process; nil = they are always tried again
 }
@@ -118,6 +137,8 @@ type held struct {
 	saved bool          // the last try has written the batch to disk
 	due   time.Time     // time of the next try; zero = at once
 	pause time.Duration // limit of the next pause of the batch; the pause itself is random
+
+	takenOver bool // the batch is from the sink that this one has replaced
 }
 
 func newDelivery(s Sink) *delivery {
@@ -140,6 +161,12 @@ func (d *delivery) repeat(b metric.Batch) {
 
 // push appends a batch to the waiting batches. The caller holds mu.
 func (d *delivery) push(b metric.Batch) {
+	d.begin(b)
+	d.waiting = append(d.waiting, &held{Batch: b, pause: firstPause})
+}
+
+// begin counts a batch that waits from now on. The caller holds mu.
+func (d *delivery) begin(b metric.Batch) {
 	if d.undone == 0 {
 		d.done = make(chan struct{})
 	}
@@ -150,7 +177,6 @@ func (d *delivery) push(b metric.Batch) {
 		}
 		d.repeats++
 	}
-	d.waiting = append(d.waiting, &held{Batch: b, pause: firstPause})
 }
 
 // finished is called when a batch no longer waits and is not being written.
@@ -253,7 +279,7 @@ func (d *delivery) add(b metric.Batch) {
 		oldest := slices.IndexFunc(d.waiting, func(w *held) bool { return w.Job == b.Job })
 		dropped := d.waiting[oldest].Batch
 		if n := dropped.Points(); n > 0 {
-			d.Stats.Drop(sinks.QueueFull, n)
+			d.overflowed(n)
 		}
 		d.waiting = slices.Delete(d.waiting, oldest, oldest+1)
 		d.pop(dropped)
@@ -261,6 +287,27 @@ func (d *delivery) add(b metric.Batch) {
 	d.push(b)
 	d.mu.Unlock()
 	d.wakeUp()
+}
+
+// overflowed counts samples that were dropped because too many batches of their job wait, and logs the first, and then now and then how many
+// there were since. The caller holds mu.
+func (d *delivery) overflowed(samples int) {
+	d.Stats.Drop(sinks.QueueFull, samples)
+	first := d.overflow == nil
+	if first {
+		d.overflow = clock.NewReminder()
+	}
+	if d.unlogged += samples; first || d.overflow.Due() {
+		d.tellOverflow()
+	}
+}
+
+// tellOverflow logs the dropped samples that were not logged yet. The caller holds mu.
+func (d *delivery) tellOverflow() {
+	if d.unlogged > 0 {
+		d.Log.Error("too many batches wait, and the samples with their own times in the oldest are dropped", "samples", d.unlogged, "since", d.overflow.Since())
+		d.unlogged = 0
+	}
 }
 
 // next removes the next batch to try from the waiting batches and returns it. If no batch is due, it returns how long to wait for the
@@ -281,7 +328,7 @@ func (d *delivery) next(now time.Time, ending bool) (h *held, pause time.Duratio
 		}
 		if !due.After(now) || ending && !h.tried {
 			d.waiting = slices.Delete(d.waiting, i, i+1)
-			d.writing = h.Job
+			d.writing, d.began = h.Job, now
 			return h, 0
 		}
 		if wait := due.Sub(now); pause == 0 || wait < pause {
@@ -364,7 +411,8 @@ func (d *delivery) write(ctx context.Context, h *held) {
 			d.report.recovered(h.Job)
 		}
 		d.mu.Lock()
-		d.pause, d.resume = 0, time.Time{}
+		d.tellOverflow()
+		d.pause, d.resume, d.overflow = 0, time.Time{}, nil
 		d.pop(h.Batch)
 		d.mu.Unlock()
 		return
@@ -372,7 +420,11 @@ func (d *delivery) write(ctx context.Context, h *held) {
 	d.Stats.Failed.Add(1)
 	h.tried, h.saved = true, sinks.IsSaved(err)
 	switch {
+	case ctx.Err() != nil && d.report.isFailing(h.Job): // the reason was logged
+	case ctx.Err() != nil && h.saved:
+		d.report.failed("not delivered before the end: it waits on disk for the next process", h.Job, err)
 	case ctx.Err() != nil:
+		d.report.failed("not delivered before the end, and it is not on disk", h.Job, err)
 	case h.saved:
 		d.report.failed("cannot deliver now: it waits on disk", h.Job, err)
 	case sinks.IsPermanent(err):
@@ -404,28 +456,41 @@ func (d *delivery) retry(h *held, asked time.Duration) {
 		d.resume = now.Add(max(rand.N(d.pause), asked))
 		d.pause = min(2*d.pause, lastPause)
 	}
-	at := slices.IndexFunc(d.waiting, func(w *held) bool { return w.Job == h.Job })
+	d.insert(h, func(*held) bool { return true })
+}
+
+// insert puts a batch before the first waiting batch of its job for which newer returns true. The caller holds mu.
+func (d *delivery) insert(h *held, newer func(*held) bool) {
+	at := slices.IndexFunc(d.waiting, func(w *held) bool { return w.Job == h.Job && newer(w) })
 	if at < 0 {
 		at = len(d.waiting)
 	}
 	d.waiting = slices.Insert(d.waiting, at, h)
 }
 
-// giveUp removes the batches that were tried from the waiting batches. Their samples count as dropped, unless they are on disk.
+// giveUp removes the batches that were tried from the waiting batches. Unless they are on disk, the sink that replaces this one takes them
+// over. If there is none, their samples count as dropped.
 func (d *delivery) giveUp() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var left []*held
 	d.waiting = slices.DeleteFunc(d.waiting, func(h *held) bool {
-		if !h.tried {
+		switch {
+		case !h.tried:
 			return false
-		}
-		if !h.saved {
+		case h.saved:
+		case d.heir != nil:
+			left = append(left, h)
+		default:
 			d.Stats.Drop(sinks.Shutdown, h.Samples())
 		}
 		d.lost = true
 		d.pop(h.Batch)
 		return true
 	})
+	for _, h := range left {
+		d.heir.takeOver(h)
+	}
 }
 
 // lose adds the samples of a batch that will not be delivered to the number of dropped samples.
@@ -460,7 +525,19 @@ func (d *delivery) try(ctx context.Context, b metric.Batch) (err error) {
 	return err
 }
 
-// state returns the current state of the sink.
+// remedy says what would have kept the samples that are lost because the sink ended before they were delivered.
+func (d *delivery) remedy() string {
+	if !d.Durable {
+		return "set spool: {dir: …} of the sink: samples then wait on disk"
+	}
+	do := "see the directory of the sink's spool, its owner and mode, and the free space of its disk: samples that cannot be written there wait in memory only"
+	if fault, _ := d.Stats.Spool(); fault.Why != "" {
+		do += ": " + fault.Why
+	}
+	return do
+}
+
+// state returns the current state of the sink. Its counters include those of earlier sinks of the same name.
 func (d *delivery) state() SinkState {
 	s := SinkState{
 		Name: d.Name, Sent: d.Stats.Sent.Load(), Failed: d.Stats.Failed.Load(), Retried: d.Stats.Retried.Load(),
@@ -469,5 +546,6 @@ func (d *delivery) state() SinkState {
 	if fault, ok := d.Stats.Spool(); ok {
 		s.Spool = &fault
 	}
+	s.add(d.earlier.state())
 	return s
 }

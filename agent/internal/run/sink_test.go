@@ -269,3 +269,32 @@ func TestPauseOfDurableSink(t *testing.T) {
 		}
 	}
 }
+
+// TestUndeliveredSaysWhatToDo checks that samples that are lost at the end are logged, with what would have kept them: a spool, or, if the
+// sink has one, a spool that can be written.
+func TestUndeliveredSaysWhatToDo(t *testing.T) {
+	for want, change := range map[string]func(*Sink){
+		"set spool: {dir: …} of the sink: samples then wait on disk": func(*Sink) {},
+		"samples that cannot be written there wait in memory only: no space left on device": func(s *Sink) {
+			s.Durable = true
+			s.Stats.TellSpool(func() sinks.SpoolFault { return sinks.SpoolFault{Why: "no space left on device"} })
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log lockedBuffer
+			agent := newAgent()
+			agent.log = slog.New(slog.NewTextHandler(&log, nil))
+			sink := planSink("central", &shelf{fail: func(int) error { return errors.New("connection refused") }})
+			change(&sink)
+			stop := start(t, agent, Plan{Concurrency: 1, Jobs: []Job{planJob(t, "j", "@every 10m", newScripted(nil))}, Sinks: []Sink{sink}}, nil)
+			time.Sleep(time.Second)
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+			line := `level=WARN msg="samples were not delivered before the end, and are lost" sink=central samples=1 do="`
+			if text := log.String(); strings.Count(text, line) != 1 || !strings.Contains(text, want+`"`) {
+				t.Errorf("want %s, logged:\n%s", want, text)
+			}
+		})
+	}
+}

@@ -25,6 +25,7 @@ import (
 	"github.com/golang/snappy"
 
 	"github.com/collectington/collectington/agent/httpclient"
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/agent/setting"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/spool"
@@ -68,25 +69,36 @@ type Sender struct {
 	joining    joining
 	outage     outage
 	rejections rejections
+	losses     losses
 
-	accepted atomic.Int64 // number of accepted requests
+	accepted  atomic.Int64 // number of accepted requests
+	succeeded atomic.Bool  // HandOver was called
 }
 
 // New returns a Sender.
 func New(o Options) *Sender {
-	return &Sender{
+	s := &Sender{
 		options:    o,
 		client:     client{http: o.HTTP, url: o.URL, place: o.Place, headers: o.Headers, host: o.Host, timeout: o.Timeout},
 		receiver:   receiverOf(o.URL),
 		protocol:   negotiation{fixed: o.Protocol, memory: o.Memory, receiver: o.URL},
 		suspects:   suspects{seed: maphash.MakeSeed()},
-		outage:     outage{log: o.Log},
+		losses:     losses{log: o.Log, stats: o.Stats, durable: o.Durable},
 		rejections: rejections{log: o.Log, stats: o.Stats, place: o.Place, fixed: o.Protocol != 0},
 	}
+	s.outage = outage{log: o.Log, ended: s.losses.end}
+	return s
 }
+
+// Drop counts samples that are not sent. It logs them if the queue was full or they have waited for too long.
+func (s *Sender) Drop(why metric.Reason, samples int) { s.losses.drop(why, samples) }
 
 // Protocol returns a text that names the protocol of the next request and says why this protocol is used.
 func (s *Sender) Protocol() string { return s.protocol.describe(time.Now()) }
+
+// HandOver says that another Sender will send the records that are left when the context "stopping" is done. Records in memory can then be left
+// as well.
+func (s *Sender) HandOver() { s.succeeded.Store(true) }
 
 // Format returns the protocol of the next request, and the largest size of a request in bytes before compression.
 func (s *Sender) Format() (wire.Protocol, int) {
@@ -132,6 +144,9 @@ func (s *Sender) probe(ctx context.Context) {
 	}
 }
 
+// End logs the dropped samples that were not logged yet.
+func (s *Sender) End() { s.losses.end() }
+
 // Run sends the records of q until the context "stopping" is done and q is empty, or until the context "life" is done.
 func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 	// A record of this process is sent only after the records of earlier processes, which can be in other shards. So runShard can end while its
@@ -148,7 +163,7 @@ func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 			})
 		}
 		shards.Wait()
-		if left = q.Pending().Records; left == before || failed.Load() {
+		if left = q.Pending().Records; failed.Load() || left == before && !q.LeaveUnread() {
 			return // the remaining records cannot be read or sent now
 		}
 	}
@@ -167,10 +182,11 @@ func (s *Sender) runShard(life, stopping context.Context, q *spool.Queue, shard 
 		s.probe(life)
 		records := s.joined(q, r)
 		d := s.newDelivery(records, &refusals)
-		d.saved = func() bool { return q.Saved(idsOf(records)...) }
+		d.saved = func() bool { return s.succeeded.Load() || q.Saved(idsOf(records)...) }
+		d.allSaved = func() bool { return s.succeeded.Load() || q.AllSaved() }
 		if !d.run(life, stopping) {
 			if d.saved() || !d.partlySettled {
-				return false // the record stays on disk, or is dropped with the queue
+				return false // the record stays on disk, is handed over, or is dropped with the queue
 			}
 			d.drop(sinks.Shutdown)
 		}

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -16,7 +17,8 @@ import (
 // delivery is a record that is being sent, or several records that are sent in one request.
 type delivery struct {
 	*Sender
-	saved         func() bool // reports whether all the records are on disk
+	saved         func() bool // reports whether all the records are on disk, or will be handed over
+	allSaved      func() bool // reports the same for all records of the queue
 	queued        time.Time   // when the last record was put into the queue
 	chunks        []*chunk    // the chunks that are not settled, in the order of sending; at first one chunk with all the records
 	partlySettled bool
@@ -60,9 +62,9 @@ func (d *delivery) apart(records []spool.Record) (all []*chunk) {
 	return all
 }
 
-// run sends the records until all of their chunks are settled. It returns false if the context "life" is done before that. When the context
-// "stopping" is done, pauses are short, and records on disk are left to the next process at the first failure, unless Options.Patient is
-// set. A panic loses only the records of this delivery.
+// run sends the records until all of their chunks are settled. It reports false if life is done before that. Once stopping is done, pauses
+// are short, and at the first failure records are left to the next process if all of the queue is on disk, unless Options.Patient is set.
+// A panic only loses these records.
 func (d *delivery) run(life, stopping context.Context) (done bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -95,10 +97,12 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	}
 	c := d.chunks[0]
 	ctx, done := d.lifeOf(life, stopping)
+	sent := time.Now()
 	r, err := d.send(ctx, c)
 	ended := err != nil && ctx.Err() != nil
 	done()
 	if ended {
+		d.cutShort(time.Since(sent))
 		return false
 	}
 	d.backoff.limit = 0
@@ -122,12 +126,26 @@ func (d *delivery) step(life, stopping context.Context) bool {
 	return true
 }
 
-// lastTry is how long a request is allowed to take after the context "stopping" is done, if its record is on disk.
+// cutShort logs that the time to deliver was over before the receiver has answered. An outage was logged before.
+func (d *delivery) cutShort(took time.Duration) {
+	if d.outage.isLogged() || d.succeeded.Load() {
+		return
+	}
+	err := fmt.Errorf("POST %s: no answer within %s", d.options.Place, took.Round(100*time.Millisecond))
+	if d.saved() {
+		d.options.Log.Warn("not delivered before the end: the samples wait on disk for the next process", "error", err)
+		return
+	}
+	d.options.Log.Warn("not delivered before the end, and the samples are not on disk", "error", err)
+}
+
+// lastTry is how long a request may take after stopping is done, if its record is on disk.
 const lastTry = 2 * time.Second
 
-// mayLeave reports whether the context "stopping" is done and the record can be left to the next process.
+// mayLeave reports whether stopping is done and the next process or Sender can send the record. If other records are only in memory, it returns
+// false even for a record on disk: those behind it must be tried too, and can only be sent after it.
 func (d *delivery) mayLeave(stopping context.Context) bool {
-	return stopping.Err() != nil && !d.options.Patient && d.saved()
+	return stopping.Err() != nil && !d.options.Patient && d.allSaved()
 }
 
 // lifeOf returns the context of a request. It is done when the context "life" is done. If the record can be left to the next process, it is
@@ -318,7 +336,7 @@ func (d *delivery) settle(c *chunk, written counts) (lost int) {
 // drop drops the samples that are not settled. The argument "why" is the reason.
 func (d *delivery) drop(why metric.Reason) {
 	for _, c := range d.chunks {
-		d.options.Stats.Drop(why, c.counts.total())
+		d.Drop(why, c.counts.total())
 	}
 	d.chunks = nil
 }

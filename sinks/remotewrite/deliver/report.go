@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/collectington/collectington/agent/clock"
+	"github.com/collectington/collectington/agent/metric"
 	"github.com/collectington/collectington/sinks"
 	"github.com/collectington/collectington/sinks/remotewrite/wire"
 )
@@ -15,7 +16,8 @@ import (
 // outage logs when nothing can be delivered. It logs at the start, again when the status code changes, and now and then while the outage
 // lasts.
 type outage struct {
-	log *slog.Logger
+	log   *slog.Logger
+	ended func() // is called when the receiver has answered again
 
 	mu    sync.Mutex
 	lasts *clock.Reminder // nil = there is no outage
@@ -36,6 +38,13 @@ func (o *outage) begin(code int, err error) {
 	}
 }
 
+// isLogged reports whether an outage lasts.
+func (o *outage) isLogged() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lasts != nil
+}
+
 // end notes that the receiver has answered.
 func (o *outage) end() {
 	o.mu.Lock()
@@ -43,6 +52,7 @@ func (o *outage) end() {
 	if o.lasts != nil {
 		o.log.Info("the receiver answers again", "after", time.Since(o.lasts.Since()).Round(time.Millisecond))
 		o.lasts, o.code = nil, 0
+		o.ended()
 	}
 }
 
@@ -106,4 +116,79 @@ func (l *rejections) note(gist string, err error, c *chunk, r response, lost int
 		}
 	}
 	l.log.Warn("the receiver refused samples", "error", err, "samples", lost, "series", series, "do", cmp.Or(do, seeLog))
+}
+
+// losses counts dropped samples by reason, and logs those that are dropped because they have waited for too long or too many wait. It logs
+// the first of them, now and then how many there were since, and the others when the receiver answers again and at the end. So the numbers
+// in these lines add up to all samples that were dropped.
+type losses struct {
+	log     *slog.Logger
+	stats   *sinks.Stats
+	durable bool
+
+	mu  sync.Mutex
+	now map[metric.Reason]*loss
+}
+
+// loss is a loss that may go on.
+type loss struct {
+	lasts   *clock.Reminder
+	last    time.Time
+	samples int // number of dropped samples that were not logged
+}
+
+// lossEnds is the time without a loss after which the next one is logged at once.
+const lossEnds = time.Hour
+
+// drop counts dropped samples.
+func (l *losses) drop(why metric.Reason, samples int) {
+	l.stats.Drop(why, samples)
+	if samples == 0 || why != sinks.QueueFull && why != sinks.TooOld {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x, now := l.now[why], time.Now()
+	first := x == nil || now.Sub(x.last) > lossEnds
+	if first {
+		l.tell(why)
+		x = &loss{lasts: clock.NewReminder()}
+		if l.now == nil {
+			l.now = map[metric.Reason]*loss{}
+		}
+		l.now[why] = x
+	}
+	x.last = now
+	x.samples += samples
+	if first || x.lasts.Due() {
+		l.tell(why)
+	}
+}
+
+// end logs what was not logged yet. The next loss is then logged at once.
+func (l *losses) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, why := range []metric.Reason{sinks.QueueFull, sinks.TooOld} {
+		l.tell(why)
+	}
+	clear(l.now)
+}
+
+// tell logs the samples of a reason that were not logged yet. The caller holds mu.
+func (l *losses) tell(why metric.Reason) {
+	x := l.now[why]
+	if x == nil || x.samples == 0 {
+		return
+	}
+	more := []any{"samples", x.samples, "since", x.lasts.Since()}
+	x.samples = 0
+	switch {
+	case why == sinks.TooOld:
+		l.log.Error("samples have waited for longer than max_age of spool, and are dropped", more...)
+	case l.durable:
+		l.log.Error("the queue is full, and its oldest samples are dropped: raise max_bytes of spool for longer outages", more...)
+	default:
+		l.log.Error("the queue in memory is full, and its oldest samples are dropped: set spool: {dir: …} for longer outages", more...)
+	}
 }

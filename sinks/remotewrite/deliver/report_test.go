@@ -14,7 +14,7 @@ import (
 func TestOutageReminds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
-		o := outage{log: slog.New(slog.NewTextHandler(&log, nil))}
+		o := outage{log: slog.New(slog.NewTextHandler(&log, nil)), ended: func() {}}
 		for range 2 * 24 * 60 {
 			o.begin(503, errors.New("503 Service Unavailable"))
 			o.begin(503, errors.New("503 Service Unavailable"))

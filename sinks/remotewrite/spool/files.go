@@ -105,7 +105,7 @@ func (q *Queue) remove(names ...string) {
 
 // inheritedLater returns an error if the record is from an earlier process and has a later version of the format.
 func (q *Queue) inheritedLater(e *entry) *VersionError {
-	if e.ID > q.index.lastInherited { // only load sets lastInherited
+	if e.ID > q.index.lastInherited { // only load and TakeOver set lastInherited
 		return nil
 	}
 	return laterVersion(q.fsys, e.name())

@@ -16,7 +16,8 @@ type entry struct {
 	out     bool   // Next has returned the record
 	gone    bool   // the record was removed from the index
 
-	repeated bool // the value of Record.Again when the record was put
+	repeated  bool // the value of Record.Again when the record was put
+	inherited bool // from TakeOver: it is sent before newer records in all shards, as those of earlier processes are
 
 	unread bool      // the file could not be read
 	again  time.Time // when to try to read the file again; newer records are sent meanwhile. Zero = newer records wait for this record
@@ -40,7 +41,7 @@ type index struct {
 	disk    int64 // size of the saved records in bytes
 	memory  int64 // size of the other records in bytes
 
-	// inherited is the number of records of earlier processes, and lastInherited is the highest ID of such a record. An earlier
+	// inherited is the number of records of earlier processes and queues, and lastInherited is the highest ID of such a record. An earlier
 	// process may have used another number of shards, so older samples of a series may be in another shard.
 	inherited     int // without the records that newer records are allowed to overtake (see passOver)
 	lastInherited uint64
@@ -79,6 +80,10 @@ func (x *index) add(e *entry) {
 	line := x.shard(e.Shard)
 	line.back = append(line.back, e)
 	x.count(e, 1)
+	if e.inherited {
+		x.inherited++
+		x.lastInherited = e.ID
+	}
 }
 
 // remove removes a record.
@@ -231,7 +236,7 @@ func (x *index) move(by int64) {
 	for i := range x.shards {
 		line := &x.shards[i]
 		for e := range line.unpacked() {
-			if by > 0 || e.ID > x.lastInherited {
+			if by > 0 || e.ID > x.lastInherited || e.inherited {
 				e.put += by
 			}
 		}

@@ -239,6 +239,38 @@ func TestUnreadableRecord(t *testing.T) {
 	}
 }
 
+// TestUnreadableRecordAtTheEnd checks that at the end of the process, a record that is only in memory does not wait for one that cannot be
+// read, and that a record on disk does.
+func TestUnreadableRecordAtTheEnd(t *testing.T) {
+	for _, inMemory := range []bool{true, false} {
+		d := disktest.New(1)
+		b := openOn(t, d, nil)
+		b.Put(b.recordIn(0))
+		d.Fail = func(op disktest.Op) error {
+			if op.Kind == "read" || inMemory && op.Kind == "create" {
+				return syscall.EIO
+			}
+			return nil
+		}
+		b.Put(b.recordIn(0))
+		done, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, ok := b.Next(done, 0, OldestFirst)
+		b.want("first", ok, false)
+		b.want("some are left", b.LeaveUnread(), inMemory)
+		r, ok := b.Next(done, 0, OldestFirst)
+		b.want("next", fmt.Sprint(r.ID, ok), map[bool]string{true: "2 true", false: "0 false"}[inMemory])
+		if ok {
+			b.Ack(r.ID)
+		}
+		_, ok = b.Next(done, 0, OldestFirst)
+		b.want("one more, and left", fmt.Sprint(ok, b.LeaveUnread()), "false false")
+		b.Close()
+		b.want("lost", b.lost, []string{})
+		b.want("on disk", len(recordFiles(d)), map[bool]int{true: 1, false: 2}[inMemory])
+	}
+}
+
 // TestUnreadableRecordOfOtherShard checks a caller that waits for the records of an earlier run. One of these records is in another shard
 // and cannot be read. The caller is woken when that record is passed over.
 func TestUnreadableRecordOfOtherShard(t *testing.T) {

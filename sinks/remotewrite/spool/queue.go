@@ -111,7 +111,7 @@ func (q *Queue) Put(records ...Record) (durable bool) {
 	q.saving.Lock()
 	defer q.saving.Unlock()
 	q.takeAll() // first, since these records may be from an earlier run of the same job
-	q.finish(q.add(records))
+	q.finish(q.add(records, false))
 	durable = q.save()
 	q.finish(q.boundMemory())
 	return durable
@@ -268,6 +268,13 @@ func (q *Queue) Saved(ids ...uint64) bool {
 	return true
 }
 
+// AllSaved reports whether all records of the queue are on disk, so that they survive the end of the process.
+func (q *Queue) AllSaved() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.index.memory == 0
+}
+
 // Pending describes the records in the queue. It reads nothing from disk.
 func (q *Queue) Pending() Pending {
 	q.mu.Lock()
@@ -285,21 +292,41 @@ func (q *Queue) Pending() Pending {
 	return p
 }
 
-// Close writes the records that are only in memory to disk, if the disk works, and unlocks the directory. All calls of Next return.
+// Close writes the records that are only in memory to disk, if the disk works, and unlocks the directory. All calls of Next return. The
+// records that cannot be written are dropped.
 func (q *Queue) Close() error {
+	left, err := q.CloseAndTake()
+	for _, r := range left {
+		q.options.Dropped(Shutdown, r.Meta)
+	}
+	return err
+}
+
+// CloseAndTake is like Close, but it returns the records that cannot be written, oldest first, for TakeOver of another queue.
+func (q *Queue) CloseAndTake() ([]Record, error) {
 	q.saving.Lock()
 	defer q.saving.Unlock()
 	q.tryAgain = time.Time{}
 	q.save()
-	q.finish(q.shut())
+	left := q.shut()
 	if q.fsys == nil {
-		return nil
+		return left, nil
 	}
-	return q.fsys.Unlock()
+	return left, q.fsys.Unlock()
 }
 
-// add adds new records to the index. A record may be sent before it is on disk.
-func (q *Queue) add(records []Record) (c cleanup) {
+// TakeOver adds the records that CloseAndTake of another queue has returned. They keep their age. It is called once, before Put, and the
+// records are sent before those of Put, whatever their shards: that queue may have had another number of shards.
+func (q *Queue) TakeOver(records []Record) {
+	q.saving.Lock()
+	defer q.saving.Unlock()
+	q.finish(q.add(records, true))
+	q.save()
+	q.finish(q.boundMemory())
+}
+
+// add adds new records to the index. A record may be sent before it is on disk. inherited is set if they are from another queue.
+func (q *Queue) add(records []Record, inherited bool) (c cleanup) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.expire(&c)
@@ -310,8 +337,11 @@ func (q *Queue) add(records []Record) (c cleanup) {
 	now := q.now().UnixMilli()
 	for _, r := range records {
 		q.lastID++
-		e := &entry{Meta: r.Meta, put: now, payload: r.Payload, repeated: r.Again}
-		e.ID, e.Taken, e.Bytes = q.lastID, now, len(r.Payload)
+		e := &entry{Meta: r.Meta, put: now, payload: r.Payload, repeated: r.Again, inherited: inherited}
+		if inherited {
+			e.put -= r.Age.Milliseconds()
+		}
+		e.ID, e.Taken, e.Bytes = q.lastID, e.put, len(r.Payload)
 		switch {
 		case q.closed:
 			c.lost = append(c.lost, loss{Shutdown, e, false})
@@ -431,16 +461,18 @@ func (q *Queue) boundDisk(toCome []*entry) (c cleanup) {
 	return c
 }
 
-// shut drops the records that are only in memory and closes the queue.
-func (q *Queue) shut() (c cleanup) {
+// shut closes the queue. It removes the records that are only in memory, and returns them.
+func (q *Queue) shut() (left []Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	now := q.now()
 	for _, e := range q.index.unsaved() {
 		if !e.file { // otherwise the file exists, and only its name was not synced
-			q.drop(&c, e, Shutdown)
+			left = append(left, Record{Meta: e.Meta, Payload: e.payload, Age: max(0, now.Sub(time.UnixMilli(e.put))), Again: true})
+			q.settle(e)
 		}
 	}
 	q.closed = true
 	q.wake()
-	return c
+	return left
 }

@@ -301,6 +301,52 @@ func failing(kind string, err error) func(disktest.Op) error {
 	}
 }
 
+// TestTakeOver checks that a queue sends what another queue could not keep: after its own records of earlier processes, before new ones of
+// any shard, and with the age and samples that they had.
+func TestTakeOver(t *testing.T) {
+	for _, blocked := range []bool{false, true} { // the directory can be opened only after the start
+		synctest.Test(t, func(t *testing.T) {
+			d := disktest.New(1)
+			b := openOn(t, d, nil)
+			b.Put(b.recordIn(0))
+			d.Fail = failing("create", syscall.ENOSPC)
+			b.Put(b.recordIn(1), b.recordIn(0))
+			time.Sleep(10 * time.Minute)
+			left, err := b.CloseAndTake()
+			b.want("left", fmt.Sprint(len(left), left[0].Shard, left[1].Shard, err), "2 1 0 <nil>")
+			b.want("pending", b.Pending().Records, 1)
+			b.want("lost", b.lost, []string{})
+
+			if d.Fail = nil; blocked {
+				d.Fail = failing("lock", syscall.EIO)
+			}
+			next := &harness{T: t}
+			next.Queue = newQueue(d, next.options(func(o *Options) { o.Shards = 3 }))
+			next.saving.Lock()
+			next.tryOpen()
+			next.saving.Unlock()
+			next.TakeOver(left)
+			next.Put(next.recordIn(2))
+			d.Fail = nil
+			time.Sleep(openPause)
+			next.Put(next.recordIn(2))
+			done, cancel := context.WithCancel(t.Context())
+			cancel()
+			_, ok := next.Next(done, 2, OldestFirst)
+			next.want("a new one before those taken over", ok, false)
+			for i, shard := range []int{0, 1, 0} {
+				r, _ := next.Next(done, shard, OldestFirst)
+				next.want("the next", fmt.Sprint(r.ID, r.Shard, r.Samples, r.Age > 10*time.Minute, r.Again), fmt.Sprint(i+1, shard, 10, true, true))
+				next.Ack(r.ID)
+			}
+			r, _ := next.Next(done, 2, OldestFirst)
+			next.want("a new one", fmt.Sprint(r.ID, r.Age < time.Minute, r.Again), "4 true false")
+			next.Ack(r.ID)
+			next.want("left on disk", len(recordFiles(d)), 1)
+		})
+	}
+}
+
 // TestFullDisk checks that records wait in memory, in their order, while the disk fails. They are written when the disk works again.
 func TestFullDisk(t *testing.T) {
 	d := disktest.New(1)

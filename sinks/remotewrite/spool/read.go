@@ -9,9 +9,9 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 )
 
-// A record whose file cannot be read (EACCES, EIO and similar errors) is not damaged: it stays in the queue, and its file is not touched.
-// Other records of its shard wait for it for readPatience, since receivers refuse samples that are out of order. After that, newer records
-// are sent before the unreadable record, and its file is read again every rereadPause.
+// A record whose file cannot be read (EACCES, EIO and similar errors) is not damaged: it stays in the queue, and its file is not
+// touched. Other records of its shard wait for it for readPatience, since receivers refuse samples that are out of order. After
+// that, newer records are sent before it, and it is read again every rereadPause. See also LeaveUnread.
 //
 // If the process cannot open more files (EMFILE and similar errors), nothing else works either, so records wait without a limit.
 const (
@@ -111,6 +111,26 @@ func (q *Queue) waits(e *entry, err error) bool {
 			"after "+readPatience.String()+" newer records are sent before it", "file", e.name(), "error", unreadable.error)
 	}
 	return !passed
+}
+
+// LeaveUnread is called at the end of the process, when Next returns nothing more. If records are only in memory, it lets them be sent
+// before those records of their shard that could not be read: those stay on disk, but what is in memory would be lost. It reports whether
+// there are such records.
+func (q *Queue) LeaveUnread() (some bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.index.memory == 0 {
+		return false
+	}
+	for i := range q.index.shards {
+		for e := range q.index.shards[i].unpacked() {
+			if e.unread && !e.out && e.again.IsZero() {
+				q.index.passOver(e, time.Now().Add(rereadPause))
+				some = true
+			}
+		}
+	}
+	return some
 }
 
 // readable records that the file of a record can be read again.
