@@ -355,8 +355,9 @@ func (d *delivery) split(c *chunk) bool {
 // process, but also during an outage.
 const maxServerErrors = 8
 
-// serverErrorWait is how long a series is tried at least, from the first 500 to a request with it, before it is given up: an ingester of the receiver may be
-// restarting. Later records wait meanwhile. They must wait less than five minutes, since Prometheus would otherwise show gaps.
+// serverErrorWait is the minimum time for which a series is tried before it is given up, from the first 500 to a request with this series:
+// an ingester of the receiver may be restarting. Later records wait meanwhile. They must wait less than five minutes, since Prometheus would
+// otherwise show gaps.
 const serverErrorWait = 4 * time.Minute
 
 // A series that was given up after responses of 500 is then sent apart, as a suspect. Later records wait for these tries too, so there are
@@ -373,11 +374,13 @@ func (c *chunk) isSuspected() bool {
 
 // serverError judges a response of 500.
 //
-// If other requests were accepted since the chunk was made, the second 500 splits the chunk. Otherwise it is seen as an outage, and the
-// chunk is split when it is suspected. A suspected chunk that cannot be split is sent after the other chunks of its record. After
-// serverErrorWait, it is rejected if another request was accepted between two responses of 500 to it. If only suspected chunks are left, the chunk that was accepted last is sent again, to
-// find out whether the receiver works. Its series is then sent apart from later records (setSuspectsApart): the search for it
-// takes minutes, and samples would be queued faster than they are sent if each record needed a search.
+// If other requests were accepted since the chunk was made, the second 500 splits the chunk. Otherwise the 500 is seen as the sign of an
+// outage, and the chunk is split only when it is suspected. A suspected chunk that cannot be split is sent after the other chunks of its
+// record. After serverErrorWait, such a chunk is rejected if another request was accepted between two responses of 500 to it. If only
+// suspected chunks are left, the chunk that was accepted last is sent again, to find out whether the receiver works.
+//
+// The series of a rejected chunk is then sent apart from later records (setSuspectsApart). The search for a series takes minutes, and if
+// each record needed one, samples would be queued faster than they are sent.
 func (d *delivery) serverError(c *chunk, r response) verdict {
 	accepted := d.accepted.Load()
 	if c.erredAt.IsZero() {
