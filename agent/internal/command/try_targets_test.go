@@ -16,12 +16,13 @@ import (
 )
 
 // TestTryAsksTargetsAtTheSameTime checks that cton try asks slow targets at the same time, as a run does. It must show the targets in the
-// order of the list, each with its document and with what the script shows.
+// order of the list, each with its document and with what the script shows. What the script prints when it is loaded must be shown once,
+// before all targets.
 func TestTryAsksTargetsAtTheSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const targets = 40
 		dir, net := t.TempDir(), memnet.NewNetwork()
-		urls, want := []string{}, ""
+		urls, want := []string{}, "loaded\n"
 		for i := range targets {
 			host := fmt.Sprintf("plug-%02d.test", i)
 			net.Serve(t, host+":80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -41,7 +42,7 @@ jobs:
     http: {targets: [` + strings.Join(urls, ", ") + `]}
     script: {file: plug.star, metrics: {watts: {type: gauge}}}
 `,
-			"plug.star": "def get_watts(): return fetch()[\"watts\"]\n",
+			"plug.star": "print(\"loaded\")\ndef get_watts(): return fetch()[\"watts\"]\n",
 		} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -59,6 +60,8 @@ jobs:
 		got, value := "", ""
 		for line := range strings.Lines(out.String()) {
 			switch {
+			case strings.HasSuffix(line, ": loaded\n"):
+				got += "loaded\n"
 			case strings.HasPrefix(line, "GET "), strings.HasPrefix(line, `{"watts"`):
 				got += line
 			case strings.HasPrefix(line, `  "watts": `):
