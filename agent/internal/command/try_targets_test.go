@@ -77,3 +77,38 @@ jobs:
 		}
 	})
 }
+
+// TestTryShowsOnlyResultsOfExpression checks that cton try -e shows the results of the expression for each target and nothing else. Neither
+// what the script prints nor what its functions return is shown.
+func TestTryShowsOnlyResultsOfExpression(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, net := t.TempDir(), memnet.NewNetwork()
+		for i := range 2 {
+			net.Serve(t, fmt.Sprintf("plug-%d.test:80", i), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				time.Sleep(time.Duration(1+i) * time.Second)
+				fmt.Fprintf(w, `{"watts": %d}`, 60+i)
+			}))
+		}
+		for name, text := range map[string]string{
+			"cton.yaml": `
+sinks: {page: {expose: {}}}
+jobs:
+  plugs:
+    schedule: "@every 60s"
+    http: {targets: [{url: "http://plug-0.test/"}, {url: "http://plug-1.test/"}]}
+    script: {file: plug.star, metrics: {watts: {type: gauge}}}
+`,
+			"plug.star": "print(\"loaded\")\ndef get_watts():\n    print(\"asking\")\n    return fetch()[\"watts\"]\n",
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out, log stream
+		app := command.App{Catalogue: agent.Catalogue(), Out: &out, Err: &log, In: strings.NewReader(""), Dial: net.Dial}
+		code := app.Main(t.Context(), []string{"try", "-c", filepath.Join(dir, "cton.yaml"), "-e", ".watts"})
+		if want := "60\n61\n"; code != 0 || out.String() != want {
+			t.Errorf("exit code %d, shown:\n%s\nwant\n%s\n%s", code, &out, want, &log)
+		}
+	})
+}
