@@ -20,7 +20,8 @@ const minCut = 8
 const (
 	maxKnown  = 512              // number of values up to which a generation stays young, however old it is
 	maxRecent = 8192             // number of values up to which a generation stays young while it is younger than recent
-	recent    = 10 * time.Minute // a value stays known for at least this time after its use, unless there are more than maxRecent others
+	maxBytes  = 2 << 20          // total length of the values up to which a generation of maxKnown or more values stays young
+	recent    = 10 * time.Minute // a value stays known for at least this time after its use, unless maxRecent or maxBytes of others displace it
 )
 
 // blank replaces a secret.
@@ -34,7 +35,8 @@ type known struct {
 }
 
 // generations are two generations of values. They limit the number of values, since tokens can change every few minutes. When the young
-// generation is full, it becomes the old one, and the old one is forgotten. A value that is used again is put into the young generation.
+// generation is full, it becomes the old one, and the old one is forgotten. A value that is used again is put into the young generation. So
+// a value that only the old generation has was not used since the young one began.
 type generations struct {
 	young, old generation
 	began      time.Time // when the young generation began
@@ -43,7 +45,7 @@ type generations struct {
 // remember adds a value to the generations "in". The argument "most" is the maximum number of values in a generation.
 func (k *known) remember(value string, in *generations, most int) {
 	k.mu.RLock()
-	known := in.young.values[value]
+	known := in.young.values[value] && !in.outlived()
 	k.mu.RUnlock()
 	if known {
 		return
@@ -53,24 +55,35 @@ func (k *known) remember(value string, in *generations, most int) {
 	in.add(value, most)
 }
 
+// outlived reports whether the old generation can be forgotten: its values have not been used for twice the time "recent", and the young
+// generation alone has the maxKnown most recently used values.
+func (g *generations) outlived() bool {
+	return g.old.values != nil && len(g.young.values) >= maxKnown && time.Since(g.began) >= 2*recent
+}
+
 func (g *generations) add(value string, most int) {
-	n := len(g.young.values)
-	if g.young.values == nil || n >= most || n >= maxKnown && time.Since(g.began) >= recent {
-		g.old, g.young, g.began = g.young, generation{map[string]bool{}, newIndex()}, time.Now()
+	if g.outlived() {
+		g.old = generation{}
 	}
 	if g.young.values[value] {
 		return
+	}
+	n := len(g.young.values)
+	if g.young.values == nil || n >= most || n >= maxKnown && (g.young.bytes >= maxBytes || time.Since(g.began) >= recent) {
+		g.old, g.young, g.began = g.young, generation{values: map[string]bool{}, index: newIndex()}, time.Now()
 	}
 	if len(g.young.values) == maxKnown {
 		g.young.index.grow()
 	}
 	g.young.values[value] = true
+	g.young.bytes += len(value)
 	g.young.index.add(value)
 }
 
 // generation is a set of values with an index, which finds the forms of the values in a text.
 type generation struct {
 	values map[string]bool
+	bytes  int // total length of the values
 	index  index
 }
 

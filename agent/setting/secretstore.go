@@ -207,8 +207,8 @@ func (s *SecretStore) Keys(path string) ([]string, error) {
 // when it is encoded: with percent-encoding, with escapes of JSON or HTML, in hexadecimal, or in base64, even inside other base64.
 // It also finds the beginning of a value: eight or more characters, or four or more before an ellipsis.
 //
-// A value is known for at least ten minutes, unless more than 8,192 other values are used meanwhile. The 512 most recently used values are
-// known without a limit of time. So call Remember at each use of a value.
+// A value is known for at least ten minutes, unless more than 8,192 other values, or more than 2 MiB of them, are used meanwhile. The 512
+// most recently used values are known without a limit of time. So call Remember at each use of a value.
 func (s *SecretStore) Remember(value string) {
 	if s != nil && len(value) >= minSecret {
 		s.known.remember(value, &s.known.secrets, maxRecent)

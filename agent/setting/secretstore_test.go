@@ -3,9 +3,11 @@ package setting
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -250,6 +252,74 @@ func TestSecretStoreRemembersWhatIsInUse(t *testing.T) {
 			t.Errorf("%d results are remembered", n)
 		}
 	})
+}
+
+// TestSecretStoreBoundsMemoryOfLongTokens checks that long tokens take no more memory than maxBytes allows for each generation. The newest
+// tokens and a secret that is in use must stay known. So must maxKnown values that are longer than maxBytes.
+func TestSecretStoreBoundsMemoryOfLongTokens(t *testing.T) {
+	for _, c := range []struct{ tokens, length, newest int }{{5000, 1000, maxBytes / 1000}, {maxKnown, 2 * maxBytes / maxKnown, maxKnown}} {
+		synctest.Test(t, func(t *testing.T) {
+			var v SecretStore
+			random := rand.New(rand.NewPCG(1, 2))
+			var tokens []string
+			for range c.tokens {
+				token := make([]byte, c.length/2)
+				for i := range token {
+					token[i] = byte(random.Uint32())
+				}
+				tokens = append(tokens, hex.EncodeToString(token))
+				v.Remember(tokens[len(tokens)-1])
+				v.Remember("in-daily-use")
+			}
+			s := &v.known.secrets
+			length := 0
+			for _, g := range []generation{s.young, s.old} {
+				for value := range g.values {
+					length += len(value)
+				}
+			}
+			if most := 2*max(maxBytes, maxKnown*c.length) + 2*c.length; length > most {
+				t.Errorf("tokens of %d bytes: %d bytes are remembered, want at most %d", c.length, length, most)
+			}
+			for _, value := range append(tokens[len(tokens)-c.newest+1:], "in-daily-use") {
+				if !s.young.values[value] && !s.old.values[value] {
+					t.Fatalf("tokens of %d bytes: %.20s is forgotten", c.length, value)
+				}
+			}
+		})
+	}
+}
+
+// TestSecretStoreForgetsOldTokens checks that tokens of a busy time are forgotten when they have not been used for some time, and not before
+// there are maxKnown values that were used later.
+func TestSecretStoreForgetsOldTokens(t *testing.T) {
+	for _, later := range []int{maxKnown - 1, maxKnown} {
+		synctest.Test(t, func(t *testing.T) {
+			var v SecretStore
+			for i := range maxRecent {
+				v.Remember(fmt.Sprintf("early-%d", i))
+			}
+			for i := range later {
+				v.Remember(fmt.Sprintf("later-%d", i))
+			}
+			check := func(early string) {
+				t.Helper()
+				v.Remember("later-0") // as at each run of its job
+				if got := v.Scrub("early-17, later-0, later-500"); got != early+", <secret>, <secret>" {
+					t.Errorf("%d later values: got %q", later, got)
+				}
+			}
+			time.Sleep(2*recent - time.Second)
+			check("<secret>")
+			time.Sleep(time.Second)
+			if later < maxKnown {
+				time.Sleep(24 * time.Hour)
+				check("<secret>")
+			} else {
+				check("early-17")
+			}
+		})
+	}
 }
 
 func TestSecretStoreIsSafeForConcurrentUse(t *testing.T) {

@@ -47,7 +47,10 @@ func (b *assembly) buildSource(j config.Job, env sources.Env) (sources.Source, e
 	over := func(fetch sources.Fetcher) (sources.Source, error) {
 		if a, ok := fetch.(*actor); ok {
 			with := env
-			with.Fetch, with.Show = a, a.show
+			with.Fetch = a
+			if env.Show != nil {
+				with.Show = a.show
+			}
 			var err error
 			a.source, err = j.SourceConfig.New(with)
 			return a, err

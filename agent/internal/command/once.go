@@ -21,6 +21,9 @@ type onceCmd struct {
 
 // Run runs each job once and delivers.
 func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
+	if c.Deadline <= 0 {
+		return errors.New("--deadline: want more than 0s")
+	}
 	plan, err := a.load(g, "")
 	if err != nil {
 		return err

@@ -11,9 +11,11 @@ import (
 )
 
 // stage lets cton try ask several targets at the same time. What is shown of a target is kept until the targets before it in the list are
-// done, so that the output is the same as if they were asked one after another.
+// done, so that the output is the same as if they were asked one after another. There is an exception: if several targets share a login, its
+// token request is shown with the target that needed the token first, which can differ from run to run.
 type stage struct {
 	try   *try
+	hired bool // the first worker was made
 	mu    sync.Mutex
 	place map[*sources.Target]int // places of the targets in the list
 	done  map[int]*try            // what is shown of targets that are done, by their places, until it is written
@@ -35,7 +37,9 @@ func (t stagedTargets) Discover(ctx context.Context, tick sources.Tick) ([]*sour
 
 // NewFetcher implements sources.Targets.
 func (t stagedTargets) NewFetcher() sources.TargetFetcher {
-	return &actor{TargetFetcher: t.Targets.NewFetcher(), stage: t.stage}
+	first := !t.stage.hired
+	t.stage.hired = true
+	return &actor{TargetFetcher: t.Targets.NewFetcher(), stage: t.stage, first: first}
 }
 
 func (s *stage) begin(list []*sources.Target) {
@@ -88,8 +92,9 @@ type actor struct {
 	sources.TargetFetcher
 	source sources.Source
 	stage  *stage
+	first  bool // this is the first worker
 	place  int  // place of the target in the latest call of Use
-	shown  *try // what is shown of that target
+	shown  *try // what is shown of that target; nil before the first call of Collect
 }
 
 // Use implements sources.TargetFetcher.
@@ -112,8 +117,16 @@ func (a *actor) Fetch(ctx context.Context, tick sources.Tick, r sources.Request)
 // Unwrap returns the wrapped fetcher.
 func (a *actor) Unwrap() sources.Fetcher { return a.TargetFetcher }
 
-// show shows a line from the source.
-func (a *actor) show(section, line string) { a.shown.show(section, line) }
+// show shows a line from the source. A source can also show lines while it is made, such as those that the top level of a script prints.
+// They belong to no target, and are the same for each worker, so only those of the first worker are shown.
+func (a *actor) show(section, line string) {
+	switch {
+	case a.shown != nil:
+		a.shown.show(section, line)
+	case a.first:
+		a.stage.try.show(section, line)
+	}
+}
 
 // Collect implements sources.Source.
 func (a *actor) Collect(ctx context.Context, tick sources.Tick) (metric.Readings, error) {

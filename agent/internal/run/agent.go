@@ -28,7 +28,8 @@ type Agent struct {
 	lease  func() lease.Status // nil if there is no lease
 	single bool                // Once was called
 
-	// atMost is how long a tick waits for its state to be on disk, 0 = as long as it takes. gaveUp is set if a tick has waited in vain.
+	// atMost is how long a tick of Once waits for its state to be on disk. Other ticks wait as long as it takes. gaveUp is set if a tick has
+	// waited in vain.
 	atMost time.Duration
 	gaveUp atomic.Bool
 

@@ -303,7 +303,7 @@ func (j *job) commit(*ledger.Result) error {
 	held := time.NewTicker(time.Second)
 	defer held.Stop()
 	var late <-chan time.Time
-	if j.agent.atMost > 0 {
+	if j.agent.single {
 		late = time.After(j.agent.atMost)
 	}
 	for {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -98,15 +99,17 @@ func TestOnceEndsIfDiskHangs(t *testing.T) {
 	}
 }
 
-// TestOnceEndsIfDiskFails checks that a single run ends at its deadline if its state cannot be written. If the disk works again just
-// after that, the state says that the sinks do not have the batch.
+// TestOnceEndsIfDiskFails checks that a single run ends at its deadline if its state cannot be written. A deadline of 0 is over at once. If
+// the disk works again just after the deadline, the state says that the sinks do not have the batch.
 func TestOnceEndsIfDiskFails(t *testing.T) {
-	for _, recovers := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) { onceOnFullDisk(t, recovers) })
+	for _, drain := range []time.Duration{time.Minute, 0} {
+		for _, recovers := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) { onceOnFullDisk(t, drain, recovers) })
+		}
 	}
 }
 
-func onceOnFullDisk(t *testing.T, recovers bool) {
+func onceOnFullDisk(t *testing.T, drain time.Duration, recovers bool) {
 	file, disk := openFaulty(t, filepath.Join(t.TempDir(), "state"), slog.New(slog.DiscardHandler))
 	defer file.Close()
 	disk.set(syscall.ENOSPC)
@@ -120,11 +123,11 @@ func onceOnFullDisk(t *testing.T, recovers bool) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Hour)
 	defer stop()
 	began := time.Now()
-	outcome, err := agent.Once(ctx, plan, time.Minute)
-	if took := time.Since(began); err != nil || took < time.Minute || took > 65*time.Second || len(outcome.Unsaved) != 1 {
+	outcome, err := agent.Once(ctx, plan, drain)
+	if took := time.Since(began); err != nil || took < drain || took > drain+5*time.Second || len(outcome.Unsaved) != 1 {
 		t.Errorf("ended after %s, %v; unsaved: %q", took, err, outcome.Unsaved)
 	}
-	if want := "not delivered: the state of the run is not on disk after 1m0s (--deadline): "; !strings.HasPrefix(outcome.Jobs[0].Error, want) {
+	if want := fmt.Sprintf("not delivered: the state of the run is not on disk after %s (--deadline): ", drain); !strings.HasPrefix(outcome.Jobs[0].Error, want) {
 		t.Errorf("the job says %q, want %q", outcome.Jobs[0].Error, want)
 	}
 	if !recovers {
