@@ -65,7 +65,7 @@ func TestBackfillExitCodes(t *testing.T) {
 			if c.dropped != "" {
 				stats.Drop(c.dropped, 3)
 			}
-			w := &backfill.Walk{From: from, To: from.Add(2 * time.Hour), Step: time.Hour, Sinks: []run.Sink{{Name: "rw", Stats: stats}}}
+			w := &backfill.Walk{Job: run.NewWorker(run.Job{}), From: from, To: from.Add(2 * time.Hour), Step: time.Hour, Sinks: []run.Sink{{Name: "rw", Stats: stats}}}
 			if c.report.Next.IsZero() {
 				c.report.Next = w.To
 			}
