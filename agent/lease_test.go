@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +25,8 @@ import (
 	"github.com/collectington/collectington/agent/durable"
 	"github.com/collectington/collectington/agent/internal/command"
 	"github.com/collectington/collectington/agent/internal/lease/leasetest"
+	agentrun "github.com/collectington/collectington/agent/internal/run"
+	"github.com/collectington/collectington/agent/internal/state"
 )
 
 // pair is a cluster whose two agents share a lease.
@@ -182,6 +185,41 @@ func TestLease(t *testing.T) {
 		if rate := p.storage.Value(t, time.Now(), `count(count by (instance, job) ({job=~"job-.*"}))`); rate != 5 {
 			t.Errorf("%v pairs of instance and job, want one for each job", rate)
 		}
+	})
+}
+
+// TestLeaseForgetsTokens checks that a process removes tokens from the state file, which no process has used for 90 days, only when it holds the
+// lease.
+func TestLeaseForgetsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, namesOf(1), true)
+		path, name := filepath.Join(p.dir, "state"), "\x00logins/plug/token/http://a:80"
+		file, problems, err := state.Open(t.Context(), path, state.Options{Shared: true, Fold: agentrun.FoldSaved, Log: slog.New(slog.DiscardHandler)})
+		if err != nil || len(problems) > 0 {
+			t.Fatal(problems, err)
+		}
+		file.Append(name, []byte("settings\ntoken"))
+		file.Close()
+		time.Sleep(100 * 24 * time.Hour)
+		stored := func() string {
+			sections, _, err := state.Read(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(state.NewestOf(sections, name)[name].Data)
+		}
+		only := p.lead("cton-0")
+		only.apart.Store(true)
+		time.Sleep(5 * time.Minute)
+		if got := stored(); got != "settings\ntoken" {
+			t.Errorf("without the lease, the process has changed the token to %q", got)
+		}
+		only.apart.Store(false)
+		time.Sleep(5 * time.Minute)
+		if got := stored(); strings.Contains(got, "token") {
+			t.Errorf("with the lease, the process has left %q", got)
+		}
+		only.stop()
 	})
 }
 

@@ -33,6 +33,7 @@ type TokenMemory interface {
 	// Store stores the data. The result kept reports whether the data is on disk. If data is not kept over restarts, kept is false and err
 	// is nil.
 	Store(data []byte) (kept bool, err error)
+	Used()        // is called at each use of the token, so that the memory keeps tokens that are in use
 	Ready() error // why Store would fail; nil = it would not
 	// At returns the memory for one of several servers, each of which has data of its own. The Lock of that memory locks nothing.
 	At(server string) TokenMemory
@@ -235,6 +236,9 @@ func (t *TokenCache) Get(ctx context.Context, source TokenSource) (token Token, 
 			t.failed = 0
 		}
 		if t.valid(now) {
+			if t.memory != nil {
+				t.memory.Used()
+			}
 			return t.token, true, nil
 		}
 	}

@@ -47,6 +47,7 @@ type memory struct {
 
 func (m *memory) Load() []byte { return m.data }
 func (m *memory) Ready() error { return m.notReady }
+func (m *memory) Used()        {}
 
 func (m *memory) At(server string) httpclient.TokenMemory {
 	m.mu.Lock()

@@ -66,7 +66,9 @@ func (b *assembly) start(ctx context.Context, plan *config.Plan) (agent *run.Age
 	closeState = func() {}
 	if file != nil {
 		closeState = func() { file.Close() }
-		run.ForgetServers(file)
+		if b.lease == nil { // otherwise a term begins with it
+			run.ForgetServers(file, state.Condition{})
+		}
 	}
 	options := run.Options{Log: b.log, State: file, Clock: b.clock}
 	others := selfmetrics.Others{Shard: plan.Shard}

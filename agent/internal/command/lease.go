@@ -213,6 +213,9 @@ func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Pl
 	if !t.Begin() {
 		return errTermOver
 	}
+	if file != nil {
+		run.ForgetServers(file, when)
+	}
 	if len(others) > 0 {
 		s.log.Error("jobs of another lease use this state file too, so that totals can start from zero: give each lease its own state_file, unless the other one is not used any more",
 			"lease", s.lease.Server.Name, "others", named(others))

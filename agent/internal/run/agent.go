@@ -406,7 +406,7 @@ func (a *Agent) saveFinal(jobs []*job) {
 
 // hasDelivered reports whether the sinks of a job have taken everything. Samples that wait on disk count as taken.
 func (a *Agent) hasDelivered(j *job) bool {
-	return !j.withheld && !slices.ContainsFunc(a.sinks, func(s *sink) bool {
+	return j.withheld == nil && !slices.ContainsFunc(a.sinks, func(s *sink) bool {
 		return j.GoesTo(s.Name) && (s.hasLost() || s.Stats.Dropped()[sinks.Shutdown] > 0)
 	})
 }

@@ -33,7 +33,7 @@ type job struct {
 	loaded   bool      // the state file was read for the job, so the job may run
 	restored *Saved    // the state of an earlier process, until the last batch of that process was queued for the sinks
 	ticked   bool      // a tick of this process has succeeded
-	withheld bool      // the batch of the last tick was not delivered, because its state was not on disk in time
+	withheld *withheld // the batch of the last tick, if it was not delivered because its state was not on disk in time
 	savedAt  time.Time // when a record of the state was last given to the state file
 
 	held    Held            // nil = the job may run until it is stopped
@@ -44,6 +44,12 @@ type job struct {
 	ask  chan struct{} // holds a token if the job should run although it is not due
 	stop context.CancelFunc
 	done chan struct{}
+}
+
+// withheld is a batch that must not be delivered before its state is on disk.
+type withheld struct {
+	metric.Batch
+	written <-chan struct{} // closed when the state is on disk
 }
 
 func (a *Agent) newJob(plan Job) *job {
@@ -104,6 +110,7 @@ func (j *job) run(ctx context.Context) {
 		return
 	}
 	defer j.startRunner(ctx)()
+	j.deliverWithheld(ctx)
 	j.due = j.firstDue(j.keepTime().Wall)
 	for j.waitUntilDue(ctx) {
 		due := j.due
@@ -278,7 +285,7 @@ const lazySave = time.Minute
 //
 // After a restart, repeatLast queues the last batch of the earlier process again. Another kill would lose that batch if a newer one were
 // already committed. So, before it commits a newer batch, the method waits until the sinks have the repeated batch on disk.
-func (j *job) commit(*ledger.Result) error {
+func (j *job) commit(result *ledger.Result) error {
 	j.ticked = true
 	if j.agent.state != nil {
 		j.agent.awaitRepeated(j)
@@ -300,6 +307,17 @@ func (j *job) commit(*ledger.Result) error {
 	default:
 	}
 	j.release()
+	err := j.awaitDisk(written)
+	if err != nil {
+		b := metric.Batch{Job: j.Name, Families: result.Families, Every: j.interval(j.LastSuccess)}
+		j.withheld = &withheld{b, written}
+	}
+	return err
+}
+
+// awaitDisk waits until the channel "written" is closed, which says that the state of a run is on disk. It returns an error if the job has
+// to end before that. Meanwhile, it shows why the job does not run, and ends the job's series when they expire.
+func (j *job) awaitDisk(written <-chan struct{}) error {
 	held := time.NewTicker(time.Second)
 	defer held.Stop()
 	var late <-chan time.Time
@@ -309,7 +327,6 @@ func (j *job) commit(*ledger.Result) error {
 	for {
 		select {
 		case <-late:
-			j.withheld = true
 			j.agent.gaveUp.Store(true)
 			why := cmp.Or(j.agent.state.Status().Error, "the disk of the state file does not answer")
 			return fmt.Errorf("not delivered: the state of the run is not on disk after %s (--deadline): %s", j.agent.atMost, why)
@@ -317,7 +334,6 @@ func (j *job) commit(*ledger.Result) error {
 			j.report.recovered(stateFile)
 			return nil
 		case <-j.life.Done():
-			j.withheld = true
 			return errStopped
 		case <-held.C:
 		}
@@ -329,6 +345,20 @@ func (j *job) commit(*ledger.Result) error {
 			j.expireAt = j.ValidUntil(j.delivered)
 		}
 		j.expireIfDue()
+	}
+}
+
+// deliverWithheld delivers the batch that a removed job with the same name has withheld, as soon as its state is on disk. Until then the
+// job does not run, as it would not have run without the reload. If ctx ends, deliverWithheld waits for at most jobGrace.
+func (j *job) deliverWithheld(ctx context.Context) {
+	if j.withheld == nil {
+		return
+	}
+	life, end := withGrace(ctx)
+	defer end()
+	j.life = life
+	if j.awaitDisk(j.withheld.written) == nil && j.may() {
+		j.deliver(j.withheld.Batch)
 	}
 }
 
@@ -350,7 +380,7 @@ const stateFile = "state file"
 func (j *job) deliver(b metric.Batch) error {
 	j.keepTime()
 	b.Time = j.LastSuccess // LastSuccess was moved if the clock has jumped
-	j.showing, j.delivered, j.expireAt = true, j.LastSuccess, time.Time{}
+	j.showing, j.delivered, j.expireAt, j.withheld = true, j.LastSuccess, time.Time{}, nil
 	j.agent.deliver(&j.Job, b)
 	return nil
 }
@@ -417,7 +447,7 @@ func (j *job) inherit(removed []*job) bool {
 			j.Log.Warn("the job fetches something else than before the reload; its totals start from zero")
 		}
 		j.LastSuccess, j.Cursor, j.showing, j.delivered, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.delivered, old.expireAt
-		j.time, j.ticked, j.restored = old.time, old.ticked, old.restored
+		j.time, j.ticked, j.withheld, j.restored = old.time, old.ticked, old.withheld, old.restored
 		j.unlock, old.unlock = old.unlock, nil
 		j.loaded = old.loaded
 		j.status.inherit(old.status)

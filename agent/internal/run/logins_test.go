@@ -216,7 +216,7 @@ func TestTokensOfUnusedServers(t *testing.T) {
 				t.Fatal(problems, err)
 			}
 			defer file.Close()
-			ForgetServers(file)
+			ForgetServers(file, state.Condition{})
 			all := &LoginMemory{Login: "plug/token", Settings: "x", File: func() *state.File { return file }}
 			for _, server := range servers {
 				at := all.At(server)
@@ -263,6 +263,76 @@ func TestTokensOfUnusedServers(t *testing.T) {
 			t.Errorf("a process has the tokens of %q, want that of %s", had, a)
 		}
 	})
+}
+
+// loginOnce is a login whose token never expires. It counts its logins.
+type loginOnce struct{ logins int }
+
+func (l *loginOnce) Key() (string, error) { return "secret", nil }
+
+func (l *loginOnce) Token(context.Context) (httpclient.Token, error) {
+	l.logins++
+	return httpclient.Token{Value: "token"}, nil
+}
+
+// TestTokenOfLongProcess checks a process that uses the token of a server for longer than tokens are kept without use. The next process still has
+// the token.
+func TestTokenOfLongProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path, source := filepath.Join(t.TempDir(), "state"), &loginOnce{}
+		for range 2 { // the first process logs in, the second has the token from the file
+			file, cache := openWithToken(t, path, state.Condition{})
+			for range 100 {
+				if _, _, err := cache.Get(t.Context(), source); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(24 * time.Hour)
+			}
+			file.Close()
+		}
+		file, cache := openWithToken(t, path, state.Condition{})
+		defer file.Close()
+		if _, _, err := cache.Get(t.Context(), source); err != nil || source.logins != 1 {
+			t.Errorf("%d logins, %v; want 1", source.logins, err)
+		}
+	})
+}
+
+// TestForgetServersOnlyInTerm checks that a process whose term has ended removes no tokens.
+func TestForgetServersOnlyInTerm(t *testing.T) {
+	for _, may := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			path, source := filepath.Join(t.TempDir(), "state"), &loginOnce{}
+			want := 2
+			for range 2 {
+				file, cache := openWithToken(t, path, state.Condition{May: func() bool { return may }})
+				if _, _, err := cache.Get(t.Context(), source); err != nil {
+					t.Fatal(err)
+				}
+				file.Close()
+				time.Sleep(serverKept + time.Hour)
+			}
+			if !may {
+				want = 1
+			}
+			if source.logins != want {
+				t.Errorf("may write: %t: %d logins, want %d", may, source.logins, want)
+			}
+		})
+	}
+}
+
+// openWithToken opens a state file, removes tokens that are not used any more if the condition holds, and returns a cache for the token of a server.
+func openWithToken(t *testing.T, path string, when state.Condition) (*state.File, *httpclient.TokenCache) {
+	t.Helper()
+	file, problems, err := state.Open(t.Context(), path, state.Options{Fold: FoldSaved, Log: slog.New(slog.DiscardHandler)})
+	if err != nil || len(problems) > 0 {
+		t.Fatal(problems, err)
+	}
+	ForgetServers(file, when)
+	cache := httpclient.NewTokenCache()
+	cache.Keep((&LoginMemory{Login: "plug/token", Settings: "x", File: func() *state.File { return file }}).At("http://a:80"))
+	return file, cache
 }
 
 // TestTokensOfServers checks that each server of a login has a record of its own in the state file, and that a new process reads these

@@ -203,7 +203,7 @@ func (o *once) waitForDisk(until time.Time) {
 // unsaved returns the jobs of this process whose state was not on disk in time, or is not known to be on disk now.
 func (o *once) unsaved() (names []string) {
 	for _, j := range o.jobs {
-		if o.state != nil && (j.withheld && o.gaveUp.Load() || o.state.Written(j.Name) != nil) {
+		if o.state != nil && (j.withheld != nil && o.gaveUp.Load() || o.state.Written(j.Name) != nil) {
 			names = append(names, j.Name)
 		}
 	}

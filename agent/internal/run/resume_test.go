@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,6 +54,59 @@ func TestReloadKeepsWhatWasSaved(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestReloadKeepsWhatWasWithheld reloads a job whose run is held back by a full disk. When the disk has space again, the job that replaces it
+// delivers the batch of this run, although its own first run is hours away. If the agent is stopped before that, the state says that
+// the batch was not delivered, so the next start delivers it.
+func TestReloadKeepsWhatWasWithheld(t *testing.T) {
+	for _, works := range []bool{true, false} {
+		t.Run(fmt.Sprint("disk works again before the end ", works), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				file, disk := openFaulty(t, filepath.Join(t.TempDir(), "state"), slog.New(slog.DiscardHandler))
+				defer file.Close()
+				agent, reload, page, source := newAgent(), make(chan Plan), &shelf{}, newScripted(nil)
+				agent.state = file
+				plan := func(key, spec string) Plan {
+					job := planJob(t, "job", spec, source)
+					job.Key = key
+					return Plan{Concurrency: 1, Jobs: []Job{job}, Sinks: []Sink{planSink("page", page)}}
+				}
+				stop := start(t, agent, plan("before", "* * * * *"), reload)
+				time.Sleep(90 * time.Second)
+				disk.set(syscall.ENOSPC)
+				time.Sleep(time.Minute)
+				reload <- plan("after", "0 12 * * *")
+				time.Sleep(10 * time.Second)
+				if got := page.shows()["job"]; got != 1 || source.ran() != 2 {
+					t.Errorf("while the disk is full: %v is delivered after %d runs, want 1 after 2", got, source.ran())
+				}
+				want := 1.0
+				if works {
+					want = 2
+					disk.set(nil)
+					time.Sleep(time.Minute)
+				} else {
+					time.AfterFunc(jobGrace+time.Second, func() { disk.set(nil) })
+				}
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+				if got := page.shows()["job"]; got != want || source.ran() != 2 {
+					t.Errorf("in the end: %v is delivered after %d runs, want %v after 2", got, source.ran(), want)
+				}
+				time.Sleep(time.Minute) // until the file is written again
+				file.Flush()
+				records, err := file.Latest("job")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if saved, err := ReadSaved(records); err != nil || saved.Delivered != works {
+					t.Errorf("the state says that everything was delivered: %t, %v; want %t", saved.Delivered, err, works)
+				}
+			})
+		})
+	}
 }
 
 // TestResume checks the start timestamp of a series that is new after a restart. It is the start of the process, both after an orderly

@@ -191,6 +191,7 @@ func (m SinkMemory) Store(data []byte) {
 type LoginMemory struct {
 	loaded bool // data was loaded, and is not loaded again: no other process changes it, or the memory is for one server
 	data   []byte
+	saved  time.Time // when data was stored, in a memory that At has returned
 
 	Login    string                          // name of the login, and which of its tokens the memory keeps
 	Settings string                          // settings of the login; data that was stored with other settings is not loaded
@@ -216,13 +217,22 @@ func (m *LoginMemory) At(server string) httpclient.TokenMemory {
 	at := &LoginMemory{Login: m.Login + "/" + server, Settings: m.Settings, File: m.File, Saved: m.Saved, isServer: true, loaded: true}
 	record := m.ofServers[at.name()]
 	if data, same := bytes.CutPrefix(record.Data, at.mark()); same {
-		at.data = data
+		at.data, at.saved = data, record.Saved
 	}
-	if file := m.File(); file != nil && len(at.data) > 0 && time.Since(record.Saved) > serverRenewed {
-		file.AppendLazily(at.name(), record.Data)
-	}
+	at.Used()
 	delete(m.ofServers, at.name())
 	return at
+}
+
+// Used implements httpclient.TokenMemory. It stores the token of one of several servers again after serverRenewed.
+func (m *LoginMemory) Used() {
+	if !m.isServer || len(m.data) == 0 || time.Since(m.saved) <= serverRenewed {
+		return
+	}
+	if file := m.File(); file != nil {
+		m.saved = time.Now()
+		file.AppendLazily(m.name(), append(m.mark(), m.data...))
+	}
 }
 
 // A token of a login at one of several servers is written again if it is used after serverRenewed, and forgotten after serverKept without a
@@ -232,12 +242,13 @@ const (
 	serverKept    = 90 * 24 * time.Hour
 )
 
-// ForgetServers removes tokens from a state file that was just opened: those of servers that no process has used for a long time. It
-// leaves the tokens of logins that have one server: such a token can be a refresh token, which only a user can replace.
-func ForgetServers(file *state.File) {
+// ForgetServers removes tokens from a state file that was just read: those of servers that no process has used for a long time. It
+// leaves the tokens of logins that have one server: such a token can be a refresh token, which only a user can replace. It writes only if
+// the condition "when" holds.
+func ForgetServers(file *state.File, when state.Condition) {
 	for name, record := range file.NewestRead(loginPrefix) {
 		if isServer := strings.Contains(name, "://"); isServer && time.Since(record.Saved) > serverKept && !isForgotten(record.Data) {
-			file.AppendLazily(name, []byte("\n"))
+			file.AppendIf(when, name, []byte("\n"))
 		}
 	}
 }
@@ -297,7 +308,7 @@ func (m *LoginMemory) Store(data []byte) (kept bool, err error) {
 		return false, m.Ready()
 	}
 	if !file.Shared || m.isServer {
-		m.loaded, m.data = true, data
+		m.loaded, m.data, m.saved = true, data, time.Now()
 	}
 	written := file.Append(m.name(), append(m.mark(), data...))
 	select {

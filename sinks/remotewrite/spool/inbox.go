@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -47,6 +48,14 @@ type guest struct {
 type given struct {
 	Meta
 	name string
+}
+
+// lent is a record in the inbox that this process is sending: Next returned it before another process owned the directory. It must leave the
+// inbox when it is acknowledged. Otherwise the owner would send it again.
+type lent struct {
+	name  string // in the inbox
+	id    uint64 // in the queue, if this process has become the owner and has moved the record there; 0 = the record is not known to be there
+	acked bool   // Ack was called
 }
 
 func newGuest(dir, folder string) guest {
@@ -129,7 +138,7 @@ func (q *Queue) give() (all bool) {
 }
 
 // handOver removes records from the index, because they are now in the inbox, under the names in "batch". If a record was acknowledged or
-// dropped meanwhile, handOver removes its file from the inbox.
+// dropped meanwhile, handOver removes its file from the inbox. If a record is being sent, handOver makes a note for Ack.
 func (q *Queue) handOver(done []*entry, batch []given) {
 	var gone []string
 	q.mu.Lock()
@@ -138,15 +147,91 @@ func (q *Queue) handOver(done []*entry, batch []given) {
 			gone = append(gone, batch[i].name)
 			continue
 		}
+		if e.out {
+			q.lent[e.ID] = &lent{name: batch[i].name}
+		}
 		q.index.remove(e)
 		q.guest.given = append(q.guest.given, batch[i])
 	}
 	q.mu.Unlock()
-	for _, name := range gone {
-		if err := q.guest.inbox.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	q.removeGiven(gone)
+}
+
+// removeGiven removes files from the inbox. It returns those that it has not removed: they are not there, or the disk fails.
+func (q *Queue) removeGiven(names []string) (others []string) {
+	for _, name := range names {
+		err := q.guest.inbox.Remove(name)
+		if err == nil {
+			continue
+		}
+		others = append(others, name)
+		if !errors.Is(err, fs.ErrNotExist) {
 			q.fails(err)
 		}
 	}
+	return others
+}
+
+// ackLent notes that a record which is perhaps in the inbox was acknowledged. It returns the names of the files to remove from the inbox.
+// The caller holds mu.
+func (q *Queue) ackLent(id uint64) (names []string) {
+	l := q.lent[id]
+	if l == nil || l.acked {
+		return nil
+	}
+	l.acked = true
+	q.guest.given = slices.DeleteFunc(q.guest.given, func(g given) bool { return g.name == l.name })
+	if l.id == 0 {
+		names = append(names, l.name)
+	}
+	return names
+}
+
+// takeBack removes acknowledged records from the inbox. A record that is not there was moved into a queue. If that is the queue of another
+// process, that process sends the record again. If it is the queue of this process, which has become the owner, follow drops the record.
+func (q *Queue) takeBack(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	others := q.removeGiven(names)
+	if err := q.guest.inbox.SyncDir(); err != nil {
+		q.fails(err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	maps.DeleteFunc(q.lent, func(_ uint64, l *lent) bool {
+		return slices.Contains(names, l.name) && !slices.Contains(others, l.name)
+	})
+}
+
+// moved notes that a record of the inbox was moved into the queue, where it has the given ID.
+func (q *Queue) moved(name string, id uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, l := range q.lent {
+		if l.name == name {
+			l.id = id
+		}
+	}
+}
+
+// follow is called when records of the inbox are in the index. Among them can be records that this process was sending when it put them into
+// the inbox. Those that are acknowledged are dropped. The others can be acknowledged and returned by the ID that the caller of Next knows. The
+// caller of follow holds mu.
+func (q *Queue) follow() (c cleanup) {
+	for id, l := range q.lent {
+		e := q.index.find(l.id)
+		switch {
+		case e == nil:
+			continue
+		case l.acked:
+			c.files = append(c.files, q.settle(e).files...)
+		default:
+			e.out, q.handed[id] = true, e
+		}
+		delete(q.lent, id)
+	}
+	return c
 }
 
 // AwaitTurn waits until this process owns the queue, until the owner has delivered all records of this process, or until ctx ends. It
@@ -255,8 +340,10 @@ func (q *Queue) takeAll() {
 		q.index.add(&entry{Meta: m, put: min(m.Taken, now), saved: true, file: true, repeated: true})
 	}
 	q.lastID = last
+	rest := q.follow()
 	q.wake()
 	q.mu.Unlock()
+	q.finish(rest)
 	q.finish(q.boundDisk(nil))
 }
 
@@ -295,10 +382,15 @@ func (q *Queue) takeIn(names []string, last *uint64) (adopted []Meta) {
 			continue // the name is from a later version
 		}
 		m.ID = *last + 1
-		if err := q.fsys.Rename(path.Join(q.guest.folder, name), m.name()); err != nil {
+		err := q.fsys.Rename(path.Join(q.guest.folder, name), m.name())
+		if errors.Is(err, fs.ErrNotExist) && !q.isAway(err) {
+			continue // acknowledged meanwhile by the process that has put it there
+		}
+		if err != nil {
 			q.fails(err)
 			break
 		}
+		q.moved(name, m.ID)
 		*last = m.ID
 		adopted = append(adopted, m)
 	}

@@ -231,3 +231,93 @@ func TestGivenWhileSent(t *testing.T) {
 	b.want("files", len(recordFiles(inbox)), 3)
 	b.want("lost", b.lost, []string{})
 }
+
+// TestGivenThenSent checks records that Next has returned before they were put into the inbox, and that are acknowledged or returned only after
+// that. An acknowledged record must not be sent again. This is also true if the process has become the owner of the directory meanwhile. A
+// returned record must be sent.
+func TestGivenThenSent(t *testing.T) {
+	for _, c := range []struct {
+		acked, first bool // acknowledged, or else returned; before this process becomes the owner, or else after that
+		given        int  // records in the inbox before the process becomes the owner
+		want         string
+	}{
+		{true, true, 2, "a2 a3"},
+		{true, false, 3, "a2 a3"},
+		{false, true, 3, "a1 a2 a3"},
+		{false, false, 3, "a1 a2 a3"},
+	} {
+		dir := filepath.Join(t.TempDir(), "spool")
+		if err := os.WriteFile(dir, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a := openShared(t, dir, "x")
+		a.Put(text("a1"), text("a2"))
+		r, _ := a.Next(t.Context(), 0, OldestFirst)
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		owner := openShared(t, dir, "x")
+		a.tryAgain = time.Time{}
+		if !a.Put(text("a3")) || a.Given() != 3 || !a.Saved(r.ID) {
+			t.Fatalf("given %d, saved %t", a.Given(), a.Saved(r.ID))
+		}
+		settle := func() {
+			if c.acked {
+				a.Ack(r.ID)
+			} else {
+				a.Return(r.ID)
+			}
+		}
+		if c.first {
+			settle()
+		}
+		files, _ := filepath.Glob(filepath.Join(dir, inboxPrefix+"x", "*"+suffix))
+		if a.Given() != c.given || a.Pending().Records != c.given || len(files) != c.given {
+			t.Errorf("%+v: given %d, pending %d, %d files", c, a.Given(), a.Pending().Records, len(files))
+		}
+		if err := owner.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !a.AwaitTurn(t.Context()) {
+			t.Fatal("not the owner")
+		}
+		if !c.first {
+			settle()
+		}
+		n := a.Pending().Records
+		if got := sent(t, a, n); got != c.want {
+			t.Errorf("%+v: sent %q", c, got)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*", "*")); len(left) > 0 || len(a.lent) > 0 {
+			t.Errorf("%+v: left %q, %v", c, left, a.lent)
+		}
+	}
+}
+
+// TestGivenWhileMoved acknowledges a record while the process, which has become the owner of the directory, moves it from the inbox into
+// the queue. The record must not be sent again.
+func TestGivenWhileMoved(t *testing.T) {
+	d, inbox := disktest.New(1), disktest.New(1)
+	d.Fail = failing("lock", syscall.EIO)
+	b := startOn(t, d, nil)
+	b.Put(b.recordIn(0), b.recordIn(0))
+	r, _ := b.Next(t.Context(), 0, OldestFirst)
+	d.Fail = failing("lock", &durable.HeldError{})
+	b.guest.inbox, b.tryAgain = inbox, time.Time{}
+	b.want("durable", b.Put(b.recordIn(0)), true)
+	name := b.lent[r.ID].name
+	if err := inbox.Remove(name); err != nil { // as the owner does when it moves the file
+		t.Fatal(err)
+	}
+	b.Ack(r.ID)
+	b.moved(name, 1)
+	b.mu.Lock()
+	m, _ := parseGuestName(name)
+	m.ID = 1
+	b.index.add(&entry{Meta: m, saved: true, file: true})
+	c := b.follow()
+	b.mu.Unlock()
+	b.want("files to remove", c.files, []string{m.name()})
+	b.want("in the queue", b.index.records, 0)
+	b.want("noted", len(b.lent), 0)
+}

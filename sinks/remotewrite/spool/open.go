@@ -39,7 +39,7 @@ func newQueue(fsys durable.FS, o Options) *Queue {
 	if o.Clock == nil {
 		o.Clock = clock.New()
 	}
-	q := &Queue{options: o, fsys: fsys, index: newIndex(o.Shards), shift: o.Clock.Read().Shift, changed: make(chan struct{}), handed: map[uint64]*entry{}}
+	q := &Queue{options: o, fsys: fsys, index: newIndex(o.Shards), shift: o.Clock.Read().Shift, changed: make(chan struct{}), handed: map[uint64]*entry{}, lent: map[uint64]*lent{}}
 	if fsys != nil {
 		q.lastID = memoryID
 	}
@@ -174,8 +174,10 @@ func (q *Queue) inherit(earlier *listing, last uint64) {
 		q.index.add(e)
 	}
 	q.open, q.guest.given = true, nil
+	rest := q.follow()
 	q.wake()
 	q.mu.Unlock()
+	q.finish(rest)
 	if p.Records > 0 {
 		q.options.Log.Info("the spool holds samples of an earlier run",
 			"samples", p.Samples, "requests", p.Records, "oldest", p.Oldest.UTC().Format(time.RFC3339))

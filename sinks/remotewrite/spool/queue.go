@@ -3,7 +3,8 @@
 // cannot be opened, and while the disk fails.
 //
 // A record is sent at least once. It is sent twice only if the process ends between the receiver's response and the end of Ack, or if its
-// file could not be removed before the process ended. A receiver ignores samples that it already has, unless it has received newer samples
+// file could not be removed before the process ended, or if another process became the owner of the directory (see guest) and took the record
+// from the inbox while this process was sending it. A receiver ignores samples that it already has, unless it has received newer samples
 // of the same series in the meantime. While the disk works, it can have such newer samples only from records of the same shard that were
 // sent in the same request.
 //
@@ -78,6 +79,7 @@ type Queue struct {
 	index     index
 	shift     time.Duration     // Reading.Shift at the last use of the index
 	handed    map[uint64]*entry // records that Next returned before the directory was open, by the ID at that time
+	lent      map[uint64]*lent  // records that Next returned before they were put into the inbox, by the ID at that time
 	unread    time.Time         // when a record could not be read for the first time; zero = all records can be read
 	lastID    uint64
 	changed   chan struct{} // closed when there may be something new for Next
@@ -230,13 +232,16 @@ func (q *Queue) find(id uint64) *entry {
 func (q *Queue) Ack(ids ...uint64) {
 	q.mu.Lock()
 	var rest cleanup
+	var given []string
 	for _, id := range ids {
+		given = append(given, q.ackLent(id)...)
 		if e := q.find(id); e != nil && !e.gone && !q.closed {
 			rest.files = append(rest.files, q.settle(e).files...)
 		}
 		delete(q.handed, id)
 	}
 	q.mu.Unlock()
+	q.takeBack(given)
 	q.finish(rest)
 	if len(rest.files) > 0 {
 		if err := q.fsys.SyncDir(); err != nil {
@@ -245,7 +250,7 @@ func (q *Queue) Ack(ids ...uint64) {
 	}
 }
 
-// Return undoes Next: the record is the next one of its shard again.
+// Return undoes Next: the record is the next one of its shard again. If it is in the inbox, the owner of the directory sends it.
 func (q *Queue) Return(id uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -254,6 +259,7 @@ func (q *Queue) Return(id uint64) {
 		q.wake()
 	}
 	delete(q.handed, id)
+	delete(q.lent, id)
 }
 
 // Saved reports whether records that Next has returned are on disk, so that they survive the end of the process.
@@ -261,7 +267,7 @@ func (q *Queue) Saved(ids ...uint64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, id := range ids {
-		if e := q.find(id); e == nil || !e.saved {
+		if e := q.find(id); q.lent[id] == nil && (e == nil || !e.saved) {
 			return false
 		}
 	}
