@@ -189,13 +189,16 @@ func (s *service) prepare(ctx context.Context, file *state.File, plan *config.Pl
 	var had, others []string
 	when := state.Condition{May: t.Begin, TakeBack: t.TakeBack}
 	for file != nil {
-		err := file.Reread()
+		err := run.AwaitTerm(file, s.lease.Server.Name) // only then it is known what t follows
+		if err == nil {
+			err = file.Reread()
+		}
 		var last string
 		if err == nil {
 			last, err = run.LoadTerm(file, s.lease.Server.Name)
 		}
 		others = run.OtherLeases(file, s.lease.Server.Name, plan.Shard)
-		if err == nil && last != t.Follows {
+		if err == nil && last != t.Follows() {
 			had, err = run.Outdate(file, when, plan.Shard)
 		}
 		if err == nil {

@@ -128,7 +128,7 @@ func (l *Lease) setLost(t *Term) {
 func (l *Lease) regained(t *Term) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.active != nil && l.active != t && l.active.Follows == t.last()
+	return l.active != nil && l.active != t && l.active.Follows() == t.last()
 }
 
 // GiveBack ends a term because its jobs cannot run in this process, so that another process can take the lease soon. This process does not
@@ -149,10 +149,12 @@ func (l *Lease) Terms() <-chan *Term { return l.terms }
 
 // Term is a time in which this process holds the lease.
 type Term struct {
-	// Number identifies the term among the terms of all processes. Follows is the Number of the previous term, or "" if there is none.
-	// Begin says which terms do not count. If this process loses the lease and takes it again before any other process does, its new term
-	// has the same Number. The Follows of the new term is then equal to its Number, if jobs have run before the loss.
-	Number, Follows string
+	// Number identifies the term among the terms of all processes. If this process loses the lease and takes it again before any other
+	// process does, its new term has the same Number.
+	Number string
+
+	follows string // what Follows returns if there is no earlier term
+	earlier *Term  // the term with the same Number that this process had lost, if jobs have perhaps begun to run in that term; nil = none
 
 	clock *clock.Clock
 	ctx   context.Context
@@ -200,6 +202,23 @@ func (t *Term) TakeBack() {
 	t.begun--
 }
 
+// Follows returns the Number of the previous term, or "" if there is none. Begin says which terms do not count. If this process has lost a term
+// with the same Number, and jobs have run in that term, Follows returns this Number. The result can change while a write of the lost term has
+// not ended, because it can then still be taken back (see TakeBack).
+func (t *Term) Follows() string {
+	if t.earlier != nil {
+		return t.earlier.last()
+	}
+	return t.follows
+}
+
+// retake is called for a new term, before other goroutines know it, with the lost term of the same Number.
+func (t *Term) retake(lost *Term) {
+	if t.follows = lost.last(); t.follows == t.Number {
+		t.earlier = lost
+	}
+}
+
 // last returns the number of the newest term in which jobs have run, as far as this term knows.
 func (t *Term) last() string {
 	t.mu.Lock()
@@ -207,7 +226,7 @@ func (t *Term) last() string {
 	if t.begun > 0 {
 		return t.Number
 	}
-	return t.Follows
+	return t.Follows()
 }
 
 // left returns how much time is left until the time "age" has passed since the last renewal.
@@ -432,12 +451,9 @@ func (l *Lease) take(ctx context.Context) error {
 	if l.isAway() {
 		return nil
 	}
-	t := &Term{Number: r.term(), Follows: l.follows, clock: l.Clock, renewed: now.Elapsed}
+	t := &Term{Number: r.term(), follows: l.follows, clock: l.Clock, renewed: now.Elapsed}
 	if l.term != nil && l.term.Number == t.Number { // this process had lost the lease, but no other process has run the jobs
-		t.Follows = l.term.last()
-		if t.Follows == t.Number {
-			t.begun = 1
-		}
+		t.retake(l.term)
 	}
 	t.ctx, t.end = context.WithCancel(context.Background())
 	l.term, l.standing = t, ""

@@ -104,7 +104,7 @@ func (c *cluster) start(name string, wrong time.Duration) *process {
 		for {
 			select {
 			case t := <-p.Terms():
-				p.terms = append(p.terms, [2]string{t.Number, t.Follows})
+				p.terms = append(p.terms, [2]string{t.Number, t.Follows()})
 				now := &atomic.Bool{}
 				working.Store(now)
 				p.work(running, killed, t, now)
@@ -175,12 +175,36 @@ func (c *cluster) set(name string, active bool) {
 	c.twice = c.twice || len(c.active) > 1
 }
 
+// TestTakenBackAfterLoss checks a term whose first record is still being written when the lease is lost and taken again. If the disk then takes
+// only a part of that record, the term of the record does not count. If the record is on disk, it counts.
+func TestTakenBackAfterLoss(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		clock := clocktest.New().Clock
+		first := &Term{Number: "2", follows: "1", clock: clock, renewed: clock.Read().Elapsed}
+		first.ctx, first.end = context.WithCancel(t.Context())
+		if !first.Begin() {
+			t.Fatal("the term has ended")
+		}
+		first.lose("")
+		again := &Term{Number: "2", clock: clock, renewed: first.renewed}
+		again.retake(first)
+		want := "2"
+		if taken {
+			want = "1"
+			first.TakeBack()
+		}
+		if got := again.Follows(); got != want || again.last() != want {
+			t.Errorf("taken back: %t: the term follows %s, and the next one %s; want %s", taken, got, again.last(), want)
+		}
+	}
+}
+
 // begin checks the process that begins a term. It can continue from its state of an earlier term only if no other process has run the
 // jobs since that term.
 func (c *cluster) begin(p *process, t *Term) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if before := p.begun; before != "" && t.Follows == before && c.last != p {
+	if before := p.begun; before != "" && t.Follows() == before && c.last != p {
 		c.stale = fmt.Sprintf("%s continues from %s, but another process has run the jobs since", p.Host, before)
 	}
 	p.begun, c.last = t.Number, p

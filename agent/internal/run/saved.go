@@ -369,6 +369,12 @@ func StoreTerm(file *state.File, when state.Condition, lease, term string, of sh
 	return file.AppendIf(when, leasePrefix+lease, []byte(term))
 }
 
+// AwaitTerm waits for the last write of StoreTerm. It returns an error if the write has failed and will be tried again, or if the disk hangs.
+func AwaitTerm(file *state.File, lease string) error {
+	file.Flush()
+	return file.Written(leasePrefix + lease)
+}
+
 // StoreTrial writes a record without a meaning, to see whether the state file can be written.
 func StoreTrial(file *state.File) *state.Write { return file.Append(trialName, nil) }
 
