@@ -220,14 +220,24 @@ func (s *sink) delete(ctx context.Context, p *push, unknown bool) error {
 			return err
 		}
 	}
-	if pushed, deleted := s.state(p); !pushed && (deleted || !unknown) {
+	pushed, deleted := s.state(p)
+	if !pushed && (deleted || !unknown) {
 		return nil
 	}
-	if err := s.pusher(ctx, p).Delete(); err != nil {
+	err := s.pusher(ctx, p).Delete()
+	if status, ok := errors.AsType[*statusError](err); ok && !pushed && slices.Contains(cannotDelete(), status.code) {
+		err = nil // receivers with the paths of a Pushgateway may have no groups, and then there is nothing to delete
+	}
+	if err != nil {
 		return s.wrap("delete group at", p.Job, err)
 	}
 	s.setPushed(p, false)
 	return nil
+}
+
+// cannotDelete returns the statuses of a receiver that does not have the method DELETE.
+func cannotDelete() []int {
+	return []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}
 }
 
 // setPushed notes that a group was pushed, or deleted.

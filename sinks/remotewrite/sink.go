@@ -286,7 +286,7 @@ func (s *sink) Run(ctx context.Context) error {
 	defer s.client.CloseIdleConnections()
 	go s.runResends(ctx)
 	s.sender.Run(life, ctx, queue)
-	if s.staleOnExit && s.endSeries() {
+	if s.staleOnExit && s.heir.Load() == nil && s.endSeries() { // an heir goes on with the series
 		s.sender.Run(life, ctx, queue)
 	}
 	for s.env.Once && queue.AwaitTurn(life) {

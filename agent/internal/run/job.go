@@ -309,7 +309,7 @@ func (j *job) commit(result *ledger.Result) error {
 	j.release()
 	err := j.awaitDisk(written)
 	if err != nil {
-		b := metric.Batch{Job: j.Name, Families: result.Families, Every: j.interval(j.LastSuccess)}
+		b := metric.Batch{Job: j.Name, Families: result.Families, Complete: len(result.Problems) == 0, Every: j.interval(j.LastSuccess)}
 		j.withheld = &withheld{b, written}
 	}
 	return err
@@ -358,6 +358,7 @@ func (j *job) deliverWithheld(ctx context.Context) {
 	defer end()
 	j.life = life
 	if j.awaitDisk(j.withheld.written) == nil && j.may() {
+		j.status.idle()
 		j.deliver(j.withheld.Batch)
 	}
 }

@@ -289,6 +289,13 @@ func (d *delivery) add(b metric.Batch) {
 	d.wakeUp()
 }
 
+// isReplaced reports whether another sink takes over the batches that wait.
+func (d *delivery) isReplaced() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.heir != nil
+}
+
 // overflowed counts samples that were dropped because too many batches of their job wait, and logs the first, and then now and then how many
 // there were since. The caller holds mu.
 func (d *delivery) overflowed(samples int) {
@@ -380,6 +387,9 @@ func (d *delivery) run(ctx context.Context, stop <-chan struct{}) {
 			d.write(ctx, h)
 			continue
 		case pause == 0 && stopping:
+			d.mu.Lock()
+			d.tellOverflow()
+			d.mu.Unlock()
 			return
 		}
 		stopped, ended, again := stop, ctx.Done(), time.After(pause)
@@ -420,7 +430,7 @@ func (d *delivery) write(ctx context.Context, h *held) {
 	d.Stats.Failed.Add(1)
 	h.tried, h.saved = true, sinks.IsSaved(err)
 	switch {
-	case ctx.Err() != nil && d.report.isFailing(h.Job): // the reason was logged
+	case ctx.Err() != nil && (d.report.isFailing(h.Job) || d.isReplaced()): // the reason was logged, or the sink that replaces this one tries again
 	case ctx.Err() != nil && h.saved:
 		d.report.failed("not delivered before the end: it waits on disk for the next process", h.Job, err)
 	case ctx.Err() != nil:

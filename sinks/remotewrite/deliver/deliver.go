@@ -163,7 +163,7 @@ func (s *Sender) Run(life, stopping context.Context, q *spool.Queue) {
 			})
 		}
 		shards.Wait()
-		if left = q.Pending().Records; failed.Load() || left == before && !q.LeaveUnread() {
+		if left = q.Pending().Records; failed.Load() || left == before && (s.succeeded.Load() || !q.LeaveUnread()) {
 			return // the remaining records cannot be read or sent now
 		}
 	}
