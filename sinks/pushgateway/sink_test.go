@@ -427,6 +427,30 @@ func TestDeleteReturns200(t *testing.T) {
 	r.write(t, "j")
 }
 
+// TestReceiverWithoutDelete checks a receiver that answers 404, 405 or 501 to a deletion. The deletion of a group that an earlier process has
+// perhaps pushed is then done, and not tried again. A group that this sink has pushed stays, which is an error.
+func TestReceiverWithoutDelete(t *testing.T) {
+	for _, code := range []int{404, 405, 501} {
+		r := newRig(t, nil)
+		requests := 0
+		r.respond(func(w http.ResponseWriter, q *http.Request) {
+			if requests++; q.Method == http.MethodDelete {
+				w.WriteHeader(code)
+			}
+		})
+		empty := metric.Batch{Job: "j", Time: time.Now(), Complete: true}
+		for range 2 {
+			if err := r.Sink.Write(t.Context(), empty); err != nil || requests != 1 {
+				t.Errorf("%d: error %v after %d requests, want none after 1", code, err, requests)
+			}
+		}
+		r.write(t, "j", gauge("up"))
+		if err := r.Sink.Write(t.Context(), empty); err == nil {
+			t.Errorf("%d: no error for a group that this sink has pushed", code)
+		}
+	}
+}
+
 // TestDeletionIsBounded checks a deletion to which the Pushgateway does not respond. The agent ends nevertheless.
 func TestDeletionIsBounded(t *testing.T) {
 	r := newRig(t, func(c *Config, env *sinks.Env) { c.DeleteOnExit, env.Drain = true, 20*time.Millisecond })

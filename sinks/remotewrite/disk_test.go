@@ -413,7 +413,8 @@ func TestEndWhileTheSpoolFails(t *testing.T) {
 }
 
 // TestChangedSinkTakesOver checks that the samples that a sink has in memory, because it has no spool or its spool is away, are sent by the
-// sink that replaces it, in their order and before newer ones. The old sink does not wait for its receiver.
+// sink that replaces it, in their order and before newer ones. The old sink does not wait for its receiver, and does not end the series
+// with staleness markers.
 func TestChangedSinkTakesOver(t *testing.T) {
 	for _, withSpool := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -425,6 +426,7 @@ func TestChangedSinkTakesOver(t *testing.T) {
 					if c.Connections = connections; withSpool {
 						c.Spool.Dir = dir
 					}
+					c.StaleOnExit = connections == 4
 				}
 			}
 			old := newRig(t, network, settings(4))
