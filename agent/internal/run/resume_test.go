@@ -86,6 +86,12 @@ func TestReloadKeepsWhatWasWithheld(t *testing.T) {
 					want = 2
 					disk.set(nil)
 					time.Sleep(time.Minute)
+					if batches := page.batches; !batches[len(batches)-1].Complete {
+						t.Error("the batch that was held back is not complete")
+					}
+					if job := agent.State().Jobs[0]; !job.Up {
+						t.Errorf("the job is still held back: %s", job.Error)
+					}
 				} else {
 					time.AfterFunc(jobGrace+time.Second, func() { disk.set(nil) })
 				}
