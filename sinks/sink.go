@@ -59,7 +59,7 @@ type Repeater interface {
 	Repeat(ctx context.Context, batch metric.Batch) error
 }
 
-// Successor is an optional interface of a Sink with a queue. Succeed is called when a reload replaces the sink old by this one, which has the
+// Successor is an optional interface of a Sink with a queue, or of one that remembers what it has delivered. Succeed is called when a reload replaces the sink old by this one, which has the
 // same name and kind. Run of old ends soon after, and then Run of this sink starts. What old has queued and cannot deliver at once goes to
 // this sink, in its order and before anything else.
 type Successor interface {

@@ -43,6 +43,7 @@ type sink struct {
 	mu      sync.Mutex
 	pushed  map[string]*push // groups that this sink has pushed, by name of the group's file
 	deleted map[string]bool  // groups that this sink has deleted and not pushed since, by the same names
+	old     *sink            // the sink that this one replaces, which can still push; nil = none
 }
 
 func newSink(c *Config, env sinks.Env, client *httpclient.Client) *sink {
@@ -253,11 +254,29 @@ func (s *sink) setPushed(p *push, pushed bool) {
 	}
 }
 
-// state returns what this sink has done last with a group: pushed it, deleted it, or neither.
-func (s *sink) state(p *push) (pushed, deleted bool) {
+// Succeed implements [sinks.Successor]. What old has pushed can be deleted by s.
+func (s *sink) Succeed(old sinks.Sink) {
+	before, ok := old.(*sink)
+	if !ok {
+		return
+	}
+	before.mu.Lock()
+	defer before.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pushed[p.name()] != nil, s.deleted[p.name()]
+	s.pushed, s.deleted, s.old = maps.Clone(before.pushed), maps.Clone(before.deleted), before
+	before.old = nil // it has ended, and its groups are known
+}
+
+// state returns what this sink, or the sink that it replaces, has done last with a group: pushed it, deleted it, or neither.
+func (s *sink) state(p *push) (pushed, deleted bool) {
+	s.mu.Lock()
+	pushed, deleted, old := s.pushed[p.name()] != nil, s.deleted[p.name()], s.old
+	s.mu.Unlock()
+	if !pushed && !deleted && old != nil {
+		return old.state(p)
+	}
+	return pushed, deleted
 }
 
 func (s *sink) pusher(ctx context.Context, p *push) *client.Pusher {

@@ -427,6 +427,35 @@ func TestDeleteReturns200(t *testing.T) {
 	r.write(t, "j")
 }
 
+// TestSucceed checks that a sink deletes the groups that the sinks before it have pushed, also a group that the old sink pushes after it was
+// replaced.
+func TestSucceed(t *testing.T) {
+	r := newRig(t, nil)
+	r.write(t, "a", gauge("up"))
+	next := func(old sinks.Sink) sinks.Sink {
+		c := &Config{URL: address(t, r.server.URL)}
+		s, err := c.New(r.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.(sinks.Successor).Succeed(old)
+		return s
+	}
+	second := next(r.Sink)
+	third := next(second)
+	fourth := next(third)
+	if err := third.Write(t.Context(), metric.Batch{Job: "b", Time: time.Now(), Families: []metric.Family{gauge("up")}}); err != nil {
+		t.Fatal(err)
+	}
+	r.shows(t, `up{instance="host-1",job="a"} 1`, `up{instance="host-1",job="b"} 1`)
+	for _, job := range []string{"a", "b"} {
+		if err := fourth.Write(t.Context(), metric.Batch{Job: job, Time: time.Now()}); err != nil {
+			t.Error(err)
+		}
+	}
+	r.shows(t)
+}
+
 // TestReceiverWithoutDelete checks a receiver that answers 404, 405 or 501 to a deletion. The deletion of a group that an earlier process has
 // perhaps pushed is then done, and not tried again. A group that this sink has pushed stays, which is an error.
 func TestReceiverWithoutDelete(t *testing.T) {
