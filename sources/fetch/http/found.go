@@ -95,7 +95,8 @@ func (p *pager) read(setting string, s *selector, page document.Value) error {
 		}
 		problem := "is null in the page, so the last page cannot be told; for what holds then write (" + pathText(r.Path) + " // VALUE)"
 		if !there {
-			problem = "is missing in the page, so the last page cannot be told" + p.instead(page, r.Path)
+			problem = "is missing in the page, so the last page cannot be told" + p.instead(page, r.Path) +
+				"; if the API leaves it out when it is 0, write (" + pathText(r.Path) + " // 0)"
 		}
 		return fmt.Errorf("paginate.%s: %s %s", setting, pathText(r.Path), problem)
 	}
