@@ -98,6 +98,10 @@ func isFixed(q *gojq.Query) bool {
 		switch t.Type {
 		case gojq.TermTypeNull, gojq.TermTypeTrue, gojq.TermTypeFalse:
 			return true
+		case gojq.TermTypeArray:
+			return t.Array == nil || t.Array.Query == nil
+		case gojq.TermTypeObject:
+			return t.Object == nil || len(t.Object.KeyVals) == 0
 		}
 	}
 	return isConstant(q)

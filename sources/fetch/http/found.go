@@ -80,14 +80,15 @@ func (f *foundMembers) noLink() {
 }
 
 // read remembers which members a selector finds in a page. If the page lacks one that the selector compares or calculates with, it returns
-// an error: null would give a wrong result.
-func (p *pager) read(setting string, s *selector, page document.Value) error {
+// an error: null would give a wrong result. If the pages so far have no items (empty), nothing is lost by a wrong result, and many APIs
+// leave out such members then.
+func (p *pager) read(setting string, s *selector, page document.Value, empty bool) error {
 	for _, r := range s.reads {
 		there := has(page, r.Path)
 		if there {
 			p.found.add(member{p.set, setting, pathText(r.Path)})
 		}
-		if !r.Needed {
+		if !r.Needed || empty {
 			continue
 		}
 		if v, err := follow(page, r.Path); err != nil || v.Kind() != document.Null {

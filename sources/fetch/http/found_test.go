@@ -155,3 +155,38 @@ func TestLeftOutZeros(t *testing.T) {
 		})
 	}
 }
+
+// TestEmptyFirstPage checks that a first page without items may lack what until compares, or have null there, and that a page with items may
+// not.
+func TestEmptyFirstPage(t *testing.T) {
+	const missing = "GET http://a.example/x: paginate.until: .pages is missing in the page, so the last page cannot be told; at . there are items, page; " +
+		"if the API leaves it out when it is 0, write (.pages // 0)"
+	for _, c := range []struct{ paginate, body, err string }{
+		{"page: {param: p}, until: .page >= .pages", `{"items": []}`, ""},
+		{"page: {param: p}, until: .page >= .pages", `{"items": [], "page": 1, "pages": null}`, ""},
+		{"page: {param: p}, until: .page == .meta.pages", `{"items": [], "page": 1}`, ""},
+		{"cursor: {from: 'if .page < .pages then .page + 1 else null end', param: p}", `{"items": []}`, ""},
+		{"page: {param: p}, until: .page >= .pages", `{"items": [{"id": "1"}], "page": 1}`, missing},
+		{"page: {param: p}, until: '.errors == [] or .meta.next == null'", `{"items": [{"id": "1"}], "errors": [], "meta": {"next": null}}`, ""},
+		{"page: {param: p}, until: '.errors == {} or .meta.next == null'", `{"items": [{"id": "1"}], "meta": {"next": null}}`, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlace(t)
+			requests := 0
+			p.Serve(t, "a.example:80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				requests++
+				_, _ = io.WriteString(w, c.body)
+			}))
+			f := p.fetcher(t, "url: http://a.example/x\npaginate: {items: .items, "+c.paginate+"}")
+			doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{})
+			switch {
+			case c.err != "":
+				if err == nil || err.Error() != c.err {
+					t.Errorf("%s of %s:\ngot  %v\nwant %s", c.paginate, c.body, err, c.err)
+				}
+			case err != nil || requests != 1:
+				t.Errorf("%s of %s: got %v, %v after %d requests", c.paginate, c.body, doc, err, requests)
+			}
+		})
+	}
+}
