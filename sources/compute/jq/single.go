@@ -2,6 +2,7 @@ package jq
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/itchyny/gojq"
 
@@ -56,9 +57,10 @@ func (s *source) singleSetting(path []string) string {
 
 // singleWarning returns a warning if the items of a walk are the members of an object that may be the only item of a list; "" if not.
 func (s *source) singleWarning(w *walk, root *item) string {
-	if w.items == nil || !s.isSingle(root, w.items.path) {
+	if w.items == nil || !w.items.each || !s.isSingle(root, w.items.path) {
 		return ""
 	}
-	return short(fmt.Sprintf("items %s: there is one %s, which is not in a list, so its members are the items: if it can be several, set %s",
-		w.items, w.items.path[len(w.items.path)-1], s.singleSetting(w.items.path)))
+	return short(fmt.Sprintf("items %s: there is one %s, which is not in a list, so its members are the items: if it can be several, set %s; "+
+		"if its members are meant, write %s | to_entries[] and .value", w.items, w.items.path[len(w.items.path)-1], s.singleSetting(w.items.path),
+		strings.TrimSuffix(strings.TrimSpace(w.items.text), "[]")))
 }
