@@ -10,7 +10,8 @@ import (
 type Read struct {
 	Path []string
 	// Needed is true if the expression compares the value, or calculates with it, whatever the rest of the input is. In jq null is less than
-	// any number and equal to null, so such an expression has a wrong result for an input without the value, and no error.
+	// any number and equal to null, so such an expression has a wrong result for an input without the value, and no error. What is only
+	// added is not needed: the sum of null and a number is the number.
 	Needed bool
 }
 
@@ -61,7 +62,10 @@ func (r *reader) query(q *gojq.Query, at []string, sure, needed bool) []string {
 		both := !isFixed(q.Left) && !isFixed(q.Right)
 		r.query(q.Left, at, sure, both)
 		r.query(q.Right, at, sure, both)
-	case gojq.OpLt, gojq.OpLe, gojq.OpGt, gojq.OpGe, gojq.OpAdd, gojq.OpSub, gojq.OpMul, gojq.OpDiv, gojq.OpMod:
+	case gojq.OpAdd: // null + n is n, as if the value were 0, which many APIs leave out
+		r.query(q.Left, at, sure, false)
+		r.query(q.Right, at, sure, false)
+	case gojq.OpLt, gojq.OpLe, gojq.OpGt, gojq.OpGe, gojq.OpSub, gojq.OpMul, gojq.OpDiv, gojq.OpMod:
 		r.query(q.Left, at, sure, true)
 		r.query(q.Right, at, sure, true)
 	}
@@ -94,6 +98,10 @@ func isFixed(q *gojq.Query) bool {
 		switch t.Type {
 		case gojq.TermTypeNull, gojq.TermTypeTrue, gojq.TermTypeFalse:
 			return true
+		case gojq.TermTypeArray:
+			return t.Array == nil || t.Array.Query == nil
+		case gojq.TermTypeObject:
+			return t.Object == nil || len(t.Object.KeyVals) == 0
 		}
 	}
 	return isConstant(q)

@@ -221,6 +221,8 @@ func (w *ways) cursors() {
 			from += " | select(" + more.path + ")"
 			from = strings.Replace(from, f.path+" | select(", "select("+more.path+") | "+f.path+"\x00", 1)
 			from, _, _ = strings.Cut(from, "\x00")
+		} else if known[0] == "continue" || known[0] == "next_page_token" { // Kubernetes and Google leave it out when there is one page
+			from += " // null"
 		}
 		w.add(Pages{Paginate: "cursor: {from: " + yamlText(from) + ", param: " + w.parameter(usual, known[1:]...) + "}", Why: f.path, Guess: true})
 		return

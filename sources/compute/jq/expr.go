@@ -17,6 +17,7 @@ type Expr struct {
 	text    string
 	query   *gojq.Query
 	path    []string // the path if the expression is only a path, with or without [] at its end; else nil
+	each    bool     // the path ends in []
 	stages  []stage  // the expression compiled by atNode to run without gojq; nil if it needs gojq
 	step    step     // the step if stages is a single step; else nil
 	counted []string // the path if the expression is the length at a path; else nil
@@ -31,7 +32,7 @@ func (x *Expr) UnmarshalText(text []byte) error {
 		return err
 	}
 	*x = Expr{text: string(text), query: query, code: code}
-	x.path, _ = jq.Path(query)
+	x.path, x.each = jq.Path(query)
 	x.counted = countedPath(query)
 	return nil
 }

@@ -27,6 +27,7 @@ func (d *Decoder) table(text []byte, delimiter byte, quotes bool) error {
 	if err != nil {
 		return err
 	}
+	c.returns = c.returns && len(columns) == 1 // with more columns, lines that end with \r have too many cells
 	d.built.Begin(document.Array)
 	for c.skip() {
 		if err := d.row(c, columns); err != nil {
@@ -126,7 +127,7 @@ type cells struct {
 	at, line           int
 	delimiter, comment byte
 	quotes, trim       bool
-	returns            bool   // the text has a carriage return that does not belong to \r\n
+	returns            bool   // refuse a carriage return inside a cell: it may be the end of a line, and the text has one that is not of \r\n
 	plain              []byte // the cell, if it differs from the text
 }
 

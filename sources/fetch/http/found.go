@@ -80,14 +80,15 @@ func (f *foundMembers) noLink() {
 }
 
 // read remembers which members a selector finds in a page. If the page lacks one that the selector compares or calculates with, it returns
-// an error: null would give a wrong result.
-func (p *pager) read(setting string, s *selector, page document.Value) error {
+// an error: null would give a wrong result. If the pages so far have no items (empty), nothing is lost by a wrong result, and many APIs
+// leave out such members then.
+func (p *pager) read(setting string, s *selector, page document.Value, empty bool) error {
 	for _, r := range s.reads {
 		there := has(page, r.Path)
 		if there {
 			p.found.add(member{p.set, setting, pathText(r.Path)})
 		}
-		if !r.Needed {
+		if !r.Needed || empty {
 			continue
 		}
 		if v, err := follow(page, r.Path); err != nil || v.Kind() != document.Null {
@@ -95,7 +96,8 @@ func (p *pager) read(setting string, s *selector, page document.Value) error {
 		}
 		problem := "is null in the page, so the last page cannot be told; for what holds then write (" + pathText(r.Path) + " // VALUE)"
 		if !there {
-			problem = "is missing in the page, so the last page cannot be told" + p.instead(page, r.Path)
+			problem = "is missing in the page, so the last page cannot be told" + p.instead(page, r.Path) +
+				"; if the API leaves it out when it is 0, write (" + pathText(r.Path) + " // 0)"
 		}
 		return fmt.Errorf("paginate.%s: %s %s", setting, pathText(r.Path), problem)
 	}

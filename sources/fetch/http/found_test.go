@@ -43,7 +43,8 @@ func TestPagesThatLackAMember(t *testing.T) {
 		{"cursor: {header: x-more, param: p}", "1 2 3", "", ""},
 		{"next_url: .links.url", "1 2 3", "", ""},
 
-		{page + ".page == .pages", "", "paginate.until: .pages is missing in the page, so the last page cannot be told" + there, ""},
+		{page + ".page == .pages", "", "paginate.until: .pages is missing in the page, so the last page cannot be told" + there +
+			"; if the API leaves it out when it is 0, write (.pages // 0)", ""},
 		{page + ".Page == .pages", "", "paginate.until: .Page is missing in the page", ""},
 		{page + ".page >= .pages", "", "paginate.until: .pages is missing in the page", ""},
 		{page + ".page * 1 >= .meta.pages", "", "paginate.until: .meta.pages is missing in the page", ""},
@@ -115,6 +116,76 @@ func TestEmptyPageLacksNothing(t *testing.T) {
 			}
 			if got := strings.Count(log.String(), "\n"); got != c.warnings {
 				t.Errorf("%q: got %s", c.bodies, log.String())
+			}
+		})
+	}
+}
+
+// TestLeftOutZeros checks that an API may leave out members that are 0 where they are added, and what is said where they are compared.
+func TestLeftOutZeros(t *testing.T) {
+	const first, second = `{"items": [{"id": "1"}, {"id": "2"}], "total": 3, "pages": 2}`, `{"items": [{"id": "3"}], "offset": 2, "page": 1, "total": 3, "pages": 2}`
+	for paginate, want := range map[string]string{
+		"offset: {param: at}, until: .offset + (.items | length) >= .total": "",
+		"page: {param: at, start: 0}, until: .page + 1 >= .pages":           "",
+		"page: {param: at, start: 0}, until: .page > .pages - 2": "GET http://a.example/x: paginate.until: .page is missing in the page, so the last page " +
+			"cannot be told; at . there are items, total, pages; if the API leaves it out when it is 0, write (.page // 0)",
+		"page: {param: at, start: 0}, until: (.page // 0) > .pages - 2": "",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlace(t)
+			p.Serve(t, "a.example:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body := second
+				if r.URL.Query().Get("at") == "0" {
+					body = first
+				}
+				_, _ = io.WriteString(w, body)
+			}))
+			f := p.fetcher(t, "url: http://a.example/x\npaginate: {items: .items, "+paginate+"}")
+			var log bytes.Buffer
+			f.found.log = slog.New(slog.NewTextHandler(&log, nil))
+			doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{})
+			switch {
+			case want != "":
+				if err == nil || err.Error() != want {
+					t.Errorf("%s:\ngot  %v\nwant %s", paginate, err, want)
+				}
+			case err != nil || ids(doc, "items") != "1 2 3" || log.Len() > 0:
+				t.Errorf("%s: got %v, %v, log %s", paginate, doc, err, log.String())
+			}
+		})
+	}
+}
+
+// TestEmptyFirstPage checks that a first page without items may lack what until compares, or have null there, and that a page with items may
+// not.
+func TestEmptyFirstPage(t *testing.T) {
+	const missing = "GET http://a.example/x: paginate.until: .pages is missing in the page, so the last page cannot be told; at . there are items, page; " +
+		"if the API leaves it out when it is 0, write (.pages // 0)"
+	for _, c := range []struct{ paginate, body, err string }{
+		{"page: {param: p}, until: .page >= .pages", `{"items": []}`, ""},
+		{"page: {param: p}, until: .page >= .pages", `{"items": [], "page": 1, "pages": null}`, ""},
+		{"page: {param: p}, until: .page == .meta.pages", `{"items": [], "page": 1}`, ""},
+		{"cursor: {from: 'if .page < .pages then .page + 1 else null end', param: p}", `{"items": []}`, ""},
+		{"page: {param: p}, until: .page >= .pages", `{"items": [{"id": "1"}], "page": 1}`, missing},
+		{"page: {param: p}, until: '.errors == [] or .meta.next == null'", `{"items": [{"id": "1"}], "errors": [], "meta": {"next": null}}`, ""},
+		{"page: {param: p}, until: '.errors == {} or .meta.next == null'", `{"items": [{"id": "1"}], "meta": {"next": null}}`, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlace(t)
+			requests := 0
+			p.Serve(t, "a.example:80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				requests++
+				_, _ = io.WriteString(w, c.body)
+			}))
+			f := p.fetcher(t, "url: http://a.example/x\npaginate: {items: .items, "+c.paginate+"}")
+			doc, err := f.Fetch(t.Context(), tickAt(), sources.Request{})
+			switch {
+			case c.err != "":
+				if err == nil || err.Error() != c.err {
+					t.Errorf("%s of %s:\ngot  %v\nwant %s", c.paginate, c.body, err, c.err)
+				}
+			case err != nil || requests != 1:
+				t.Errorf("%s of %s: got %v, %v after %d requests", c.paginate, c.body, doc, err, requests)
 			}
 		})
 	}

@@ -121,7 +121,7 @@ func (p *pager) next(ctx context.Context, page, list document.Value) (*pageStep,
 	items := list.Len()
 	empty := items == 0 && !p.joined.some // without any item, nothing can be missing
 	if !p.set.Until.IsZero() {
-		end, err := p.value(ctx, "until", &p.set.Until, page)
+		end, err := p.value(ctx, "until", &p.set.Until, page, empty)
 		if err != nil {
 			return nil, err
 		}
@@ -162,9 +162,9 @@ func (p *pager) byNumber() *pageStep {
 	return &pageStep{param: at.Param, body: at.Body, value: strconv.Itoa(p.number), number: true}
 }
 
-// value returns what a setting selects from a page.
-func (p *pager) value(ctx context.Context, setting string, s *selector, page document.Value) (any, error) {
-	if err := p.read(setting, s, page); err != nil {
+// value returns what a setting selects from a page. empty is true if the pages so far have no items.
+func (p *pager) value(ctx context.Context, setting string, s *selector, page document.Value, empty bool) (any, error) {
+	if err := p.read(setting, s, page, empty); err != nil {
 		return nil, err
 	}
 	v, err := s.from(ctx, page)
@@ -176,7 +176,7 @@ func (p *pager) value(ctx context.Context, setting string, s *selector, page doc
 
 // text returns the cursor or URL that a setting selects from a page, "" if there is none. A text that is a JSON number has the same digits.
 func (p *pager) text(ctx context.Context, setting string, s *selector, page document.Value, empty bool) (string, bool, error) {
-	v, err := p.value(ctx, setting, s, page)
+	v, err := p.value(ctx, setting, s, page, empty)
 	if err != nil {
 		return "", false, err
 	}
