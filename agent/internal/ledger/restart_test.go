@@ -550,3 +550,71 @@ func TestPlainEvents(t *testing.T) {
 		restart()
 	}
 }
+
+// TestEventsOfOneInstance checks that the events of a target do not count again when its IDs change, because another target with its job and
+// instance has come or gone, also if that happens at a restart.
+func TestEventsOfOneInstance(t *testing.T) {
+	d := &metric.Desc{
+		Name: "m_total", Type: metric.Counter, From: metric.Events, Once: true, Remember: time.Hour, MaxEvents: 100,
+		Targeted: true, LabelNames: []string{metric.MoreLabels},
+	}
+	place := metric.PackLabels([]metric.Label{{Name: "instance", Value: "i"}})
+	target := func(team string) string {
+		return metric.PackLabels([]metric.Label{{Name: "instance", Value: "i"}, {Name: "team", Value: team}})
+	}
+	for _, restarts := range []bool{false, true} {
+		l := New(For(time.Hour), 10)
+		l.Journal(false)
+		var records [][]byte
+		for i, c := range []struct {
+			alone  bool
+			events string // team and event
+			want   string
+		}{
+			{true, "x1", "1"},
+			{false, "x1 y1", "1"},         // whether x or y had the event 1 is not known
+			{false, "x1 y1 x2 y2", "2 1"}, // each has its own event 2
+			{true, "x1 x2", "2 1"},        // y is gone
+			{true, "x1 x2 x3", "3 1"},     // a new event
+			{false, "x1 x2 x3 y2", "3 1"}, // y is back
+			{true, "y2 y4", "3 2"},        // x is gone
+			{false, "x1 x2 x3 y4", "3 2"}, // x is back
+			{false, "x5 y5 x1 y4", "4 3"}, // new events
+			{false, "x5 y5 x5 y5", "4 3"}, // and again
+		} {
+			m := metric.Measured{Desc: d, EventWas: func(event string) string {
+				mark, id, _ := metric.CutTarget(event)
+				switch {
+				case !c.alone:
+					return metric.TargetEvent(place, id)
+				case mark == place:
+					return metric.TargetEvent(target(c.events[:1]), id)
+				}
+				return ""
+			}}
+			for _, e := range strings.Fields(c.events) {
+				mark := target(e[:1])
+				if c.alone {
+					mark = place
+				}
+				m.Rows = append(m.Rows, metric.Reading{Value: 1, Labels: []string{target(e[:1])}, Event: metric.TargetEvent(mark, e[1:])})
+			}
+			r := mustApply(t, l, epoch().Add(time.Duration(i)*time.Minute), m)
+			var got []string
+			for _, s := range r.Families[0].Series {
+				got = append(got, fmt.Sprint(s.Value))
+			}
+			if text := strings.Join(got, " "); text != c.want {
+				t.Errorf("restarts %v, tick %d: totals %s, want %s", restarts, i, text, c.want)
+			}
+			records = append(records, l.Changes(false))
+			if restarts {
+				l = New(For(time.Hour), 10)
+				l.Journal(false)
+				if err := l.Restore(records...); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
