@@ -24,8 +24,8 @@ type Document struct {
 	Skipped
 
 	// Answer identifies the answer that the document was made from. Documents of different fetches have the same Answer if they were made
-	// from the same answer, which was used again: a cached response, or a file that has not changed. What the answer adds to a total is then
-	// not added again (see metric.Answer). 0 = the answer is new.
+	// from the same answer, which was used again: a response from the cache (cache_for), or a file that has not changed. What the answer
+	// adds to a total is then not added again (see metric.Answer). 0 = the answer is new.
 	Answer uint64
 }
 

@@ -116,7 +116,7 @@ func TestPauseEndsAsleep(t *testing.T) {
 func TestCacheAgesAsleep(t *testing.T) {
 	m := &machine{}
 	c := &responseCache{asleep: m.meter()}
-	c.put(digest{}, &cachedResponse{at: c.asleep.now(), header: http.Header{}}, nil)
+	c.put(digest{}, &cachedResponse{at: c.asleep.now(), header: http.Header{}})
 	for _, want := range []bool{true, false} {
 		fresh, release, err := c.claim(t.Context(), digest{}, time.Hour)
 		if err != nil || (fresh != nil) != want {

@@ -56,19 +56,19 @@ func (c *cacheTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if old != nil && resp.StatusCode == http.StatusNotModified {
 		resp.Body.Close()
 		updated := old.updated(resp.Header, begin, newIdentity())
-		c.cache.put(key, updated, old)
+		c.cache.put(key, updated)
 		release()
 		return updated.response(req, http.StatusNotModified), nil
 	}
-	c.record(resp, key, begin, old, release)
+	c.record(resp, key, begin, release)
 	return resp, nil
 }
 
 func (c *cacheTransport) CloseIdleConnections() { closeIdle(c.next) }
 
 // record stores a response in the cache if the response can be used later. It does so when the body of the response has been read to the
-// end. The argument "old" is the response that was in the cache when the request was sent.
-func (c *cacheTransport) record(resp *http.Response, key digest, begin moment, old *cachedResponse, release func()) {
+// end.
+func (c *cacheTransport) record(resp *http.Response, key digest, begin moment, release func()) {
 	_, validator := validatorOf(resp.Header)
 	noStore := strings.Contains(strings.ToLower(resp.Header.Get("Cache-Control")), "no-store")
 	useful := c.maxAge > 0 || validator != "" && !noStore && resp.Header.Get("Vary") != "*"
@@ -78,18 +78,15 @@ func (c *cacheTransport) record(resp *http.Response, key digest, begin moment, o
 	}
 	header := resp.Header.Clone() // as received: exchangeTransport changes the header when it decompresses gzip
 	id := newIdentity()
-	recorded := &recordedBody{ReadCloser: resp.Body, id: id, bodyID: id, release: release}
-	recorded.keep = func(body []byte) {
-		recorded.bodyID = c.cache.put(key, &cachedResponse{begin, header, body, id, id}, old)
-	}
-	resp.Body = recorded
+	resp.Body = &recordedBody{ReadCloser: resp.Body, id: id, release: release, keep: func(body []byte) {
+		c.cache.put(key, &cachedResponse{begin, header, body, id})
+	}}
 }
 
 // recordedBody collects a copy of a body while the caller reads it.
 type recordedBody struct {
 	io.ReadCloser
 	id      uint64 // see cachedResponse
-	bodyID  uint64 // see cachedResponse; valid when the body has been read
 	keep    func(body []byte)
 	release func()
 	body    []byte
@@ -152,21 +149,12 @@ type cachedResponse struct {
 	at     moment // when the request was sent
 	header http.Header
 	body   []byte // as received
-
 	id     uint64 // identifies the response; after a 304 the response is another one
-	bodyID uint64 // identifies the response with which the body came
 }
 
 // newIdentity returns the identity of a response that has come from a server. It is random, so that responses of different servers and
 // processes have different identities, and never 0.
 func newIdentity() uint64 { return rand.Uint64() | 1 }
-
-// isVersionOf reports whether two responses have the same validator and the same body.
-func (c *cachedResponse) isVersionOf(other *cachedResponse) bool {
-	_, validator := validatorOf(c.header)
-	_, others := validatorOf(other.header)
-	return validator != "" && validator == others && bytes.Equal(c.body, other.body)
-}
 
 // cacheOverhead is about the number of bytes that a cached response takes in addition to its body.
 const cacheOverhead = 1 << 10
@@ -190,7 +178,7 @@ func (c *cachedResponse) conditional(req *http.Request) *http.Request {
 
 // updated returns the response with the headers of a 304 (RFC 9111 section 3.2). id is the identity of the 304.
 func (c *cachedResponse) updated(header http.Header, at moment, id uint64) *cachedResponse {
-	updated := &cachedResponse{at: at, header: c.header.Clone(), body: c.body, id: id, bodyID: c.bodyID}
+	updated := &cachedResponse{at: at, header: c.header.Clone(), body: c.body, id: id}
 	for name, values := range header {
 		if !strings.HasPrefix(name, "Content-") {
 			updated.header[name] = values
@@ -249,18 +237,13 @@ func (c *responseCache) find(key digest) *cachedResponse {
 	return e.Value.(*cacheEntry).response
 }
 
-// put caches a response and removes the least recently used responses until the cache is at most maxCacheSize large. old is the response that
-// was cached when the request was sent. If another request was sent at the same time and has brought the same version of the body, r gets
-// its bodyID. put returns the bodyID of r.
-func (c *responseCache) put(key digest, r, old *cachedResponse) uint64 {
+// put caches a response and removes the least recently used responses until the cache is at most maxCacheSize large.
+func (c *responseCache) put(key digest, r *cachedResponse) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if other := c.find(key); other != nil && other != old && r.isVersionOf(other) {
-		r.bodyID = other.bodyID
-	}
 	c.remove(c.byKey[key])
 	if r.size() > maxCachedResponse {
-		return r.bodyID
+		return
 	}
 	if c.byKey == nil {
 		c.byKey = map[digest]*list.Element{}
@@ -269,7 +252,6 @@ func (c *responseCache) put(key digest, r, old *cachedResponse) uint64 {
 	for c.size += r.size(); c.size > maxCacheSize; {
 		c.remove(c.order.Back())
 	}
-	return r.bodyID
 }
 
 func (c *responseCache) remove(e *list.Element) {

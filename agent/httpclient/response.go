@@ -44,21 +44,21 @@ func newResponse(sent *http.Request, resp *http.Response, redact redactor) *Resp
 	}
 }
 
-// Identity returns what identifies a response whose body has been read. The result id identifies the response that the server sent; a response
-// that is used again from the cache (cache_for) has the id that it had when it came. The result body identifies the response with which the body
-// came; after a 304, id is new and body is not. Both are 0 if the response cannot be used again.
-func (r *Response) Identity() (id, body uint64) {
+// Identity returns what identifies the response that the server sent; 0 if the response cannot be used again. A response that is used again
+// from the cache (cache_for) has the identity that it had when it came. A 304 is another response, with an identity of its own: it says that
+// the bytes are the same, and an API that counts since the last request can count the same twice.
+func (r *Response) Identity() uint64 {
 	observed, ok := r.resp.Body.(*observedBody)
 	if !ok {
-		return 0, 0
+		return 0
 	}
 	switch from := observed.raw.(type) {
 	case *recordedBody:
-		return from.id, from.bodyID
+		return from.id
 	case *cachedBody:
-		return from.of.id, from.of.bodyID
+		return from.of.id
 	}
-	return 0, 0
+	return 0
 }
 
 // Limit is the maximum size of a response's body, decompressed.

@@ -46,6 +46,10 @@ type Measured struct {
 	// without a reading has ended all the same, for example because its target is gone. nil = no series has ended.
 	Ended func(*LabelSet) bool
 
+	// EventWas returns the other ID that an event of Rows can have had in an earlier tick: see [TargetEvent]. "" = none. nil = no event had
+	// another ID.
+	EventWas func(event string) string
+
 	// Err is why the metric could not be measured in this tick. The metric's rows are then not used, and its last values remain as long as they
 	// are valid.
 	Err error

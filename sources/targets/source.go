@@ -33,6 +33,7 @@ type Source struct {
 	list    []*sources.Target // targets of the last tick
 	known   map[*sources.Target]*known
 	byPlace map[place][]*sources.Target // targets by their labels job and instance
+	was     map[string]string           // by what identifies a target in the IDs of its events: the other text that can have identified it before
 	results []result                    // results of the current tick, one for each target
 	metrics map[string]*merged          // metric by name
 	order   []*merged                   // the values of metrics, in the order in which they came
@@ -122,7 +123,8 @@ func (s *Source) Collect(ctx context.Context, tick sources.Tick) (metric.Reading
 // update replaces the list of targets. It keeps what is known of targets that are also in the new list.
 //
 // The events of a target are identified by its job and instance. A target whose other labels change is still the same server, so its events
-// must not count again. Only if several targets have the same job and instance, all labels identify the target.
+// must not count again. Only if several targets have the same job and instance, all labels identify the target. Such a target can come and go,
+// so the IDs of an event change from the one form to the other. The ledger finds the earlier form by eventWas.
 func (s *Source) update(list []*sources.Target) {
 	if s.known != nil && slices.Equal(list, s.list) {
 		return
@@ -137,12 +139,31 @@ func (s *Source) update(list []*sources.Target) {
 		s.known[t] = k
 		s.byPlace[placeOf(t)] = append(s.byPlace[placeOf(t)], t)
 	}
+	s.was = map[string]string{}
 	for t, k := range s.known {
 		at := placeOf(t)
-		k.events = metric.TargetMark(at.packed())
+		now, other := at.packed(), k.packed
 		if len(s.byPlace[at]) > 1 {
-			k.events = metric.TargetMark(k.packed)
+			now, other = other, now
 		}
+		k.events = metric.TargetMark(now)
+		if now != other {
+			s.was[now] = other
+		}
+	}
+}
+
+// eventWas returns a function that is described at [metric.Measured]. A target that shares its job and instance can have been the only one with
+// them before. Which of those that share them now was the only one is not known, so an event that it had counts for none of them again:
+// counting an event twice cannot be undone.
+func (s *Source) eventWas() func(event string) string {
+	was := s.was
+	return func(event string) string {
+		target, id, _ := metric.CutTarget(event)
+		if other, ok := was[target]; ok {
+			return metric.TargetEvent(other, id)
+		}
+		return ""
 	}
 }
 
@@ -168,10 +189,11 @@ func (s *Source) merge(list []*sources.Target, problems []error) metric.Readings
 		}
 	}
 	readings := metric.Readings{{Desc: s.up, Series: up, Err: Summarize(problems)}, {Desc: s.duration, Series: took}}
+	was := s.eventWas()
 	for _, m := range s.order {
 		if m.measured > 0 || len(list) == 0 && m.Desc.Accumulates() {
 			m.end()
-			m.Ended = s.ended(m)
+			m.Ended, m.EventWas = s.ended(m), was
 			readings = append(readings, m.Measured)
 		}
 	}

@@ -231,6 +231,7 @@ func TestEventsOfTargets(t *testing.T) {
 		return metric.Readings{{Desc: d, Rows: []metric.Reading{{Value: 1, Event: "1"}, {Value: 1}}}}, nil
 	}}
 	s := open(t, f, 2)
+	var was func(event string) string // that of the last tick
 	events := func(list ...*sources.Target) (ids []string) {
 		t.Helper()
 		f.list = list
@@ -239,6 +240,7 @@ func TestEventsOfTargets(t *testing.T) {
 			t.Fatal(err)
 		}
 		rows := readings[len(readings)-1].Rows
+		was = readings[len(readings)-1].EventWas
 		for i := range list {
 			if _, id, ok := metric.CutTarget(rows[2*i].Event); id != "1" || !ok || rows[2*i+1].Event != "" {
 				t.Errorf("the target %s has the events %q and %q", list[i].Labels, rows[2*i].Event, rows[2*i+1].Event)
@@ -257,6 +259,16 @@ func TestEventsOfTargets(t *testing.T) {
 	}
 	if got := events(a, target("a", room("hall")), target("a", room("attic")), b); got[0] == got[1] || got[1] == got[2] || got[0] == got[2] || got[3] != first[1] {
 		t.Errorf("targets with the same instance have the events %q", got)
+	}
+	hall, attic := target("a", room("hall")), target("a", room("attic"))
+	alone := events(hall, b)
+	if other := was(alone[1]); other != "" || alone[0] != first[0] {
+		t.Errorf("alone, the events are %q, and the second was %q", alone, other)
+	}
+	earlier := was(alone[0])
+	both := events(attic, hall)
+	if both[1] != earlier || was(both[0]) != alone[0] || was(both[1]) != alone[0] {
+		t.Errorf("the events were %q, %q and %q, and are now %q", earlier, was(both[0]), was(both[1]), both)
 	}
 }
 

@@ -18,7 +18,8 @@ type events struct {
 	known    map[string]*sighting
 	ring     sighting // head of the ring of committed sightings; the oldest sighting comes first
 
-	shown []*sighting // sightings in the current tick, in the order of the readings
+	was   func(id string) string // see metric.Measured.EventWas; of the current tick
+	shown []*sighting            // sightings in the current tick, in the order of the readings
 
 	// plain is the number of known IDs of a metric of several targets that do not name their target. Earlier builds have saved such IDs.
 	plain int
@@ -46,7 +47,7 @@ func (e *events) stage(id string, at int64) bool {
 	switch {
 	case s == nil:
 		// The ID is copied, since the caller's string is valid during the tick only. The copy is also the map's key.
-		s = &sighting{id: strings.Clone(id), counts: !e.wasPlain(id, at)}
+		s = &sighting{id: strings.Clone(id), counts: !e.wasPlain(id, at) && !e.hadOther(id, at)}
 		e.known[s.id] = s
 	case s.shown:
 		return false
@@ -65,7 +66,21 @@ func (e *events) wasPlain(id string, at int64) bool {
 		return false
 	}
 	_, own, _ := metric.CutTarget(id)
-	s := e.known[own]
+	return e.remembers(own, at)
+}
+
+// hadOther reports whether the event was counted with another ID, which its target had when the job had more or fewer targets.
+func (e *events) hadOther(id string, at int64) bool {
+	if e.was == nil {
+		return false
+	}
+	other := e.was(id)
+	return other != "" && e.remembers(other, at)
+}
+
+// remembers reports whether an earlier tick has seen the ID, and it is not to be forgotten yet.
+func (e *events) remembers(id string, at int64) bool {
+	s := e.known[id]
 	return s != nil && s.after != nil && at-s.at <= e.remember
 }
 

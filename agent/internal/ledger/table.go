@@ -154,6 +154,9 @@ func (t *table) rollback() {
 func (t *table) match(at, seen int64, tick uint32, m *metric.Measured) error {
 	rows := m.Rows
 	t.answers.stage(m.Answers)
+	if t.events != nil {
+		t.events.was = m.EventWas
+	}
 	t.reserve(rows)
 	for i := range rows {
 		row, again := &rows[i], t.answers.again()

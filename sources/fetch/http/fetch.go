@@ -146,14 +146,12 @@ func (f *fetcher) send(client *httpclient.Client, from string, req *http.Request
 	if refused := f.checkRefusal(req, resp, doc); refused != nil {
 		return nil, fmt.Errorf("%s: %w", from, refused)
 	}
-	id, body := resp.Identity()
-	if f.document == Response { // its status, headers and time are of this response, also if the body is that of another
-		if doc, err = f.response(from, took, doc, err); err == nil {
-			doc.Answer = id
+	if f.document == Response {
+		if doc, err = f.response(from, took, doc, err); err != nil {
+			return nil, err
 		}
-		return doc, err
 	}
-	doc.Answer = body
+	doc.Answer = resp.Identity()
 	return doc, nil
 }
 
