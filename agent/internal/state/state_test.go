@@ -310,12 +310,12 @@ func TestTakenBack(t *testing.T) {
 		f, _ := mustOpen(t, d)
 		<-f.Append("job", []byte("1;")).Done()
 		d.Change(func() { d.Capacity = 1 })
-		asked, may := 0, atomic.Int64{}
-		when := Condition{May: func() bool { asked++; may.Add(1); return true }, TakeBack: func() { may.Add(-1) }}
+		var asked, may atomic.Int64
+		when := Condition{May: func() bool { asked.Add(1); may.Add(1); return true }, TakeBack: func() { may.Add(-1) }}
 		w := f.AppendIf(when, "term", []byte("2"))
 		time.Sleep(500 * time.Millisecond)
-		if asked != 1 || may.Load() != 0 {
-			t.Errorf("asked %d times; after a write to a full disk, %d attempts count", asked, may.Load())
+		if asked.Load() != 1 || may.Load() != 0 {
+			t.Errorf("asked %d times; after a write to a full disk, %d attempts count", asked.Load(), may.Load())
 		}
 		failed := false
 		d.Change(func() {

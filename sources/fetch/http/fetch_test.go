@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -26,6 +27,7 @@ import (
 type place struct {
 	*memnet.Network
 	web  *httpclient.Host
+	mu   sync.Mutex
 	seen []httpclient.Exchange
 }
 
@@ -34,7 +36,11 @@ func newPlace(t *testing.T) *place {
 	p.web = &httpclient.Host{
 		UserAgent: "cton/test",
 		Dial:      p.Dial,
-		Observe:   func(e httpclient.Exchange) { p.seen = append(p.seen, e) },
+		Observe: func(e httpclient.Exchange) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.seen = append(p.seen, e)
+		},
 		Secrets: &setting.SecretStore{Dir: t.TempDir(), LookupEnv: func(name string) (string, bool) {
 			return map[string]string{"KEY": "hunter/22&key", "LINES": "hunter22\nX-Evil: yes"}[name], true
 		}},
