@@ -18,8 +18,8 @@ import (
 type Document struct {
 	From string // where the document came from, for messages: "GET https://api.example.com/v1"
 	Root document.Value
-	// Single names the setting that makes a list of a single element, such as xml.lists. "" = in the format, a list of one item is not the
-	// same as the item.
+	// Single names the setting that turns a single element into a list, such as xml.lists. It is empty if the format itself tells a list of
+	// one item from the item.
 	Single string
 	Skipped
 

@@ -81,8 +81,8 @@ func (l *originLimit) isUnused(now time.Time) bool {
 	return len(l.byJob) == 0 && (len(l.sent) == 0 || now.Sub(l.sent[len(l.sent)-1]) > l.longest)
 }
 
-// reserve returns the time at which the next request may be sent. It also reserves this time if the result of allowed for the time is
-// true. A nil originLimit means no limit.
+// reserve returns the time at which the next request may be sent. If allowed(at) is true for this time, reserve also reserves it. A nil
+// originLimit means no limit.
 func (l *originLimit) reserve(now time.Time, allowed func(time.Time) bool) (at time.Time, reserved bool) {
 	if l == nil || len(l.byJob) == 0 {
 		return now, true

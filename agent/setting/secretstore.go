@@ -31,9 +31,9 @@ type SecretStore struct {
 	Dir       string                      // the directory to which paths are relative
 	LookupEnv func(string) (string, bool) // nil = os.LookupEnv
 
-	// StandIns replaces files, for tests of jobs. If it is not nil, LookupEnv also returns the secrets that are in files. The argument of
-	// LookupEnv is then the KEY of file:/path#KEY, or the base name of the file in a reference without #KEY. If a file is missing, the
-	// method Keys returns StandIns.
+	// StandIns is for tests of jobs, which read no secret files. If it is not nil, a secret in a file is looked up with LookupEnv instead:
+	// file:/path#KEY by the name KEY, and a reference without #KEY by the base name of its file. The method Keys then returns StandIns for a
+	// file that is missing.
 	StandIns []string
 
 	known known

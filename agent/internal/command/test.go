@@ -309,7 +309,8 @@ func (c *testCmd) job(t *jobtest.Test, a *App, g *globals, path []string, vault 
 	return job, nil
 }
 
-// inArchive returns an error with positions in the archive instead of positions in the configuration inside the archive.
+// inArchive translates the positions in an error: from positions in the configuration, which is a part of the archive, to positions in the
+// whole archive.
 func inArchive(t *jobtest.Test, path []string, err error) error {
 	problems, ok := errors.AsType[config.Problems](err)
 	switch {

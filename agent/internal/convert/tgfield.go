@@ -132,7 +132,8 @@ func piped(path, function string) string {
 	return path + " | " + function
 }
 
-// putField sets a field. Items without the field keep the value of an older field with the same name.
+// putField adds a field. If there is a field with that name already, the new field replaces it, but an item that does not have the new
+// field keeps the value of the old one.
 func (b *block) putField(f fieldOut) {
 	i := slices.IndexFunc(b.fields, func(o fieldOut) bool { return o.name == f.name })
 	if i < 0 {

@@ -37,8 +37,7 @@ func TestDemoReplacesAddresses(t *testing.T) {
 			t.Errorf("%s stands %d times in what comes out, want %d", address, n, want)
 		}
 	}
-	// Demo writes any address as a quoted text. So a wrong address is still valid YAML, and only the check of the page
-	// refuses it.
+	// Demo quotes every address. So even a wrong address gives valid YAML, and is refused only when the address of the page is checked.
 	if _, err := config.Load("demo.yaml", []byte(examples.Demo("http://127.0.0.1:1", "\"}: \n x")), agent.Catalogue()); err == nil || strings.Contains(err.Error(), "not valid YAML") {
 		t.Errorf("a strange address: %v", err)
 	}

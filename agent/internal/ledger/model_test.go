@@ -306,7 +306,7 @@ func combined(d *metric.Desc, now int64, rows []metric.Reading) ([]metric.Readin
 	return out, true
 }
 
-// points returns true if several readings of one series with different times are kept as points of the series.
+// points returns true if a series keeps readings that have different times, each as a point of its own.
 func points(d *metric.Desc) bool {
 	return d.Type == metric.Gauge && !d.Delta && d.From == metric.Total || d.Type == metric.Counter && d.From == metric.Total
 }
@@ -315,8 +315,7 @@ func addsOn(d *metric.Desc) bool {
 	return d.Type == metric.Counter && d.From == metric.Total && d.OnDecrease == metric.DecreaseAdd
 }
 
-// end removes the series without a reading. If the last time of such a series is from the past day, the series is kept, but it counts as
-// gone.
+// end removes every series that got no reading. A series whose newest time is less than a day ago is kept, but counts as gone.
 func (x *modelMetric) end(d *metric.Desc, now int64, seen map[*modelSeries]bool) {
 	x.series = slices.DeleteFunc(x.series, func(s *modelSeries) bool {
 		s.gone = !seen[s]

@@ -84,7 +84,8 @@ func New(version string, o Others) *Metrics {
 	return m
 }
 
-// Others says how the agent differs from other agents with the same configuration. The label "instance" of these agents can be the same.
+// Others tells the agent apart from other agents with the same configuration. The label "instance" is not enough for this, since it can be
+// the same for all of them.
 type Others struct {
 	Shard   shard.Shard
 	Replica string // name of the host, if the agent shares a lease with others; "" = it does not

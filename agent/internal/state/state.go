@@ -418,19 +418,19 @@ func (f *File) Status() Status {
 	return f.status
 }
 
-// stuckAfter is how long a write may take after the time given to WaitUntil.
+// stuckAfter is the time that the current write may take in any case, also after the time given to WaitUntil.
 const stuckAfter = 5 * time.Second
 
-// WaitUntil limits how long Flush and Close wait for a disk that does not answer: until t, but at least until a write has taken longer than
-// stuckAfter. Records for which they have not waited can be on disk later, or never: see Written. Without WaitUntil, Flush and Close wait
-// for ever.
+// WaitUntil makes Flush and Close give up on a disk that does not answer, when the time t has passed and the current write has taken longer
+// than stuckAfter. The records for which they did not wait may reach the disk later, or never: see Written. Without WaitUntil, Flush and
+// Close wait for ever.
 func (f *File) WaitUntil(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.limit = t
 }
 
-// isStuck reports whether it is too late to wait for the current write. The status then has the reason.
+// isStuck reports whether Flush and Close give up waiting for the current write: see WaitUntil. If so, it sets the error in the status.
 func (f *File) isStuck() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -14,7 +14,7 @@ const (
 	Auto Refusals = iota
 	// Drop drops the request.
 	Drop
-	// Search sends parts of the request until only the samples that the receiver refuses remain.
+	// Search sends parts of the request until all samples are accepted, except those that the receiver refuses.
 	Search
 )
 

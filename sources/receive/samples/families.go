@@ -45,7 +45,7 @@ func (f *Families) learn(m metadata) {
 	}
 }
 
-// ofSeries returns the family of a series in 1.0, or nil if it is unknown.
+// ofSeries returns the family of a series that came by remote-write 1.0, or nil if the family is unknown.
 func (f *Families) ofSeries(name string) *metric.Desc {
 	f.mu.Lock()
 	defer f.mu.Unlock()
