@@ -86,9 +86,11 @@ func TestReloadKeepsWhatWasWithheld(t *testing.T) {
 					want = 2
 					disk.set(nil)
 					time.Sleep(time.Minute)
-					if batches := page.batches; !batches[len(batches)-1].Complete {
+					page.mu.Lock()
+					if last := page.batches[len(page.batches)-1]; !last.Complete {
 						t.Error("the batch that was held back is not complete")
 					}
+					page.mu.Unlock()
 					if job := agent.State().Jobs[0]; !job.Up {
 						t.Errorf("the job is still held back: %s", job.Error)
 					}
