@@ -375,8 +375,8 @@ func TestTooOld(t *testing.T) {
 	})
 }
 
-// TestLossIsLoggedAgain checks when a loss that goes on is logged: at once, after 10 minutes, an hour and a day, at the end, and at once if it
-// begins anew.
+// TestLossIsLoggedAgain checks when a loss that continues is logged: at once, after 10 minutes, an hour and a day, and at its end. The next loss
+// is logged at once.
 func TestLossIsLoggedAgain(t *testing.T) {
 	d := &fakeReceiver{answer: func(w http.ResponseWriter, _ request) { w.WriteHeader(503) }}
 	const line = "the queue in memory is full, and its oldest samples are dropped: set spool: {dir: …} for longer outages"

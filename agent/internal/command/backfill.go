@@ -78,6 +78,8 @@ func (c *backfillCmd) check(job *config.Job) error {
 	}
 	step := time.Duration(c.Step)
 	switch {
+	case c.Deadline <= 0:
+		return errNoDeadline
 	case step != 0 && job.Windows != nil:
 		return fmt.Errorf("jobs.%s has its own windows (window): leave out --step", job.Name)
 	case c.To.After(now):

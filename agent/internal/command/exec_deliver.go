@@ -151,7 +151,7 @@ func (e *execution) open() *run.Outbox {
 	return e.sinks.outbox
 }
 
-// beat tells the receivers that the command is running: once at the start and then at each interval, until stop is called.
+// beat delivers the metric that says that the command is running: at the start, and then in each interval until the result "stop" is called.
 func (e *execution) beat() (stop func()) {
 	if e.Heartbeat <= 0 || e.sinks.plan == nil {
 		return func() {}

@@ -19,10 +19,13 @@ type onceCmd struct {
 	Deadline time.Duration `default:"60s" help:"How long delivery may take, including retries and writing the state file."`
 }
 
+// errNoDeadline is the error of a deadline that leaves no time.
+var errNoDeadline = errors.New("--deadline: want more than 0s")
+
 // Run runs each job once and delivers.
 func (c *onceCmd) Run(ctx context.Context, a *App, g *globals) error {
 	if c.Deadline <= 0 {
-		return errors.New("--deadline: want more than 0s")
+		return errNoDeadline
 	}
 	plan, err := a.load(g, "")
 	if err != nil {

@@ -59,8 +59,8 @@ func (e *events) stage(id string, at int64) bool {
 	return s.counts
 }
 
-// wasPlain reports whether an earlier build has counted an event of a target, or one of another target with the same ID: it did not tell them
-// apart. Such an ID counts for no target until it is forgotten, since counting an event twice cannot be undone.
+// wasPlain reports whether an earlier build has counted an event with this ID, at this target or at another one. Earlier builds did not say at
+// which. Such an ID counts for no target until it is forgotten, since counting an event twice cannot be undone.
 func (e *events) wasPlain(id string, at int64) bool {
 	if e.plain == 0 {
 		return false

@@ -145,19 +145,12 @@ func (l *Ledger) settle(s step) {
 // Empty reports whether the ledger has no state at all.
 func (l *Ledger) Empty() bool { return len(l.order) == 0 && len(l.inherited) == 0 }
 
-// HasTotals reports whether the ledger has a metric whose values go on from run to run.
-func (l *Ledger) HasTotals() bool {
-	return slices.ContainsFunc(l.held(), func(t *table) bool {
-		return t.desc.Type == metric.Counter || t.desc.Type == metric.Histogram || t.desc.Type == metric.Summary
-	})
-}
-
-// Counted returns the names of metrics whose totals the ledger has counted up by itself. A total of the upstream is not among them.
+// Counted returns the names of the metrics whose values go on from run to run only because the ledger adds to them, sorted. A total that the
+// upstream keeps is not among them.
 func (l *Ledger) Counted() (names []string) {
 	for _, t := range l.held() {
-		d := t.desc
-		if d.Type == metric.Histogram || d.Type == metric.Summary || d.Type == metric.Counter && (d.Once || d.From != metric.Total) {
-			names = append(names, d.Name)
+		if t.desc.Accumulates() || t.addsOn() {
+			names = append(names, t.desc.Name)
 		}
 	}
 	slices.Sort(names)

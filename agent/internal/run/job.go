@@ -309,8 +309,7 @@ func (j *job) commit(result *ledger.Result) error {
 	j.release()
 	err := j.awaitDisk(written)
 	if err != nil {
-		b := metric.Batch{Job: j.Name, Families: result.Families, Complete: len(result.Problems) == 0, Every: j.interval(j.LastSuccess)}
-		j.withheld = &withheld{b, written}
+		j.withheld = &withheld{j.batch(result), written}
 	}
 	return err
 }
@@ -444,7 +443,7 @@ func (j *job) inherit(removed []*job) bool {
 		}
 		if old.Fetches == j.Fetches {
 			j.Ledger.Inherit(old.Ledger)
-		} else if old.Ledger.HasTotals() {
+		} else if len(old.Ledger.Counted()) > 0 {
 			j.Log.Warn("the job fetches something else than before the reload; its totals start from zero")
 		}
 		j.LastSuccess, j.Cursor, j.showing, j.delivered, j.expireAt = old.LastSuccess, old.Cursor, old.showing, old.delivered, old.expireAt

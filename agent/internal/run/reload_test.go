@@ -65,8 +65,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadKeepsTotals checks that a changed job continues counting if it measures the same metrics. If it measures something else, it
-// begins anew.
+// TestReloadKeepsTotals checks a job that a reload has changed. If it measures the same metrics, its totals continue. If it measures something
+// else, its totals start from zero.
 func TestReloadKeepsTotals(t *testing.T) {
 	for _, same := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

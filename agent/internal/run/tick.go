@@ -73,9 +73,14 @@ func (w *Worker) Tick(ctx context.Context, tick sources.Tick, do Steps) (*ledger
 	if do.Deliver == nil {
 		return result, nil
 	}
-	return result, do.Deliver(metric.Batch{
-		Job: w.Name, Time: tick.Time, Families: result.Families, Complete: len(result.Problems) == 0, Every: w.interval(tick.Time),
-	})
+	return result, do.Deliver(w.batch(result))
+}
+
+// batch returns the batch of the last successful tick.
+func (w *Worker) batch(result *ledger.Result) metric.Batch {
+	return metric.Batch{
+		Job: w.Name, Time: w.LastSuccess, Families: result.Families, Complete: len(result.Problems) == 0, Every: w.interval(w.LastSuccess),
+	}
 }
 
 // abandonAfter is how long a source may continue after its context has ended, in addition to its overtime. After that, the tick ends

@@ -28,8 +28,8 @@ const maxTotals = 1000
 // hostLabel is the label of counters about a host that a job asks.
 const hostLabel = "host"
 
-// compareUse orders counters by what is lost without them: first those that are not about a host, because they are few and tell how the
-// job does, then those that were used most recently. The order of equal counters does not change from one process to the next.
+// compareUse orders counters by importance. Counters that are not about a host come first: they are few, and they show how the job does. After
+// them come the others, those that were used most recently first. The order of equal counters is the same in every process.
 func compareUse(a, b *total) int {
 	ofHost := func(t *total) int { return min(len(t.Labels[hostLabel]), 1) }
 	return cmp.Or(cmp.Compare(ofHost(a), ofHost(b)), cmp.Compare(b.Used, a.Used), cmp.Compare(key(a.Metric, a.Labels), key(b.Metric, b.Labels)))

@@ -84,8 +84,8 @@ func New(version string, o Others) *Metrics {
 	return m
 }
 
-// Others tells the agent apart from other agents with the same configuration. The label "instance" is not enough for this, since it can be
-// the same for all of them.
+// Others identifies this agent among several agents with the same configuration. The label "instance" is not enough for this, because all of
+// them can have the same one.
 type Others struct {
 	Shard   shard.Shard
 	Replica string // name of the host, if the agent shares a lease with others; "" = it does not
